@@ -1,0 +1,25 @@
+import type { ErrorEntry } from './entry.ts';
+import { adapterErrors } from './adapter.ts';
+import { coordinatorErrors } from './coordinator.ts';
+import { dataErrors } from './data.ts';
+import { generalErrors } from './general.ts';
+import { modelErrors } from './model.ts';
+import { nodeErrors } from './node.ts';
+import { protocolErrors } from './protocol.ts';
+import { trainingErrors } from './training.ts';
+
+const entries = {
+  ...generalErrors,
+  ...modelErrors,
+  ...dataErrors,
+  ...adapterErrors,
+  ...trainingErrors,
+  ...protocolErrors,
+  ...coordinatorErrors,
+  ...nodeErrors,
+};
+
+export type ErrorCode = keyof typeof entries;
+
+/** Every error that a user can meet: code → gRPC status, HTTP status, exit code, what to do, whether a retry helps. */
+export const catalogue: Readonly<Record<ErrorCode, ErrorEntry>> = entries;
