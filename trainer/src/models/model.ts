@@ -1,0 +1,32 @@
+import type { Sha256 } from '@weft/shared';
+import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import type { TensorRef } from '../weights/tensor-ref.ts';
+
+/** A Llama-family decoder, in the words of Hugging Face's config.json. */
+export interface ModelConfig {
+  readonly family: 'llama';
+  readonly hiddenSize: number;
+  readonly intermediateSize: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly vocabSize: number;
+  readonly ropeTheta: number;
+  readonly rmsNormEps: number;
+  readonly tieWordEmbeddings: boolean;
+  readonly maxPositions: number;
+}
+
+/** A base model whose files were checked: tensor names and shapes fit `config`, and the tokenizer fits the vocabulary. */
+export interface Model {
+  readonly name: string;
+  /** The GGUF or the folder that was asked for. */
+  readonly path: string;
+  /** Of the GGUF file; for a folder, of its sorted lines `sha256 two-spaces filename`. */
+  readonly sha256: Sha256;
+  readonly config: ModelConfig;
+  /** By Hugging Face name, `model.layers.0.self_attn.q_proj.weight`. */
+  readonly tensors: ReadonlyMap<string, TensorRef>;
+  readonly tokenizer: Tokenizer;
+}
