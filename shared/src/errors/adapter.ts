@@ -1,3 +1,5 @@
 import { defineErrors } from './entry.ts';
 
-export const adapterErrors = defineErrors({});
+export const adapterErrors = defineErrors({
+  WEFT_ADAPTER_FLAG_DISAGREES: { grpc: 'INVALID_ARGUMENT', http: 400, exit: 2, todo: 'leave the flag out, or start without --init-adapter', retry: false },
+});
