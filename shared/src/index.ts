@@ -9,3 +9,8 @@ export { createSeededRandom, type SeededRandom } from './random.ts';
 export * from './envelope.ts';
 export { createIdentity, toFederationId, toNodeId, verifySignature, type Identity } from './identity.ts';
 export { roundPhases, type RoundPhase } from './round-phase.ts';
+export * from './ring.ts';
+export * from './run-spec.ts';
+export * from './admin-api.ts';
+export * from './invite.ts';
+export { plainModeNotice } from './notices.ts';
