@@ -1,0 +1,73 @@
+/** The operators as functions of values: what models, objectives, optimizers and gradient rules are written in. */
+import type { ElementType, Value } from '../graph/types.ts';
+
+export interface ProductAttributes {
+  readonly transA?: boolean;
+  readonly transB?: boolean;
+  /** Factor of the product. */
+  readonly alpha?: number;
+}
+export interface ReduceAttributes {
+  /** Counted from the front. */
+  readonly axes: readonly number[];
+  readonly keepDims: boolean;
+}
+export interface RotaryAttributes {
+  /** rope_theta. */
+  readonly base: number;
+  /** Multiplies the result: 1/√headDim on queries spares a pass over the scores. */
+  readonly scale: number;
+  /** Rotates by the opposite angle. */
+  readonly inverse?: boolean;
+}
+
+export const scalar = (near: Value, value: number): Value => near.graph.constant(Float32Array.of(value), []);
+
+export const add = (a: Value, b: Value): Value => a.graph.apply('add', [a, b])[0];
+export const sub = (a: Value, b: Value): Value => a.graph.apply('sub', [a, b])[0];
+export const mul = (a: Value, b: Value): Value => a.graph.apply('mul', [a, b])[0];
+export const div = (a: Value, b: Value): Value => a.graph.apply('div', [a, b])[0];
+export const min = (a: Value, b: Value): Value => a.graph.apply('min', [a, b])[0];
+export const sqrt = (a: Value): Value => a.graph.apply('sqrt', [a])[0];
+export const cast = (a: Value, to: ElementType): Value => (a.dtype === to ? a : a.graph.apply('cast', [a], { to })[0]);
+/** x·σ(x). */
+export const silu = (x: Value): Value => x.graph.apply('silu', [x])[0];
+
+export const sum = (a: Value, axes: readonly number[], keepDims = false): Value =>
+  a.graph.apply('sum', [a], { axes, keepDims })[0];
+export const mean = (a: Value, axes: readonly number[], keepDims = false): Value =>
+  a.graph.apply('mean', [a], { axes, keepDims })[0];
+
+/** α·op(A)·op(B) + C for matrices, C optional. */
+export const gemm = (a: Value, b: Value, attributes: ProductAttributes = {}, c?: Value): Value =>
+  a.graph.apply('gemm', c ? [a, b, c] : [a, b], attributes)[0];
+/** α·op(A)·op(B) over the last two axes; the axes before them are equal. */
+export const matmul = (a: Value, b: Value, attributes: ProductAttributes = {}): Value =>
+  a.graph.apply('matmul', [a, b], attributes)[0];
+
+export const reshape = (a: Value, shape: readonly number[]): Value => a.graph.apply('reshape', [a], { shape })[0];
+export const transpose = (a: Value, perm: readonly number[]): Value => a.graph.apply('transpose', [a], { perm })[0];
+export const split = (a: Value, axis: number, sizes: readonly number[]): readonly Value[] =>
+  sizes.length === 1 ? [a] : a.graph.apply('split', [a], { axis, sizes });
+export const concat = (parts: readonly [Value, ...Value[]], axis: number): Value =>
+  parts.length === 1 ? parts[0] : parts[0].graph.apply('concat', parts, { axis })[0];
+
+/** Rows of a table [rows, width] by index [n]: [n, width]. */
+export const gatherRows = (table: Value, indices: Value): Value => table.graph.apply('gatherRows', [table, indices])[0];
+/** Zeros [rows, width] to which the rows [n, width] are added at their indices [n]; an index may repeat. */
+export const scatterRows = (rows: Value, indices: Value, count: number): Value =>
+  rows.graph.apply('scatterRows', [rows, indices], { count })[0];
+/** matrix [n, width], where column targets[i] of row i has increments [n, 1] added. */
+export const addAtColumns = (matrix: Value, targets: Value, increments: Value): Value =>
+  matrix.graph.apply('addAtColumns', [matrix, targets, increments])[0];
+
+/** Over the last axis. */
+export const softmax = (x: Value): Value => x.graph.apply('softmax', [x])[0];
+/** x / √(mean(x²) + ε) · gain over the last axis. */
+export const rmsNorm = (x: Value, gain: Value, epsilon: number): Value =>
+  x.graph.apply('rmsNorm', [x, gain], { epsilon })[0];
+/** Rotary position embedding of [batch, heads, seq, headDim]. */
+export const rotary = (x: Value, attributes: RotaryAttributes): Value => x.graph.apply('rotary', [x], attributes)[0];
+/** Σᵢ rowWeights[i]·(logΣexp(logits[i]) − logits[i, targets[i]]), a scalar. */
+export const crossEntropy = (logits: Value, targets: Value, rowWeights: Value): Value =>
+  logits.graph.apply('crossEntropy', [logits, targets, rowWeights])[0];

@@ -1,0 +1,41 @@
+import { Graph } from '../graph/graph.ts';
+import type { OperatorTable } from '../graph/types.ts';
+import { crossEntropy } from './cross-entropy.ts';
+import { add, cast, div, min, mul, silu, sqrt, sub } from './elementwise.ts';
+import { addAtColumns, gatherRows, scatterRows } from './indexed.ts';
+import { concat, reshape, split, transpose } from './layout.ts';
+import { rmsNorm, softmax } from './normalisation.ts';
+import { gemm, matmul } from './product.ts';
+import { mean, sum } from './reduce.ts';
+import { rotary } from './rotary.ts';
+
+/** Every operator there is. A row without a gradient rule cannot stand between a loss and what is trained. */
+export const operators = {
+  // with a gradient rule
+  add,
+  mul,
+  silu,
+  gemm,
+  matmul,
+  reshape,
+  transpose,
+  split,
+  gatherRows,
+  softmax,
+  rmsNorm,
+  rotary,
+  crossEntropy,
+  // without
+  cast,
+  sub,
+  div,
+  min,
+  sqrt,
+  sum,
+  mean,
+  concat,
+  scatterRows,
+  addAtColumns,
+} satisfies OperatorTable;
+
+export const createGraph = (table: OperatorTable = operators): Graph => new Graph(table);
