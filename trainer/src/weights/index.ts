@@ -3,3 +3,6 @@ export { bytesPerElement } from './half.ts';
 export { readSafetensorsHeader, readTensor, readTensors, type SafetensorsFile, type TensorValues } from './safetensors/read.ts';
 export { writeSafetensors, type TensorToWrite, type WriteOptions } from './safetensors/write.ts';
 export { writeFileAtomically } from './atomic-file.ts';
+export { hashModel, modelFiles, type ModelFile } from './model-files.ts';
+export { defaultCacheDir } from './cache-folder.ts';
+export { expectedTensors } from './fit-config.ts';

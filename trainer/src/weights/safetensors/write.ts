@@ -18,6 +18,8 @@ export interface TensorToWrite {
 export interface WriteOptions {
   readonly metadata?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
+  /** A last check on the source of the bytes; what it throws leaves no file. */
+  readonly beforeRename?: () => Promise<void>;
 }
 
 /** What runtimes like to map: a cache line. */
@@ -46,6 +48,7 @@ export async function writeSafetensors(path: string, tensors: readonly TensorToW
         throw new WeftError('WEFT_INTERNAL', `${tensor.name} gave ${written} bytes to write, its shape needs ${sizeBytes}`);
       }
     }
+    await options.beforeRename?.();
   });
 }
 

@@ -1,0 +1,2 @@
+/** Called now and then while something long goes on; bars are drawn from it. */
+export type OnProgress = (progress: { readonly phase: 'hash' | 'unpack'; readonly doneBytes: number; readonly totalBytes: number }) => void;
