@@ -1,6 +1,8 @@
 export * from './ids.ts';
 export { catalogue, type ErrorCode } from './errors/catalogue.ts';
 export { WeftError, isWeftError } from './errors/weft-error.ts';
+export { fromGrpcStatus, fromRefusal, toGrpcFailure, type GrpcFailure, type GrpcStatusLike } from './errors/grpc-status.ts';
+export { toWeftError } from './errors/system-error.ts';
 export type { ErrorEntry, ExitCode, GrpcStatusName } from './errors/entry.ts';
 export * from './adapter-layout.ts';
 export { canonicalJson } from './canonical-json.ts';
@@ -14,3 +16,4 @@ export * from './run-spec.ts';
 export * from './admin-api.ts';
 export * from './invite.ts';
 export { plainModeNotice } from './notices.ts';
+export * from './pinned-certificate.ts';

@@ -3,6 +3,7 @@ import { defineErrors } from './entry.ts';
 /** Refusals between a node and a coordinator. */
 export const protocolErrors = defineErrors({
   WEFT_MESSAGE_MALFORMED: { grpc: 'INVALID_ARGUMENT', http: 400, exit: 4, todo: 'use the same version of Weft on both sides', retry: false },
+  WEFT_MESSAGE_TOO_LARGE: { grpc: 'RESOURCE_EXHAUSTED', http: 413, exit: 4, todo: 'use the same version of Weft on both sides', retry: false },
   WEFT_SIGNATURE_INVALID: { grpc: 'UNAUTHENTICATED', http: 401, exit: 4, todo: 'check that both sides hold the keys that the invite named; if they do, someone altered the message', retry: false },
   WEFT_PROTOCOL_VERSION: { grpc: 'FAILED_PRECONDITION', http: 400, exit: 4, todo: 'update the older side', retry: false },
   WEFT_WRONG_FEDERATION: { grpc: 'FAILED_PRECONDITION', http: 400, exit: 4, todo: 'join with an invite of this federation', retry: false },
@@ -18,6 +19,7 @@ export const protocolErrors = defineErrors({
   WEFT_SESSION_REPLACED: { grpc: 'ABORTED', http: 409, exit: 4, todo: 'stop the other process that uses this node key', retry: false },
   WEFT_SESSION_LIMIT: { grpc: 'RESOURCE_EXHAUSTED', http: 429, exit: 4, todo: 'try again later', retry: true },
   WEFT_SESSION_IDLE: { grpc: 'ABORTED', http: 408, exit: 5, todo: 'start the session again', retry: true },
+  WEFT_SESSION_AGE: { grpc: 'ABORTED', http: 408, exit: 5, todo: 'nothing; the node starts a new session by itself', retry: true },
   WEFT_TICKET_INVALID: { grpc: 'UNAUTHENTICATED', http: 401, exit: 4, todo: 'start the session again and use its ticket', retry: true },
   WEFT_BLOB_NOT_OFFERED: { grpc: 'PERMISSION_DENIED', http: 403, exit: 4, todo: 'ask only for blobs that the round offer names', retry: false },
   WEFT_TRANSFER_OFFSET: { grpc: 'OUT_OF_RANGE', http: 416, exit: 4, todo: 'ask UploadStatus where to go on', retry: true },
