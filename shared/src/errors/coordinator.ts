@@ -1,7 +1,10 @@
 import { defineErrors } from './entry.ts';
 
-/** Runs, rounds and the admin API. */
+/** Store, runs, rounds and the admin API. */
 export const coordinatorErrors = defineErrors({
+  WEFT_STORE_CORRUPT: { grpc: 'DATA_LOSS', http: 500, exit: 6, todo: 'restore weft.db from a backup; move the damaged file aside, it may still be readable with sqlite3 .recover', retry: false },
+  WEFT_STORE_VERSION: { grpc: 'FAILED_PRECONDITION', http: 500, exit: 6, todo: 'start the newer version of Weft that wrote this home', retry: false },
+  WEFT_BLOB_MISSING: { grpc: 'DATA_LOSS', http: 500, exit: 6, todo: 'restore the blobs folder of the home from a backup', retry: false },
   WEFT_SPEC_INVALID: { grpc: 'INVALID_ARGUMENT', http: 422, exit: 2, todo: 'correct every line that is listed', retry: false },
   WEFT_RUN_UNKNOWN: { grpc: 'NOT_FOUND', http: 404, exit: 2, todo: 'see `weft run list`', retry: false },
   WEFT_RUN_STATE: { grpc: 'FAILED_PRECONDITION', http: 409, exit: 2, todo: 'see `weft run show RUN` for what the run is doing', retry: false },
