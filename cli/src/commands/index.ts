@@ -1,0 +1,12 @@
+import type { CommandEntry } from '../command.ts';
+
+/** Every command of `weft`, in the order in which `weft --help` lists them. */
+export const commands: readonly CommandEntry[] = [
+  { words: ['train'], summary: 'fine-tune a LoRA adapter on this machine', load: () => import('./train.ts') },
+  { words: ['eval'], summary: 'loss and perplexity of a model on a file', load: () => import('./eval.ts') },
+  {
+    words: ['model', 'show'],
+    summary: 'what a model folder or GGUF holds, with its hash',
+    load: () => import('./model-show.ts'),
+  },
+];

@@ -1,0 +1,36 @@
+import process from 'node:process';
+import type { Command } from 'commander';
+import type { CommandModule } from '../command.ts';
+import { onInterrupt } from '../interrupt.ts';
+
+interface ModelShowOptions {
+  readonly cache?: string;
+  readonly json?: true;
+}
+
+const run = async (path: string, { cache, json }: ModelShowOptions): Promise<void> => {
+  const { openModel } = await import('@weft/trainer');
+  const signal = onInterrupt('stopping');
+  const model = await openModel(path, { ...(cache === undefined ? {} : { cacheDir: cache }), signal });
+  const tensors = [...model.tensors.values()];
+  const shown = {
+    name: model.name,
+    sha256: model.sha256,
+    parameters: tensors.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0),
+    dtypes: [...new Set(tensors.map(({ dtype }) => dtype))],
+    ...model.config,
+  };
+  const lines = Object.entries(shown).map(([key, value]) => `${key.padEnd(18)}${String(value)}\n`);
+  process.stdout.write(json ? `${JSON.stringify(shown)}\n` : lines.join(''));
+};
+
+export const command: CommandModule = {
+  examples: ['weft model show models/base', 'weft model show SmolLM2-135M-Instruct.Q4_1.gguf --json'],
+  configure: (command: Command): void => {
+    command
+      .argument('<path>', 'a Hugging Face folder or a GGUF file')
+      .option('--cache <dir>', 'where unpacked GGUF files are kept (default: $WEFT_CACHE_DIR or ~/.cache/weft)')
+      .option('--json', 'one JSON object on standard output')
+      .action((path: string, _options: unknown, command: Command) => run(path, command.opts<ModelShowOptions>()));
+  },
+};

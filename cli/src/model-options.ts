@@ -1,0 +1,28 @@
+import { availableParallelism } from 'node:os';
+import { Option, type Command } from 'commander';
+import { wholeNumber } from './option-values.ts';
+
+export const devices = ['auto', 'cpu', 'webgpu', 'cuda', 'dml', 'coreml'] as const;
+export type Device = (typeof devices)[number];
+
+/** What every command that opens a model takes. */
+export interface ModelOptions {
+  readonly model: string;
+  readonly threads: number;
+  readonly device: Device;
+  readonly cache?: string;
+}
+
+export const addModelOptions = (command: Command): Command =>
+  command
+    .requiredOption(
+      '--model <path>',
+      'a Hugging Face folder (config.json, tokenizer.json, *.safetensors) or a GGUF file',
+    )
+    .addOption(
+      new Option('--threads <n>', 'threads of the runtime')
+        .argParser(wholeNumber(1, 1024))
+        .default(availableParallelism(), 'all cores'),
+    )
+    .addOption(new Option('--device <name>', 'where to compute').choices(devices).default('auto'))
+    .option('--cache <dir>', 'where unpacked GGUF files are kept (default: $WEFT_CACHE_DIR or ~/.cache/weft)');

@@ -1,0 +1,124 @@
+import process from 'node:process';
+import { createAdapterLayout, WeftError, type AdapterLayout, type LoraTarget } from '@weft/shared';
+import {
+  encodeRecords,
+  initAdapter,
+  loadAdapter,
+  openModel,
+  readRecords,
+  saveAdapter,
+  train,
+  type Model,
+} from '@weft/trainer';
+import { onInterrupt } from './interrupt.ts';
+import type { ModelOptions } from './model-options.ts';
+import { createProgress } from './progress.ts';
+import { tokenReport } from './token-report.ts';
+
+/** The flags of `weft train`. */
+export interface TrainOptions extends ModelOptions {
+  readonly data: readonly string[];
+  readonly out: string;
+  readonly rank?: number;
+  readonly alpha?: number;
+  readonly targets?: readonly LoraTarget[];
+  readonly lr: number;
+  readonly batch: number;
+  readonly seq: number;
+  readonly steps?: number;
+  readonly epochs?: number;
+  readonly weightDecay: number;
+  readonly warmup: number;
+  readonly clipGrad: number;
+  readonly schedule: 'constant' | 'linear' | 'cosine';
+  readonly seed: number;
+  readonly initAdapter?: string;
+  readonly shuffle: boolean;
+  readonly json?: true;
+}
+
+const defaults = { rank: 8, alpha: 16, targets: ['q_proj', 'v_proj'] as readonly LoraTarget[] };
+
+interface Adapter {
+  readonly layout: AdapterLayout;
+  readonly values: Float32Array;
+}
+
+/** A flag that says something else than the adapter that was named cannot be obeyed. */
+const refuseDisagreement = (layout: AdapterLayout, { rank, alpha, targets }: TrainOptions, folder: string): void => {
+  const asked = { rank, alpha, targets: targets?.join(',') };
+  const found = { rank: layout.rank, alpha: layout.alpha, targets: layout.targets.join(',') };
+  for (const flag of ['rank', 'alpha', 'targets'] as const) {
+    if (asked[flag] !== undefined && asked[flag] !== found[flag]) {
+      throw new WeftError(
+        'WEFT_ADAPTER_FLAG_DISAGREES',
+        `--${flag} says ${asked[flag]}, the adapter in ${folder} has ${found[flag]}`,
+      );
+    }
+  }
+};
+
+const startAdapter = async (model: Model, options: TrainOptions): Promise<Adapter> => {
+  if (options.initAdapter !== undefined) {
+    const { layout, values } = await loadAdapter(options.initAdapter, model);
+    refuseDisagreement(layout, options, options.initAdapter);
+    return { layout, values };
+  }
+  const layout = createAdapterLayout(model.config, {
+    rank: options.rank ?? defaults.rank,
+    alpha: options.alpha ?? defaults.alpha,
+    targets: options.targets ?? defaults.targets,
+  });
+  return { layout, values: initAdapter(layout, options.seed) };
+};
+
+const stepsOf = ({ steps, epochs, batch }: TrainOptions, examples: number): number =>
+  steps ?? (epochs ?? 1) * Math.ceil(examples / batch);
+
+/** Trains and writes the adapter; the steps go to standard output as JSON lines, or to a bar. */
+export const trainAdapter = async (options: TrainOptions): Promise<void> => {
+  const signal = onInterrupt('finishing the current step');
+  const model = await openModel(options.model, {
+    ...(options.cache === undefined ? {} : { cacheDir: options.cache }),
+    signal,
+  });
+  const records = await readRecords([...options.data]);
+  const { examples, report } = encodeRecords(records, model.tokenizer, { sequenceLength: options.seq });
+  process.stderr.write(`${tokenReport(report, options.seq)}\n`);
+  const adapter = await startAdapter(model, options);
+  const steps = stepsOf(options, examples.length);
+
+  const progress = options.json ? undefined : createProgress();
+  const bar = progress?.bar('train', steps);
+  const training = train({
+    model,
+    layout: adapter.layout,
+    adapter: adapter.values,
+    examples,
+    steps,
+    batchSize: options.batch,
+    sequenceLength: options.seq,
+    learningRate: options.lr,
+    schedule: options.schedule,
+    warmupSteps: options.warmup,
+    weightDecay: options.weightDecay,
+    clipGradNorm: options.clipGrad,
+    trains: 'both',
+    seed: options.seed,
+    shuffle: options.shuffle,
+    threads: options.threads,
+    device: options.device,
+    signal,
+  });
+  let result = await training.next();
+  while (result.done !== true) {
+    const { step, loss, tokensPerSecond } = result.value;
+    if (options.json) process.stdout.write(`${JSON.stringify({ step, loss, tokensPerSecond })}\n`);
+    bar?.update(step, `loss ${loss.toFixed(4)}  ${tokensPerSecond.toFixed(0)} tokens/s`);
+    result = await training.next();
+  }
+  bar?.finish();
+  progress?.close();
+  await saveAdapter(options.out, model, adapter.layout, result.value.adapter);
+  process.stderr.write(`wrote the adapter to ${options.out} (adapter_config.json, adapter_model.safetensors)\n`);
+};
