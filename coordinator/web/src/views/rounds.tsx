@@ -1,0 +1,78 @@
+import type { RoundView, RunDetailView } from '@weft/shared';
+import { formatBytes, formatLoss, formatSeconds, formatShare, shortHash } from '../format.ts';
+import { roundLabel } from '../state/round-of.ts';
+import { Table } from './table.tsx';
+
+const or = <Value,>(value: Value | null, format: (value: Value) => string): string =>
+  value === null ? '–' : format(value);
+
+const sent = (round: RoundView, direction: 'bytesUp' | 'bytesDown'): string =>
+  formatBytes(round.nodes.reduce((total, node) => total + node[direction], 0));
+
+const head = [
+  'Round',
+  'Phase',
+  'Trains',
+  'Loss at start',
+  'Updates',
+  'Clipped',
+  'Saturated',
+  'Delta norm',
+  'From nodes',
+  'To nodes',
+  'Training',
+  'Transfer',
+  'Aggregation',
+  'Adapter after',
+] as const;
+
+/** Every number of the plot and what each round cost, newest round first. */
+export function Rounds({ run }: { run: RunDetailView }) {
+  if (run.roundsDone.length === 0) return null;
+  return (
+    <section class="card" aria-labelledby="rounds-title">
+      <h2 id="rounds-title">Rounds</h2>
+      <Table label="Rounds" head={head}>
+        {run.finalHeldOutLoss !== null && (
+          <tr>
+            <th scope="row">after the last</th>
+            <td />
+            <td />
+            <td class="number">{formatLoss(run.finalHeldOutLoss)}</td>
+            <td colSpan={10} class="faint">
+              loss of the final adapter
+            </td>
+          </tr>
+        )}
+        {run.roundsDone.toReversed().map((round) => (
+          <tr key={round.round}>
+            <th scope="row">{roundLabel(round.round)}</th>
+            <td>{round.phase}</td>
+            <td>{round.factor}</td>
+            <td class="number">{or(round.heldOutLoss, formatLoss)}</td>
+            <td class="number">{round.contributors}</td>
+            <td class="number">{or(round.clippedShare, formatShare)}</td>
+            <td class="number">{or(round.saturatedShare, formatShare)}</td>
+            <td class="number">{or(round.deltaNormL2, (norm) => norm.toPrecision(3))}</td>
+            <td class="number">{sent(round, 'bytesUp')}</td>
+            <td class="number">{sent(round, 'bytesDown')}</td>
+            <td class="number">{formatSeconds(round.seconds.training)}</td>
+            <td class="number">{formatSeconds(round.seconds.transfer)}</td>
+            <td class="number">{formatSeconds(round.seconds.aggregation)}</td>
+            <td>
+              {round.adapterAfter === null ? (
+                '–'
+              ) : (
+                <code title={round.adapterAfter}>{shortHash(round.adapterAfter)}</code>
+              )}
+            </td>
+          </tr>
+        ))}
+      </Table>
+      <p class="faint">
+        Clipped: share of the updates cut to the clip norm, {run.spec.aggregation.clipNormL2}. Saturated: share of all
+        values that met the end of the number range.
+      </p>
+    </section>
+  );
+}

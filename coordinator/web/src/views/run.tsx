@@ -1,0 +1,146 @@
+import { useEffect, useRef } from 'preact/hooks';
+import type { RunDetailView, RunView } from '@weft/shared';
+import { formatBytes, formatLoss, formatTime } from '../format.ts';
+import { describeLosses, lossSeries } from '../state/loss-series.ts';
+import { roundOf } from '../state/round-of.ts';
+import { toHref } from '../state/route.ts';
+import { announcement, detail, detailProblem } from '../state/store.ts';
+import { AdapterDownload } from './adapter-download.tsx';
+import { Badge } from './badge.tsx';
+import { CurrentRound } from './current-round.tsx';
+import { LossPlot } from './loss-plot.tsx';
+import { ProblemNote } from './problem.tsx';
+import { Rounds } from './rounds.tsx';
+import { RunActions } from './run-actions.tsx';
+
+/** Says each new phase to those who listen instead of look. */
+const useAnnouncedPhase = (run: RunView | undefined): void => {
+  const said = useRef('');
+  const news = run === undefined ? '' : `${run.name}: ${run.state}, round ${roundOf(run)}, ${run.phase}.`;
+  useEffect(() => {
+    if (news === said.current) return;
+    // the first one is what the page was opened with, and is read with it
+    if (said.current !== '') announcement.value = news;
+    said.current = news;
+  }, [news]);
+};
+
+function Facts({ run }: { run: RunDetailView }) {
+  const { losses } = lossSeries(run);
+  const first = losses[0];
+  const last = losses.at(-1);
+  const sum = (direction: 'bytesUp' | 'bytesDown'): number =>
+    run.roundsDone.flatMap(({ nodes }) => nodes).reduce((total, node) => total + node[direction], 0);
+  return (
+    <dl class="tiles">
+      <div>
+        <dt>Round</dt>
+        <dd>{roundOf(run)}</dd>
+        <dd class="under">
+          <progress
+            max={run.rounds}
+            value={run.roundsDone.filter(({ adapterAfter }) => adapterAfter !== null).length}
+            aria-label="Rounds committed"
+          />
+        </dd>
+      </div>
+      <div>
+        <dt>Held-out loss</dt>
+        <dd>{last === undefined ? '–' : formatLoss(last)}</dd>
+        <dd class="under">
+          {first === undefined || last === undefined || losses.length < 2
+            ? 'nats a token, mean over nodes'
+            : `${last <= first ? '−' : '+'}${Math.abs(((last - first) / first) * 100).toFixed(1)} % since ${formatLoss(first)}`}
+        </dd>
+      </div>
+      <div>
+        <dt>From nodes</dt>
+        <dd>{formatBytes(sum('bytesUp'))}</dd>
+        <dd class="under">deltas received</dd>
+      </div>
+      <div>
+        <dt>To nodes</dt>
+        <dd>{formatBytes(sum('bytesDown'))}</dd>
+        <dd class="under">adapters and models sent</dd>
+      </div>
+    </dl>
+  );
+}
+
+function Loss({ run }: { run: RunDetailView }) {
+  const series = lossSeries(run);
+  return (
+    <section class="card" aria-labelledby="loss-title">
+      <h2 id="loss-title">Loss by round</h2>
+      <p>{describeLosses(series)}</p>
+      {series.losses.length > 0 && <LossPlot series={series} rounds={run.rounds} label={describeLosses(series)} />}
+      <p class="faint">
+        Token-weighted mean of what each node measures on the share of its data that it never trains on.
+      </p>
+    </section>
+  );
+}
+
+export function Run() {
+  const run = detail.value;
+  useAnnouncedPhase(run);
+  if (run === undefined) {
+    return (
+      <>
+        <h1 tabIndex={-1}>Run</h1>
+        <ProblemNote problem={detailProblem.value}>
+          <p>
+            <a href={toHref({ name: 'runs' })}>Back to the runs</a>
+          </p>
+        </ProblemNote>
+        {detailProblem.value === undefined && <p>Loading…</p>}
+      </>
+    );
+  }
+  return (
+    <>
+      <p class="path">
+        <a href={toHref({ name: 'runs' })}>Runs</a>
+      </p>
+      <div class="title">
+        <h1 tabIndex={-1}>{run.name}</h1>
+        <Badge word={run.state} />
+        <RunActions run={run} />
+        <AdapterDownload run={run} />
+      </div>
+      {run.reason !== null && <p class="note">{run.reason}</p>}
+      <Facts run={run} />
+      <CurrentRound run={run} />
+      <Loss run={run} />
+      <Rounds run={run} />
+      <details class="card">
+        <summary>Spec and hashes</summary>
+        <dl class="facts">
+          <dt>Run</dt>
+          <dd>
+            <code>{run.id}</code>
+          </dd>
+          <dt>Created</dt>
+          <dd>{formatTime(run.createdAt)}</dd>
+          {run.endedAt !== null && (
+            <>
+              <dt>Ended</dt>
+              <dd>{formatTime(run.endedAt)}</dd>
+            </>
+          )}
+          <dt>Spec SHA-256</dt>
+          <dd>
+            <code>{run.specSha256}</code>
+          </dd>
+          <dt>Adapter SHA-256</dt>
+          <dd>
+            <code>{run.adapterSha256 ?? 'none yet'}</code>
+          </dd>
+        </dl>
+        <pre class="scroll" tabIndex={0} role="region" aria-label="Run spec">
+          {JSON.stringify(run.spec, undefined, 2)}
+        </pre>
+      </details>
+    </>
+  );
+}
