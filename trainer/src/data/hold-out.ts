@@ -1,0 +1,19 @@
+import { hashText } from '../weights/hash-file.ts';
+import type { DataRecord } from './record.ts';
+
+/** Own domain, so that the split says nothing about other uses of a record's hash. */
+const domain = 'weft.v1.held-out';
+
+/**
+ * Holds back about `share` of the records, each by its own hash: the same record falls on the same side in every run,
+ * whatever stands around it, and so do its copies.
+ */
+export function splitHeldOut(records: readonly DataRecord[], share: number): { training: DataRecord[]; heldOut: DataRecord[] } {
+  const training: DataRecord[] = [];
+  const heldOut: DataRecord[] = [];
+  for (const record of records) {
+    const position = Number.parseInt(hashText(`${domain}\n${record.id}`).slice(0, 12), 16) / 2 ** 48; // [0, 1)
+    (position < share ? heldOut : training).push(record);
+  }
+  return { training, heldOut };
+}
