@@ -16,9 +16,9 @@ const addedToken = z.looseObject({
 /** The parts of a tokenizer.json that decide ids; what a step holds is checked by its own type. */
 const schema = z.object({
   added_tokens: z.array(addedToken).max(limits.addedTokens).nullish(),
-  normalizer: z.unknown(),
-  pre_tokenizer: z.unknown(),
-  decoder: z.unknown(),
+  normalizer: z.unknown().optional(),
+  pre_tokenizer: z.unknown().optional(),
+  decoder: z.unknown().optional(),
   model: z.looseObject({
     type: z.string().optional(),
     vocab: z.custom<Record<string, number>>(isVocabulary, 'is no map from tokens to ids'),
