@@ -34,7 +34,7 @@ const toPage = (files: Iterable<readonly [string, Uint8Array]>): Page => ({
 });
 
 const readFolder = async (folder: string): Promise<(readonly [string, Uint8Array])[]> =>
-  await Promise.all((await readdir(folder)).map(async (name) => [name, await readFile(join(folder, name))] as const));
+  Promise.all((await readdir(folder)).map(async (name) => [name, await readFile(join(folder, name))] as const));
 
 const bundleSources = async (): Promise<Page> => {
   // a package for npm carries the finished page and no bundler
@@ -61,13 +61,13 @@ const bundleSources = async (): Promise<Page> => {
 
 /** The page's files, bundled from source in a checkout; elsewhere those that `writePage` left beside this module. */
 export const bundlePage = async (): Promise<Page> =>
-  existsSync(at(entry)) ? await bundleSources() : toPage(await readFolder(at('./page/')));
+  existsSync(at(entry)) ? bundleSources() : toPage(await readFolder(at('./page/')));
 
 /** For packing: writes what a later `bundlePage` reads from `page/` beside its own module. */
 export const writePage = async (folder: string): Promise<void> => {
   const { files } = await bundleSources();
   await mkdir(folder, { recursive: true });
   await Promise.all(
-    [...files].map(async ([path, { body }]) => await writeFile(join(folder, path === '/' ? 'index.html' : path), body)),
+    [...files].map(async ([path, { body }]) => writeFile(join(folder, path === '/' ? 'index.html' : path), body)),
   );
 };

@@ -20,7 +20,7 @@ export interface Following {
 const pauseMs = { first: 500, longest: 10_000 };
 
 const pause = async (ms: number, signal: AbortSignal): Promise<void> =>
-  await new Promise((resolve) => {
+  new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
     signal.addEventListener('abort', () => {
       clearTimeout(timer);

@@ -35,7 +35,7 @@ const connectedEveryMs = 5_000;
 /** A round begins with several events at once: one fetch answers them. */
 const gatherMs = 150;
 
-const gather = async (): Promise<void> => await new Promise((resolve) => setTimeout(resolve, gatherMs));
+const gather = async (): Promise<void> => new Promise((resolve) => setTimeout(resolve, gatherMs));
 
 const endSession = (): void => {
   if (session.value === 'in') sessionEnded.value = true;

@@ -10,7 +10,7 @@ export function Login() {
     event.preventDefault();
     const input = password.current;
     if (input === null) return;
-    const entered = await action.run(async () => await logIn(input.value.trim()));
+    const entered = await action.run(async () => logIn(input.value.trim()));
     if (entered) return;
     input.select();
     input.focus();

@@ -22,7 +22,7 @@ function NodeRow({ node }: { node: NodeView }) {
   const name = useRef<HTMLTableCellElement>(null);
   const approveNow = async (): Promise<void> => {
     // the button that had the focus goes away, the row stays
-    if (await approve.run(async () => await decide(node, 'approve'))) name.current?.focus();
+    if (await approve.run(async () => decide(node, 'approve'))) name.current?.focus();
   };
   return (
     <tr>
@@ -66,7 +66,7 @@ function NodeRow({ node }: { node: NodeView }) {
           <Confirm
             title={`Revoke ${node.name}?`}
             confirmLabel="Revoke"
-            onConfirm={async () => await decide(node, 'revoke')}
+            onConfirm={async () => decide(node, 'revoke')}
             onClose={() => setAsking(false)}
           >
             <p>

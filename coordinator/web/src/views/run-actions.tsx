@@ -44,7 +44,7 @@ export function RunActions({ run }: { run: RunView }) {
           type="button"
           class="primary"
           aria-disabled={action.running}
-          onClick={() => void action.run(async () => await send(order))}
+          onClick={() => void action.run(async () => send(order))}
         >
           {labels[order]}
         </button>
@@ -58,7 +58,7 @@ export function RunActions({ run }: { run: RunView }) {
         <Confirm
           title={`Stop ${run.name}?`}
           confirmLabel="Stop the run"
-          onConfirm={async () => await send('stop')}
+          onConfirm={async () => send('stop')}
           onClose={() => setAsking(false)}
         >
           <p>
