@@ -1,0 +1,123 @@
+import { GraphError } from '../graph/shape.ts';
+import type { Graph } from '../graph/graph.ts';
+import type { Value } from '../graph/types.ts';
+import { add, cast, gatherRows, gemm, matmul, mul, reshape, rmsNorm, rotary, silu, softmax, transpose } from '../ops/calls.ts';
+import type { LoraTarget } from '@weft/shared';
+import type { ModelConfig } from './model.ts';
+
+/** LoRA's factors of one linear layer: A [rank, in], B [out, rank], scale α/rank. */
+export interface LoraPair {
+  readonly a: Value;
+  readonly b: Value;
+  readonly scale: number;
+}
+
+export interface LlamaParameters {
+  /** A weight by its Hugging Face name, `model.layers.0.self_attn.q_proj.weight`; linear weights are [out, in]. */
+  weight(name: string): Value;
+  /** The LoRA factors of a linear layer, or undefined where it has none. */
+  lora(layer: number, target: LoraTarget): LoraPair | undefined;
+}
+
+/** Where a run's parameters come from: which are weights in files, which are inputs, and which of those are trained. */
+export interface ParameterSource {
+  parametersIn(graph: Graph): LlamaParameters & { readonly trained: ReadonlyMap<string, Value> };
+}
+
+export interface BatchShape {
+  readonly batchSize: number;
+  readonly sequenceLength: number;
+}
+
+/**
+ * A Llama decoder from token ids [batch·seq] to the normalised hidden states [batch·seq, hidden], decomposed into
+ * operators that have gradient rules. Rows are padded on the right, so the causal mask is all the mask there is.
+ */
+export function buildLlama(
+  graph: Graph,
+  config: ModelConfig,
+  shape: BatchShape,
+  inputIds: Value,
+  parameters: LlamaParameters,
+): Value {
+  const mask = causalMask(graph, shape.sequenceLength);
+  let x = widen(gatherRows(parameters.weight('model.embed_tokens.weight'), inputIds)); // [rows, hidden]
+  for (let layer = 0; layer < config.layers; layer++) {
+    graph.scope(`layers.${layer}`, () => {
+      const prefix = `model.layers.${layer}`;
+      const linear = (target: LoraTarget, input: Value, residual?: Value): Value =>
+        adaptedLinear(input, parameters.weight(`${prefix}.${moduleOf[target]}.weight`), parameters.lora(layer, target), residual);
+      const norm = (name: string, input: Value): Value =>
+        rmsNorm(input, widen(parameters.weight(`${prefix}.${name}.weight`)), config.rmsNormEps);
+      x = graph.scope('attention', () => attention(config, shape, norm('input_layernorm', x), mask, linear, x));
+      x = graph.scope('mlp', () => {
+        const h = norm('post_attention_layernorm', x);
+        return linear('down_proj', mul(silu(linear('gate_proj', h)), linear('up_proj', h)), x);
+      });
+    });
+  }
+  return rmsNorm(x, widen(parameters.weight('model.norm.weight')), config.rmsNormEps);
+}
+
+/** The vocabulary head's weight, [vocab, hidden]. */
+export const headWeight = (config: ModelConfig, parameters: LlamaParameters): Value =>
+  parameters.weight(config.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight');
+
+/** Frozen weights may be half precision; products are float32. */
+export const widen = (weight: Value): Value => cast(weight, 'float32');
+
+const moduleOf: Readonly<Record<LoraTarget, string>> = {
+  q_proj: 'self_attn.q_proj',
+  k_proj: 'self_attn.k_proj',
+  v_proj: 'self_attn.v_proj',
+  o_proj: 'self_attn.o_proj',
+  gate_proj: 'mlp.gate_proj',
+  up_proj: 'mlp.up_proj',
+  down_proj: 'mlp.down_proj',
+};
+
+type Linear = (target: LoraTarget, input: Value, residual?: Value) => Value;
+
+/** x·Wᵀ + scale·(x·Aᵀ)·Bᵀ + residual; the additions ride on the products. */
+function adaptedLinear(x: Value, weight: Value, lora: LoraPair | undefined, residual: Value | undefined): Value {
+  const base = gemm(x, widen(weight), { transB: true }, residual); // [rows, out]
+  if (!lora) return base;
+  const down = gemm(x, lora.a, { transB: true, alpha: lora.scale }); // [rows, rank]
+  return gemm(down, lora.b, { transB: true }, base);
+}
+
+/**
+ * Causal attention with grouped queries (Ainslie et al. 2023). The queries that share a key head stand below each other,
+ * [batch, kvHeads, group·seq, headDim], so that keys and values are never repeated.
+ */
+function attention(
+  { heads, kvHeads, headDim, ropeTheta }: ModelConfig,
+  { batchSize, sequenceLength: seq }: BatchShape,
+  normalised: Value,
+  mask: Value,
+  linear: Linear,
+  residual: Value,
+): Value {
+  if (heads % kvHeads !== 0) throw new GraphError(`${heads} query heads cannot share ${kvHeads} key heads`);
+  const group = heads / kvHeads;
+  const perHead = (rows: Value, count: number): Value =>
+    transpose(reshape(rows, [batchSize, seq, count, headDim]), [0, 2, 1, 3]); // [batch, count, seq, headDim]
+  const rotate = (x: Value, scale: number): Value => rotary(x, { base: ropeTheta, scale });
+  const grouped = [batchSize, kvHeads, group * seq, headDim];
+
+  const q = reshape(rotate(perHead(linear('q_proj', normalised), heads), 1 / Math.sqrt(headDim)), grouped);
+  const k = rotate(perHead(linear('k_proj', normalised), kvHeads), 1);
+  const v = perHead(linear('v_proj', normalised), kvHeads);
+
+  const scores = reshape(matmul(q, k, { transB: true }), [batchSize, heads, seq, seq]);
+  const probabilities = reshape(softmax(add(scores, mask)), [batchSize, kvHeads, group * seq, seq]);
+  const mixed = reshape(matmul(probabilities, v), [batchSize, heads, seq, headDim]);
+  const rows = reshape(transpose(mixed, [0, 2, 1, 3]), [batchSize * seq, heads * headDim]);
+  return linear('o_proj', rows, residual);
+}
+
+/** [seq, seq]: 0 where a position may look, −1e9 (zero after the softmax) at later positions. */
+function causalMask(graph: Graph, seq: number): Value {
+  const mask = Float32Array.from({ length: seq * seq }, (_, index) => (index % seq > Math.floor(index / seq) ? -1e9 : 0));
+  return graph.constant(mask, [seq, seq]);
+}

@@ -1,0 +1,27 @@
+/** What a session thread and its owner say to each other. Tensors cross as plain arrays, buffers are moved. */
+export interface WireTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly data: Float32Array | BigInt64Array;
+}
+
+export type Request =
+  | { readonly kind: 'open'; readonly session: string; readonly model: Uint8Array; readonly settings: SessionSettings }
+  | { readonly kind: 'setState'; readonly tensors: readonly WireTensor[] }
+  | { readonly kind: 'run'; readonly session: string; readonly feeds: readonly WireTensor[] }
+  | { readonly kind: 'readState'; readonly names: readonly string[] }
+  | { readonly kind: 'close' };
+
+export interface SessionSettings {
+  readonly provider: string;
+  readonly threads: number;
+  /** Folder that external weights lie below. */
+  readonly weightsFolder: string | undefined;
+}
+
+/** Results of `run` are its outputs that are no state; of `readState` copies of the tensors asked for. */
+export type Reply =
+  | { readonly id: number; readonly tensors: readonly WireTensor[] }
+  | { readonly id: number; readonly error: string };
+
+export type Numbered<T> = T & { readonly id: number };

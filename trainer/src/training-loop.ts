@@ -1,0 +1,140 @@
+import { availableParallelism } from 'node:os';
+import { WeftError } from '@weft/shared';
+import type { Example } from './data/index.ts';
+import type { BatchShape } from './models/llama.ts';
+import { type EncodedBatch, encodeBatch } from './objectives/causal-lm.ts';
+import { bucketFor } from './objectives/sequence-buckets.ts';
+import { adamwScalars, firstMoment, secondMoment } from './optim/adamw.ts';
+import { type Schedule, scheduleFactor, schedules } from './optim/schedule.ts';
+import type { WireTensor } from './session/messages.ts';
+import type { SessionThread } from './session/session-thread.ts';
+
+export interface TrainStep {
+  /** The first is 1. */
+  readonly step: number;
+  /** Mean nats a counted token, before the step. */
+  readonly loss: number;
+  /** The batch's tokens without padding, over the wall time since the end of the step before. */
+  readonly tokensPerSecond: number;
+}
+
+export interface LoopOptions {
+  readonly steps: number;
+  readonly batchSize: number;
+  readonly sequenceLength: number;
+  readonly learningRate: number;
+  readonly schedule?: Schedule | undefined;
+  readonly warmupSteps?: number | undefined;
+  readonly weightDecay?: number | undefined;
+  /** Largest L2 norm of all trained gradients together; 0 leaves them as they are. */
+  readonly clipGradNorm?: number | undefined;
+  readonly threads?: number | undefined;
+  /** Where this run stands in a longer schedule: its first step (from 0) and all steps. */
+  readonly scheduleOffset?: { readonly startStep: number; readonly totalSteps: number } | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export const defaultThreads = (): number => availableParallelism();
+
+/** What a loop has consumed; rows that came twice count twice. */
+export interface Consumed {
+  readonly tokens: number;
+  readonly examples: number;
+}
+
+/**
+ * Steps on the thread's state, one batch each. A session for each sequence length is opened when the first batch needs
+ * it; `build` writes its model.
+ */
+export async function* trainingLoop(
+  thread: SessionThread,
+  batches: Iterator<readonly Example[]>,
+  vocabSize: number,
+  build: (shape: BatchShape) => Uint8Array,
+  options: LoopOptions,
+): AsyncGenerator<TrainStep, Consumed, void> {
+  const { steps, batchSize, sequenceLength, signal } = options;
+  const opened = new Set<number>();
+  let consumed: Consumed = { tokens: 0, examples: 0 };
+  let endOfLastStep = performance.now();
+  for (let step = 1; step <= steps; step++) {
+    signal?.throwIfAborted();
+    const next = batches.next();
+    if (next.done) break;
+    const rows = next.value;
+    const bucket = bucketFor(Math.max(...rows.map(({ inputIds }) => inputIds.length)), sequenceLength);
+    const batch = encodeBatch(rows, { batchSize, sequenceLength: bucket, vocabSize, reduction: 'mean' });
+    if (batch.countedTokens === 0) throw nothingCounted(step, rows.length);
+    if (!opened.has(bucket)) {
+      await thread.open(`step-${bucket}`, build({ batchSize, sequenceLength: bucket }));
+      opened.add(bucket);
+    }
+    const results = await thread.run(`step-${bucket}`, [...batchFeeds(batch), ...optimizerFeeds(step, options)]);
+    const [loss, gradientNorm] = [results.get('loss')?.[0] ?? Number.NaN, results.get('gradientNorm')?.[0] ?? Number.NaN];
+    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) throw diverged(step, loss, gradientNorm, rateAt(step, options));
+    consumed = { tokens: consumed.tokens + batch.realTokens, examples: consumed.examples + rows.length };
+    const now = performance.now();
+    const tokensPerSecond = (1000 * batch.realTokens) / (now - endOfLastStep);
+    endOfLastStep = now;
+    yield { step, loss, tokensPerSecond };
+  }
+  return consumed;
+}
+
+/** Zero moments for trained tensors of these sizes, beside the tensors themselves. */
+export const trainedState = (tensors: Iterable<readonly [name: string, values: Float32Array, shape: readonly number[]]>): WireTensor[] =>
+  [...tensors].flatMap(([name, data, shape]) => [
+    { name, shape, data },
+    { name: firstMoment(name), shape, data: new Float32Array(data.length) },
+    { name: secondMoment(name), shape, data: new Float32Array(data.length) },
+  ]);
+
+export function batchFeeds({ inputIds, targets, rowWeights }: EncodedBatch): WireTensor[] {
+  const shape = [inputIds.length];
+  return [
+    { name: 'inputIds', shape, data: inputIds },
+    { name: 'targets', shape, data: targets },
+    { name: 'rowWeights', shape, data: rowWeights },
+  ];
+}
+
+export function checkLoopOptions(options: LoopOptions): void {
+  const whole = ['steps', 'batchSize', 'sequenceLength'] as const;
+  for (const name of whole) {
+    if (!Number.isSafeInteger(options[name]) || options[name] < 1) throw badOption(name, options[name], 'a whole number from 1');
+  }
+  const { learningRate, schedule = 'constant' } = options;
+  if (!(learningRate >= 0 && Number.isFinite(learningRate))) throw badOption('learningRate', learningRate, 'a number from 0');
+  for (const name of ['warmupSteps', 'weightDecay', 'clipGradNorm'] as const) {
+    const value = options[name] ?? 0;
+    if (!(value >= 0 && Number.isFinite(value))) throw badOption(name, value, 'a number from 0');
+  }
+  if (!schedules.includes(schedule)) throw badOption('schedule', schedule, schedules.join(', '));
+}
+
+export const badOption = (name: string, value: unknown, range: string): WeftError =>
+  new WeftError('WEFT_TRAINING_BAD_OPTION', `${name} is ${String(value)}, it can be ${range}`, { option: name });
+
+function rateAt(step: number, { learningRate, schedule = 'constant', warmupSteps = 0, scheduleOffset, steps }: LoopOptions): number {
+  const { startStep, totalSteps } = scheduleOffset ?? { startStep: 0, totalSteps: steps };
+  return learningRate * scheduleFactor(schedule, startStep + step - 1, warmupSteps, totalSteps);
+}
+
+const optimizerFeeds = (step: number, options: LoopOptions): WireTensor[] =>
+  Object.entries(adamwScalars(step, rateAt(step, options), options.weightDecay ?? 0)).map(([name, value]) => ({
+    name,
+    shape: [],
+    data: Float32Array.of(value),
+  }));
+
+const nothingCounted = (step: number, rows: number): WeftError =>
+  new WeftError('WEFT_TRAINING_NOTHING_COUNTED', `step ${step}: none of the tokens in the batch's ${rows} rows counts`, { step, rows });
+
+function diverged(step: number, loss: number, gradientNorm: number, rate: number): WeftError {
+  const cause =
+    step === 1
+      ? 'the base model or the adapter that training starts from holds values that are not finite'
+      : `the learning rate of ${rate} is probably too high`;
+  const what = `step ${step}: the loss is ${loss} and the gradient norm ${gradientNorm}; ${cause}`;
+  return new WeftError('WEFT_TRAINING_DIVERGED', what, { step, loss, gradientNorm, learningRate: rate });
+}

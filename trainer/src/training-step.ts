@@ -1,0 +1,51 @@
+import { differentiate } from './autodiff/differentiate.ts';
+import type { Graph } from './graph/graph.ts';
+import { serialise } from './graph/serialise.ts';
+import type { EmitTarget, Value } from './graph/types.ts';
+import { batchInputs, causalLmLoss } from './objectives/causal-lm.ts';
+import { type BatchShape, buildLlama, headWeight, type ParameterSource } from './models/llama.ts';
+import type { ModelConfig } from './models/model.ts';
+import { createGraph } from './ops/table.ts';
+import { applyAdamw, type AdamwOptions } from './optim/adamw.ts';
+
+/** Forward pass, loss, backward pass, AdamW: one training step as one ONNX model. */
+export function buildTrainingStep(
+  config: ModelConfig,
+  shape: BatchShape,
+  source: ParameterSource,
+  optimizer: AdamwOptions,
+  target: EmitTarget,
+): Uint8Array<ArrayBuffer> {
+  const graph = createGraph();
+  const { loss, trained } = buildLoss(graph, config, shape, source);
+  const gradients = differentiate(graph, loss, [...trained.values()]);
+  graph.scope('adamw', () => applyAdamw(graph, trained, gradients, optimizer));
+  return serialise(graph, target);
+}
+
+/** The forward pass and the loss alone. */
+export function buildEvaluation(
+  config: ModelConfig,
+  shape: BatchShape,
+  source: ParameterSource,
+  target: EmitTarget,
+): Uint8Array<ArrayBuffer> {
+  const graph = createGraph();
+  buildLoss(graph, config, shape, source);
+  return serialise(graph, target);
+}
+
+/** The loss of a batch, also as the output `loss`. */
+export function buildLoss(
+  graph: Graph,
+  config: ModelConfig,
+  shape: BatchShape,
+  source: ParameterSource,
+): { loss: Value; trained: ReadonlyMap<string, Value> } {
+  const { inputIds, targets, rowWeights } = batchInputs(graph, shape.batchSize * shape.sequenceLength);
+  const parameters = source.parametersIn(graph);
+  const hidden = buildLlama(graph, config, shape, inputIds, parameters);
+  const loss = graph.scope('loss', () => causalLmLoss(hidden, headWeight(config, parameters), targets, rowWeights));
+  graph.output('loss', loss);
+  return { loss, trained: parameters.trained };
+}
