@@ -1,0 +1,76 @@
+import type { NodeId, Sha256 } from '@weft/shared';
+import type { BlobInfo, EventData, NewEvent, Reason } from '../store/events.ts';
+import type { AcceptedUpdate } from './state.ts';
+
+/** What happens to a run. */
+export type RoundInput =
+  | { readonly kind: 'start' | 'resume' | 'stop' | 'timer' | 'recover' }
+  | { readonly kind: 'pause'; readonly reason?: Reason }
+  | { readonly kind: 'connected' | 'disconnected' | 'revoked' | 'heard'; readonly nodeId: NodeId }
+  | { readonly kind: 'downloaded'; readonly nodeId: NodeId; readonly sizeBytes: number }
+  | {
+      readonly kind: 'ready';
+      readonly nodeId: NodeId;
+      readonly round: number;
+      readonly payload: BlobInfo;
+      readonly trainingMs: number;
+    }
+  | { readonly kind: 'declined'; readonly nodeId: NodeId; readonly round: number; readonly reason: Reason }
+  | {
+      readonly kind: 'evaluated';
+      readonly nodeId: NodeId;
+      readonly round: number;
+      readonly adapterSha256: Sha256;
+      readonly lossSum: number;
+      readonly tokens: number;
+    }
+  /** The update's bytes are durable and everything about it was checked. */
+  | { readonly kind: 'uploaded'; readonly nodeId: NodeId; readonly round: number; readonly update: EventData<'update.accepted'> }
+  | { readonly kind: 'aggregated'; readonly round: number; readonly aggregate: Aggregate }
+  | { readonly kind: 'aggregationFailed'; readonly round: number; readonly reason: Reason };
+
+/** What the aggregator made of a round; its blobs are durable. */
+export interface Aggregate {
+  readonly adapter: BlobInfo;
+  readonly momentum?: BlobInfo;
+  readonly weightSum: number;
+  readonly deltaNormL2: number;
+  readonly seconds: number;
+}
+
+/** What is to be done about it, in this order; `record` comes first and nothing else happens if it fails. */
+export type Effect =
+  | { readonly kind: 'record'; readonly events: readonly NewEvent[] }
+  | { readonly kind: 'offer'; readonly nodeId: NodeId; readonly work: 'train' | 'evaluate'; readonly round: number }
+  | {
+      readonly kind: 'announceCohort';
+      readonly to: readonly NodeId[];
+      readonly round: number;
+      readonly nodeIds: readonly NodeId[];
+      readonly deadlineAt: number;
+    }
+  | {
+      readonly kind: 'aggregate';
+      readonly round: number;
+      readonly updates: ReadonlyMap<NodeId, AcceptedUpdate>;
+    }
+  | {
+      readonly kind: 'announceResult';
+      readonly to: readonly NodeId[];
+      readonly round: number;
+      readonly committed: boolean;
+      readonly adapter: BlobInfo;
+      readonly reason: string;
+      readonly contributors: number;
+    }
+  /** The updates of the round are no longer needed. */
+  | { readonly kind: 'discardUpdates'; readonly round: number; readonly payloads: readonly Sha256[] }
+  | {
+      readonly kind: 'announceEnd';
+      readonly to: readonly NodeId[];
+      readonly outcome: 'finished' | 'aborted' | 'stopped';
+      readonly adapter: BlobInfo;
+      readonly reason: string;
+    }
+  /** When to come back with `timer`; undefined: only something else can change the run. */
+  | { readonly kind: 'schedule'; readonly at: number | undefined };

@@ -1,0 +1,273 @@
+import type { RoundPhase } from '@weft/shared';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { RunEvent } from './evolve.ts';
+import { evolve, initialState } from './evolve.ts';
+import { simulate, simulatedNodes, type Simulation } from './simulation.ts';
+import { defaultTiming, type RunState } from './state.ts';
+
+const [a, b, c, d] = simulatedNodes as [never, never, never, never];
+const phasesOf = (simulation: Simulation): RoundPhase[] =>
+  simulation.events.flatMap((event) => (event.kind === 'round.phase' ? [event.data.phase] : []));
+const kinds = (simulation: Simulation): string[] => simulation.events.map(({ kind }) => kind);
+const begin = (spec: Parameters<typeof simulate>[0], nodes = [a, b, c]): Simulation => {
+  const simulation = simulate(spec);
+  for (const nodeId of nodes) simulation.apply({ kind: 'connected', nodeId });
+  simulation.apply({ kind: 'start' });
+  simulation.wait(defaultTiming.settleMs);
+  return simulation;
+};
+
+describe('a round', () => {
+  test('a node that left and comes back finds its place only while there is one', () => {
+    const run = begin({ rounds: 1, minimum: 1, maximum: 2 }, [a, b]);
+    run.apply({ kind: 'disconnected', nodeId: b });
+    run.wait(defaultTiming.leaseMs - 1);
+    run.apply({ kind: 'heard', nodeId: a });
+    run.wait(1);
+    expect(run.state.participants.get(b)?.stage).toBe('left');
+    run.apply({ kind: 'connected', nodeId: c });
+    run.apply({ kind: 'connected', nodeId: b });
+    expect(run.ready(b)).toBe('WEFT_UPDATE_NOT_EXPECTED');
+    run.ready(a);
+    run.ready(c);
+    expect(run.state.cohort).toEqual([a, c]);
+  });
+
+  test('goes from waiting to committing by itself, and the run to finished', () => {
+    const run = begin({ rounds: 1, minimum: 2 });
+    expect(run.state.phase).toBe('training');
+    for (const nodeId of [a, b, c]) run.ready(nodeId);
+    expect(run.state.phase).toBe('collecting');
+    for (const nodeId of [a, b, c]) run.upload(nodeId);
+    expect(run.state.phase).toBe('committing');
+    run.aggregate();
+    expect(run.state.phase).toBe('evaluating');
+    for (const nodeId of [a, b, c]) run.evaluate(nodeId);
+    expect(run.state).toMatchObject({ phase: 'finished', lifecycle: 'finished', committedRounds: 1 });
+    expect(phasesOf(run)).toEqual(['training', 'collecting', 'committing', 'evaluating']);
+    expect(run.effects.filter(({ kind }) => kind === 'announceEnd')).toHaveLength(1);
+  });
+
+  test('waits for the minimum, then a little for more, and takes no more than the maximum', () => {
+    const run = simulate({ rounds: 1, minimum: 2, maximum: 3 });
+    run.apply({ kind: 'start' });
+    run.apply({ kind: 'connected', nodeId: a });
+    run.wait(60_000);
+    expect(run.state.phase).toBe('waiting');
+    run.apply({ kind: 'connected', nodeId: b });
+    expect(run.state.phase).toBe('waiting');
+    run.apply({ kind: 'connected', nodeId: c });
+    expect(run.state.phase).toBe('training');
+    run.apply({ kind: 'connected', nodeId: d });
+    expect(run.state.participants.size).toBe(3);
+  });
+
+  test('starts without the slow ones once the quorum is ready at the adaptive deadline', () => {
+    const run = begin({ rounds: 2, minimum: 1, quorum: 0.6, deadlineSeconds: 3600 });
+    run.wait(20_000);
+    for (const nodeId of [a, b, c]) {
+      run.apply({ kind: 'heard', nodeId });
+      run.ready(nodeId);
+      expect(run.state.phase).toBe(nodeId === c ? 'collecting' : 'training');
+    }
+    for (const nodeId of [a, b, c]) run.upload(nodeId);
+    run.aggregate();
+    expect(run.state.quorumDeadlineAt - run.state.startedAt).toBe(40_000);
+    run.ready(a);
+    run.ready(b);
+    for (let i = 0; i < 4; i++) {
+      expect(run.state.phase).toBe('training');
+      run.wait(10_000);
+      for (const nodeId of [a, b, c]) run.apply({ kind: 'heard', nodeId });
+    }
+    expect(run.state.phase).toBe('collecting');
+    expect(run.state.cohort).toEqual([a, b]);
+    expect(run.ready(c)).toBe('WEFT_UPDATE_NOT_EXPECTED');
+    expect(run.upload(c)).toBe('WEFT_UPDATE_NOT_EXPECTED');
+  });
+
+  test('a node that is silent for a lease has left; one that reports goes on as long as it needs', () => {
+    const run = begin({ rounds: 1, minimum: 2 });
+    for (let i = 0; i < 20; i++) {
+      run.wait(10_000);
+      for (const nodeId of [a, b]) run.apply({ kind: 'heard', nodeId });
+    }
+    expect(run.state.participants.get(c)?.stage).toBe('left');
+    expect(run.state.participants.get(a)?.stage).toBe('offered');
+    run.ready(a);
+    run.ready(b);
+    expect(run.state.cohort).toEqual([a, b]);
+  });
+
+  test('with too few nodes left it is aborted, and the next try starts by itself with the same factor', () => {
+    const run = begin({ rounds: 1, minimum: 3 });
+    run.apply({ kind: 'declined', nodeId: a, round: 0, reason: { code: 'WEFT_DATA_EMPTY', message: 'no data' } });
+    expect(kinds(run)).toContain('round.aborted');
+    expect(run.state.phase).toBe('waiting');
+    run.wait(defaultTiming.retryMs);
+    expect(run.state).toMatchObject({ phase: 'training', round: 1, factor: 'B' });
+    expect(run.ready(b, 'first', 0)).toBe('WEFT_UPDATE_WRONG_ROUND');
+  });
+
+  test('a member that is lost before its upload leaves the others to commit', () => {
+    const run = begin({ rounds: 1, minimum: 2 });
+    for (const nodeId of [a, b, c]) run.ready(nodeId);
+    run.upload(a);
+    run.upload(b);
+    run.apply({ kind: 'disconnected', nodeId: c });
+    run.wait(defaultTiming.leaseMs);
+    expect(run.state.phase).toBe('committing');
+    run.aggregate();
+    expect(run.events.find(({ kind }) => kind === 'round.committed')?.data).toMatchObject({ nodeIds: [a, b], weightSum: 2 });
+  });
+
+  test('the same update counts once, another one of the same node is refused', () => {
+    const run = begin({ rounds: 1, minimum: 2 });
+    for (const nodeId of [a, b, c]) run.ready(nodeId);
+    expect(run.upload(a)).toBeUndefined();
+    expect(run.upload(a)).toBeUndefined();
+    expect(run.upload(a, 'other')).toBe('WEFT_UPDATE_DUPLICATE');
+    expect(run.upload(b, 'other')).toBe('WEFT_UPDATE_NOT_EXPECTED');
+    expect(run.upload(d)).toBe('WEFT_UPDATE_NOT_EXPECTED');
+    expect(kinds(run).filter((kind) => kind === 'update.accepted')).toHaveLength(1);
+  });
+
+  test('pausing stops the clock of deadlines and leases, and loses no fact', () => {
+    const run = begin({ rounds: 1, minimum: 2, deadlineSeconds: 100 });
+    run.apply({ kind: 'pause' });
+    run.ready(a);
+    run.wait(1_000_000);
+    expect(run.state.phase).toBe('paused');
+    run.apply({ kind: 'resume' });
+    expect(run.state.phase).toBe('training');
+    expect(run.state.participants.get(a)?.stage).toBe('ready');
+    run.ready(b);
+    run.ready(c);
+    expect(run.state.phase).toBe('collecting');
+  });
+
+  test('an aggregation that fails pauses the run with its reason; resuming tries it again', () => {
+    const run = begin({ rounds: 1, minimum: 2 });
+    for (const nodeId of [a, b, c]) run.ready(nodeId);
+    for (const nodeId of [a, b, c]) run.upload(nodeId);
+    run.aggregate(true);
+    expect(run.state).toMatchObject({ phase: 'paused', reason: { code: 'WEFT_DISK_FULL' } });
+    run.apply({ kind: 'resume' });
+    run.aggregate();
+    expect(run.state.committedRounds).toBe(1);
+  });
+
+  test('what an admin must not do now is refused', () => {
+    const run = begin({ rounds: 1 });
+    expect(run.apply({ kind: 'start' })).toBe('WEFT_RUN_STATE');
+    expect(run.apply({ kind: 'resume' })).toBe('WEFT_RUN_STATE');
+    run.apply({ kind: 'stop' });
+    expect(run.state).toMatchObject({ lifecycle: 'stopped', phase: 'aborted' });
+    expect(run.apply({ kind: 'stop' })).toBe('WEFT_RUN_STATE');
+    expect(run.ready(a)).toBe('WEFT_UPDATE_WRONG_ROUND');
+  });
+});
+
+describe('under any schedule of events', () => {
+  const node = fc.constantFrom(...simulatedNodes);
+  const payload = fc.constantFrom('first', 'second');
+  const action = fc.oneof(
+    { weight: 4, arbitrary: node.map((nodeId) => (run: Simulation) => run.apply({ kind: 'connected', nodeId })) },
+    { weight: 2, arbitrary: node.map((nodeId) => (run: Simulation) => run.apply({ kind: 'disconnected', nodeId })) },
+    { weight: 1, arbitrary: node.map((nodeId) => (run: Simulation) => run.apply({ kind: 'revoked', nodeId })) },
+    { weight: 2, arbitrary: node.map((nodeId) => (run: Simulation) => run.apply({ kind: 'heard', nodeId })) },
+    { weight: 8, arbitrary: fc.tuple(node, payload).map(([nodeId, name]) => (run: Simulation) => run.ready(nodeId, name)) },
+    { weight: 8, arbitrary: fc.tuple(node, payload).map(([nodeId, name]) => (run: Simulation) => run.upload(nodeId, name)) },
+    {
+      weight: 1,
+      arbitrary: fc.tuple(node, fc.integer({ min: -1, max: 5 })).map(
+        ([nodeId, round]) =>
+          (run: Simulation) =>
+            run.upload(nodeId, 'first', round) ?? run.ready(nodeId, 'first', round),
+      ),
+    },
+    { weight: 2, arbitrary: node.map((nodeId) => (run: Simulation) => run.evaluate(nodeId)) },
+    {
+      weight: 1,
+      arbitrary: node.map(
+        (nodeId) => (run: Simulation) =>
+          run.apply({ kind: 'declined', nodeId, round: run.state.round, reason: { code: 'WEFT_DATA_EMPTY', message: '' } }),
+      ),
+    },
+    { weight: 4, arbitrary: fc.boolean().map((fails) => (run: Simulation) => run.aggregate(fails && run.now % 2 === 0)) },
+    { weight: 6, arbitrary: fc.constantFrom(1, 500, 1_001, 12_345, 31_000, 4_000_000).map((ms) => (run: Simulation) => run.wait(ms)) },
+    {
+      weight: 2,
+      arbitrary: fc.constantFrom('pause' as const, 'resume' as const, 'timer' as const).map((kind) => (run: Simulation) => run.apply({ kind })),
+    },
+    { weight: 1, arbitrary: fc.constant((run: Simulation) => run.restart(replay)) },
+    { weight: 1, arbitrary: fc.integer({ min: 0, max: 30 }).map((dice) => (run: Simulation) => dice === 0 && run.apply({ kind: 'stop' })) },
+  );
+
+  test('a run ends, counts no update twice, keeps the order of phases, and replays to the same state', () => {
+    const spec = fc.record({
+      rounds: fc.integer({ min: 1, max: 3 }),
+      minimum: fc.integer({ min: 1, max: 3 }),
+      maximum: fc.integer({ min: 3, max: 5 }),
+      quorum: fc.constantFrom(0.2, 0.67, 1),
+      heldOutShare: fc.constantFrom(0, 0.1),
+    });
+    fc.assert(
+      fc.property(spec, fc.array(action, { maxLength: 120, size: 'max' }), (settings, actions) => {
+        const run = simulate(settings);
+        run.apply({ kind: 'start' });
+        for (const act of actions) act(run);
+        expect(durable(replay(run.created, run.events))).toEqual(durable(run.state));
+        run.finish();
+        checkHistory(run);
+      }),
+      { numRuns: 3000 },
+    );
+  });
+});
+
+/** Which phase may follow which, in plain mode. */
+const followers: Partial<Record<RoundPhase, RoundPhase[]>> = {
+  waiting: ['training'],
+  training: ['collecting', 'waiting'],
+  collecting: ['committing', 'waiting'],
+  committing: ['waiting', 'evaluating'],
+  evaluating: [],
+};
+
+function checkHistory(run: Simulation): void {
+  let phase: RoundPhase = 'waiting';
+  const accepted = new Set<string>();
+  const committed = new Set<number>();
+  let acceptedInRound: string[] = [];
+  for (const event of run.events) {
+    if (event.kind === 'round.phase') {
+      expect(followers[phase], `${event.data.phase} after ${phase}`).toContain(event.data.phase);
+      phase = event.data.phase;
+    }
+    if (event.kind === 'round.started') acceptedInRound = [];
+    if (event.kind === 'update.accepted') {
+      const key = `${event.round} ${event.nodeId}`;
+      expect(accepted.has(key), `${key} was accepted twice`).toBe(false);
+      expect(phase).toBe('collecting');
+      accepted.add(key);
+      acceptedInRound.push(event.nodeId!);
+    }
+    if (event.kind === 'round.committed') {
+      expect(committed.has(event.round!), `round ${event.round} was committed twice`).toBe(false);
+      expect(phase).toBe('committing');
+      expect(event.data.nodeIds).toEqual(acceptedInRound.toSorted());
+      expect(event.data.nodeIds.length).toBeGreaterThanOrEqual(run.state.spec.cohort.minimum);
+      expect(event.data.nodeIds.length).toBeLessThanOrEqual(run.state.spec.cohort.maximum);
+      committed.add(event.round!);
+    }
+  }
+  if (run.state.lifecycle === 'finished') expect(committed.size).toBe(run.state.spec.rounds);
+}
+
+function replay(created: Simulation['created'], events: readonly RunEvent[]): RunState {
+  return events.reduce(evolve, initialState(created.runId!, created.data, defaultTiming));
+}
+
+const durable = ({ connected, heardAt, bytesDown, enoughSince, aggregating, ...rest }: RunState) => rest;

@@ -1,0 +1,111 @@
+import type { NodeId, RoundPhase, RunId, RunSpec, Sha256, TrainedFactor } from '@weft/shared';
+import type { BlobInfo, Reason } from '../store/events.ts';
+
+export type Lifecycle = 'created' | 'running' | 'paused' | 'finished' | 'stopped' | 'aborted';
+
+/** How patient the machine is. All of it concerns progress, none of it a single call. */
+export interface RoundTiming {
+  /** A node that is silent for so long has left the round. */
+  readonly leaseMs: number;
+  /** Once the minimum is there, wait so long after the last arrival for more nodes. */
+  readonly settleMs: number;
+  /** After so many medians of earlier training times the quorum is enough. */
+  readonly medianFactor: number;
+  /** The adaptive deadline is never shorter. */
+  readonly shortestDeadlineMs: number;
+  /** Pause before the next try of a round that was aborted; doubles with each failure. */
+  readonly retryMs: number;
+  readonly longestRetryMs: number;
+  /** After so many tries in a row that committed nothing the run is given up. */
+  readonly failedTries: number;
+}
+
+export const defaultTiming: RoundTiming = {
+  leaseMs: 30_000,
+  settleMs: 1_000,
+  medianFactor: 2,
+  shortestDeadlineMs: 10_000,
+  retryMs: 1_000,
+  longestRetryMs: 60_000,
+  failedTries: 8,
+};
+
+export type ParticipantStage = 'offered' | 'ready' | 'accepted' | 'evaluated' | 'declined' | 'left';
+
+export interface Participant {
+  readonly stage: ParticipantStage;
+  readonly offeredAt: number;
+  readonly evaluated: boolean;
+  /** What it announced. */
+  readonly payload?: BlobInfo;
+  /** What was accepted. */
+  readonly update?: AcceptedUpdate;
+}
+
+export interface AcceptedUpdate {
+  readonly payload: BlobInfo;
+  readonly updateSha256: Sha256;
+  readonly weight: number;
+  readonly clipped: boolean;
+  readonly saturatedValues: number;
+  readonly values: number;
+}
+
+/**
+ * One run. All but the last block follows from the event table alone, so folding the rows again gives it back.
+ */
+export interface RunState {
+  readonly runId: RunId;
+  readonly spec: RunSpec;
+  readonly layoutSha256: Sha256;
+  readonly timing: RoundTiming;
+  readonly lifecycle: Lifecycle;
+  readonly phase: RoundPhase;
+  /** Where a paused run goes on. */
+  readonly resumePhase: RoundPhase;
+  readonly pausedAt: number;
+  /** Of the current or last try; −1 before the first. */
+  readonly round: number;
+  readonly factor: TrainedFactor;
+  readonly committedRounds: number;
+  readonly failedTries: number;
+  readonly retryAt: number;
+  /** The newest committed version. */
+  readonly adapter: BlobInfo;
+  /** Momentum of the server optimizer, by hash. */
+  readonly momentum: BlobInfo | undefined;
+  readonly participants: ReadonlyMap<NodeId, Participant>;
+  readonly cohort: readonly NodeId[];
+  readonly startedAt: number;
+  readonly cohortAt: number;
+  readonly committingAt: number;
+  readonly quorumDeadlineAt: number;
+  readonly deadlineAt: number;
+  /** Milliseconds from offer to ready, newest last. */
+  readonly trainingTimes: readonly number[];
+  readonly reason: Reason | undefined;
+
+  // Of this process: sessions and work in progress.
+  readonly connected: ReadonlyMap<NodeId, { readonly since: number }>;
+  readonly heardAt: ReadonlyMap<NodeId, number>;
+  readonly bytesDown: ReadonlyMap<NodeId, number>;
+  readonly enoughSince: number | undefined;
+  readonly aggregating: boolean;
+}
+
+export const hasEnded = (state: RunState): boolean =>
+  state.lifecycle === 'finished' || state.lifecycle === 'stopped' || state.lifecycle === 'aborted';
+
+/** The phase whose facts are still taken, also while the run is paused. */
+export const activePhase = (state: RunState): RoundPhase => (state.phase === 'paused' ? state.resumePhase : state.phase);
+
+export const nodesIn = (state: RunState, ...stages: ParticipantStage[]): NodeId[] =>
+  [...state.participants].filter(([, { stage }]) => stages.includes(stage)).map(([nodeId]) => nodeId);
+
+export const median = (values: readonly number[]): number | undefined => {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)];
+};
+
+/** Whether another node may work in this round: no update beyond the maximum is taken. */
+export const hasRoom = (state: RunState): boolean => nodesIn(state, 'offered', 'ready', 'accepted').length < state.spec.cohort.maximum;

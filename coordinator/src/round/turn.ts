@@ -1,0 +1,110 @@
+import type { NodeId, RoundPhase, SeededRandom } from '@weft/shared';
+import type { NewEvent, Reason } from '../store/events.ts';
+import { evolve } from './evolve.ts';
+import type { Effect } from './inputs.ts';
+import { nodesIn, type ParticipantStage, type RunState } from './state.ts';
+
+export type RoundRandom = Pick<SeededRandom, 'integer'>;
+
+type WithoutSubject<E> = E extends NewEvent ? Omit<E, 'runId' | 'round' | 'at'> & { readonly round?: number } : never;
+
+/** One step in the making: the state so far, the rows and effects so far. It lives and ends within `step`. */
+export class Turn {
+  state: RunState;
+  readonly now: number;
+  readonly random: RoundRandom;
+  readonly events: NewEvent[] = [];
+  readonly effects: Effect[] = [];
+
+  constructor(state: RunState, now: number, random: RoundRandom) {
+    this.state = state;
+    this.now = now;
+    this.random = random;
+  }
+
+  /** Adds a row about this run and, unless the row names another, this round. */
+  record(event: WithoutSubject<NewEvent>): void {
+    const { runId, round } = this.state;
+    const about = event.kind.startsWith('run.') ? { runId } : { runId, round };
+    const row = { ...about, at: this.now, ...event } as NewEvent & { at: number };
+    this.events.push(row);
+    this.state = evolve(this.state, row);
+  }
+
+  /** Changes what no row holds: sessions and work in progress. */
+  change(part: Partial<Pick<RunState, 'connected' | 'heardAt' | 'bytesDown' | 'enoughSince' | 'aggregating'>>): void {
+    this.state = { ...this.state, ...part };
+  }
+
+  effect(effect: Effect): void {
+    this.effects.push(effect);
+  }
+
+  enter(phase: RoundPhase, more: { round?: number; deadlineAt?: number } = {}): void {
+    const { round, ...data } = more;
+    this.record({ kind: 'round.phase', ...(round !== undefined && { round }), data: { phase, ...data } });
+  }
+
+  connectedNodes(): NodeId[] {
+    return [...this.state.connected.keys()];
+  }
+
+  offer(nodeId: NodeId, work: 'train' | 'evaluate'): void {
+    if (this.state.participants.get(nodeId)?.stage !== 'offered') {
+      this.record({ kind: 'node.offered', nodeId, data: { work, adapterSha256: this.state.adapter.sha256 } });
+    }
+    this.change({ heardAt: new Map(this.state.heardAt).set(nodeId, this.now) });
+    this.effect({ kind: 'offer', nodeId, work, round: this.state.round });
+  }
+
+  /** Nodes in these stages whose lease ended without a sign of life have left. */
+  dropSilent(...stages: ParticipantStage[]): void {
+    for (const nodeId of nodesIn(this.state, ...stages)) {
+      const silentMs = this.now - (this.state.heardAt.get(nodeId) ?? this.now);
+      if (silentMs >= this.state.timing.leaseMs) this.record({ kind: 'node.left', nodeId, data: { cause: 'lease', silentMs } });
+    }
+  }
+
+  /** When the first lease of nodes in these stages ends. */
+  static leaseEnd(state: RunState, ...stages: ParticipantStage[]): number | undefined {
+    const ends = nodesIn(state, ...stages).flatMap((nodeId) => {
+      const heardAt = state.heardAt.get(nodeId);
+      return heardAt === undefined ? [] : [heardAt + state.timing.leaseMs];
+    });
+    return ends.length === 0 ? undefined : Math.min(...ends);
+  }
+
+  /** Ends this try without a result. The next one starts by itself, or the run is given up. */
+  abortRound(reason: Reason): void {
+    const { timing, failedTries, round } = this.state;
+    const delay = Math.min(timing.retryMs * 2 ** failedTries, timing.longestRetryMs);
+    const payloads = this.acceptedPayloads();
+    this.record({
+      kind: 'round.aborted',
+      data: { reason, retryAt: this.now + delay, bytesDown: Object.fromEntries(this.state.bytesDown) },
+    });
+    this.effect({ kind: 'discardUpdates', round, payloads });
+    this.effect({
+      kind: 'announceResult',
+      to: this.connectedNodes(),
+      round,
+      committed: false,
+      adapter: this.state.adapter,
+      reason: reason.code,
+      contributors: 0,
+    });
+    this.enter('waiting');
+    if (this.state.failedTries < timing.failedTries) return;
+    const giveUp = { code: reason.code, message: `${this.state.failedTries} rounds in a row failed, the last one because ${reason.message}` };
+    this.record({ kind: 'run.aborted', data: { reason: giveUp } });
+    this.endRun('aborted', giveUp.message);
+  }
+
+  endRun(outcome: 'finished' | 'aborted' | 'stopped', reason: string): void {
+    this.effect({ kind: 'announceEnd', to: this.connectedNodes(), outcome, adapter: this.state.adapter, reason });
+  }
+
+  acceptedPayloads() {
+    return [...this.state.participants.values()].flatMap(({ update }) => (update === undefined ? [] : [update.payload.sha256]));
+  }
+}
