@@ -2,6 +2,7 @@ export * from './weights/index.ts';
 export { openModel, type OpenModelOptions } from './open-model.ts';
 export type { OnProgress } from './progress.ts';
 export * from './tokenizer/index.ts';
+export * from './tokenizer-training/index.ts';
 export * from './data/index.ts';
 export type { Model, ModelConfig } from './models/model.ts';
 export { initAdapter } from './adapters/init-adapter.ts';

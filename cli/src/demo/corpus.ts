@@ -22,10 +22,14 @@ export const heldOutShare = 0.1;
 
 const packageFolder = dirname(createRequire(import.meta.url).resolve('typescript-messages/package.json'));
 
+/**
+ * In the order of the keys' hashes: the list is alphabetical, and neighbours that say nearly the same would give each
+ * other away where texts share a row.
+ */
 export function readCorpus(locale: Locale): Message[] {
   const file = join(packageFolder, 'lib', locale, 'diagnosticMessages.generated.json');
   const messages = JSON.parse(readFileSync(file, 'utf8')) as Record<string, string>;
-  return Object.entries(messages).map(([key, text]) => ({ key, text }));
+  return Object.entries(messages).map(([key, text]) => ({ key, text })).sort(byHash);
 }
 
 /** The list that the translations were made from; it stands in the compiler's own table, as calls of `diag`. */
@@ -33,8 +37,18 @@ export function readEnglishCorpus(): Message[] {
   const compiler = readFileSync(join(packageFolder, 'lib', 'typescript.js'), 'utf8');
   const quoted = String.raw`("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\`(?:[^\`\\$]|\\.)*\`)`;
   const entry = new RegExp(String.raw`\bdiag\(\s*[\de]+,\s*\d+ \/\* \w+ \*\/,\s*${quoted},\s*${quoted}`, 'g');
-  return Array.from(compiler.matchAll(entry), ([, key, text]) => ({ key: unquote(key ?? ''), text: unquote(text ?? '') }));
+  return Array.from(compiler.matchAll(entry), ([, key, text]) => ({ key: unquote(key ?? ''), text: unquote(text ?? '') })).sort(byHash);
 }
+
+const hashes = new Map<string, number>();
+
+function hashKey(key: string): number {
+  let hash = hashes.get(key);
+  if (hash === undefined) hashes.set(key, (hash = createHash('sha256').update(key).digest().readUInt32BE(0)));
+  return hash;
+}
+
+const byHash = (a: Message, b: Message): number => hashKey(a.key) - hashKey(b.key) || (a.key < b.key ? -1 : 1);
 
 /** The text of a JavaScript string literal, whichever quotes it stands in. */
 function unquote(literal: string): string {
@@ -44,7 +58,7 @@ function unquote(literal: string): string {
 
 /** Decided by the key alone, so a held-out message is held out in every language. */
 export function isHeldOut(key: string): boolean {
-  return createHash('sha256').update(key).digest().readUInt32BE(0) < heldOutShare * 2 ** 32;
+  return hashKey(key) < heldOutShare * 2 ** 32;
 }
 
 export function heldOutMessages(locale: Locale): Message[] {

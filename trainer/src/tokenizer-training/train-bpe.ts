@@ -1,4 +1,4 @@
-import { byteAlphabet, toByteCharacters } from './byte-alphabet.ts';
+import { byteAlphabet, toByteAlphabet } from '../tokenizer/byte-alphabet.ts';
 
 export interface BpeOptions {
   /** Tokens in all: special tokens, 256 bytes, and as many merges as then fit. */
@@ -19,6 +19,9 @@ export interface Bpe {
 /** GPT-2's split into words (Hugging Face's `ByteLevel` with `use_regex`): no merge crosses these borders. */
 const words = /'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu;
 
+/** The bytes by code point of their letters, the order that Hugging Face's trainer gives them. */
+const firstTokens = byteAlphabet.toSorted((a, b) => (a < b ? -1 : 1));
+
 interface Word {
   ids: number[];
   readonly count: number;
@@ -38,7 +41,7 @@ interface Pair {
  * same merges. Counts are kept up to date per merge instead of being taken anew.
  */
 export function trainBpe(texts: Iterable<string>, { vocabSize, specialTokens, minimumCount = 2 }: BpeOptions): Bpe {
-  const tokens = [...specialTokens, ...byteAlphabet];
+  const tokens = [...specialTokens, ...firstTokens];
   if (vocabSize < tokens.length) throw new RangeError(`a vocabulary of ${vocabSize} cannot hold ${specialTokens.length} special tokens and 256 bytes`);
   const merges: (readonly [string, string])[] = [];
   const pairs = countPairs(countWords(texts, new Map(tokens.map((token, id) => [token, id]))));
@@ -58,7 +61,7 @@ export function trainBpe(texts: Iterable<string>, { vocabSize, specialTokens, mi
 function countWords(texts: Iterable<string>, ids: ReadonlyMap<string, number>): Word[] {
   const counts = new Map<string, number>();
   for (const text of texts) for (const [word] of text.matchAll(words)) counts.set(word, (counts.get(word) ?? 0) + 1);
-  return Array.from(counts, ([word, count]) => ({ ids: toByteCharacters(word).map((character) => ids.get(character) as number), count }));
+  return Array.from(counts, ([word, count]) => ({ ids: Array.from(toByteAlphabet(word), (letter) => ids.get(letter) as number), count }));
 }
 
 /** Ids stay far below 2^26, so that a pair fits a safe integer. */
