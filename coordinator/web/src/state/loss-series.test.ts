@@ -22,17 +22,14 @@ const round = (number: number, heldOutLoss: number | null, adapterAfter: string 
 
 describe('lossSeries', () => {
   it('puts a loss at the number of rounds that its adapter has behind it', () => {
-    const series = lossSeries({ roundsDone: [round(0, 5), round(1, 4)], finalHeldOutLoss: 3.5, rounds: 2 });
+    const series = lossSeries({ roundsDone: [round(0, 5), round(1, 4)], finalHeldOutLoss: 3.5 });
     expect(series).toEqual({ rounds: [0, 1, 2], losses: [5, 4, 3.5] });
   });
 
-  it('leaves out rounds without a score, and scores an adapter once', () => {
-    const series = lossSeries({
-      roundsDone: [round(0, 5), round(1, null), round(2, 4.5, null)],
-      finalHeldOutLoss: 4.4,
-      rounds: 9,
-    });
-    expect(series).toEqual({ rounds: [0, 2], losses: [5, 4.4] });
+  it('leaves out rounds without a score, and counts only rounds that committed', () => {
+    const roundsDone = [round(0, 5), round(1, null), round(2, 4.5, null), round(3, 4.4)];
+    const series = lossSeries({ roundsDone, finalHeldOutLoss: 4.2 });
+    expect(series).toEqual({ rounds: [0, 2, 3], losses: [5, 4.4, 4.2] });
   });
 });
 

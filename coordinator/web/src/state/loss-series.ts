@@ -9,11 +9,15 @@ export interface LossSeries {
 }
 
 /** A round scores the adapter that it starts from; the last adapter is scored when the run ends. */
-export const lossSeries = (run: Pick<RunDetailView, 'roundsDone' | 'finalHeldOutLoss' | 'rounds'>): LossSeries => {
+export const lossSeries = (run: Pick<RunDetailView, 'roundsDone' | 'finalHeldOutLoss'>): LossSeries => {
   const points = new Map<number, number>();
-  for (const { round, heldOutLoss } of run.roundsDone) if (heldOutLoss !== null) points.set(round, heldOutLoss);
-  const last = run.roundsDone.findLast(({ adapterAfter }) => adapterAfter !== null);
-  if (run.finalHeldOutLoss !== null) points.set((last?.round ?? run.rounds - 1) + 1, run.finalHeldOutLoss);
+  let committed = 0;
+  for (const { heldOutLoss, adapterAfter } of run.roundsDone) {
+    // the try after a round that was aborted scores the same adapter again
+    if (heldOutLoss !== null) points.set(committed, heldOutLoss);
+    if (adapterAfter !== null) committed += 1;
+  }
+  if (run.finalHeldOutLoss !== null) points.set(committed, run.finalHeldOutLoss);
   return { rounds: [...points.keys()], losses: [...points.values()] };
 };
 

@@ -29,7 +29,7 @@ export function Activity() {
       {shown.length === 0 ? (
         <p class="card empty">Nothing has happened since this page was opened. Rows appear here as they are written.</p>
       ) : (
-        <Table label="Events" head={['Time', 'Event', 'Run', 'Round', 'Node', 'Data']}>
+        <Table label="Table of events" head={['Time', 'Event', 'Run', 'Round', 'Node', 'Data']}>
           {shown.map((event) => (
             <tr key={event.seq}>
               <td>{formatTime(event.at)}</td>

@@ -78,7 +78,7 @@ export function CurrentRound({ run }: { run: RunDetailView }) {
         </p>
       ) : (
         <Table
-          label="Nodes in this round"
+          label="Table of the nodes in this round"
           head={['Node', 'Stage', 'Progress', 'Held-out loss', 'Sent', 'Received', 'Training']}
         >
           {round.nodes.map((node) => (

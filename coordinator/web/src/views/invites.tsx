@@ -47,7 +47,7 @@ export function Invites() {
       {invite !== undefined && (
         <div class="invite">
           <label for={`${id}-invite`}>The invite, shown this once</label>
-          <textarea id={`${id}-invite`} class="code" readOnly rows={4} value={invite.invite} />
+          <textarea id={`${id}-invite`} class="code" readOnly rows={6} value={invite.invite} />
           <div class="buttons">
             <CopyButton text={invite.invite} what="invite" />
             <CopyButton text={`weft node join ${invite.invite}`} what="join command" />

@@ -25,8 +25,9 @@ const options = (rounds: number, widthPx: number, onCursor: (index: number | und
     axes: [
       {
         ...axis,
-        label: 'Rounds behind the adapter',
-        labelSize: 24,
+        label: 'Rounds',
+        labelSize: 20,
+        size: 28,
         incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000, 10_000],
       },
       {

@@ -105,7 +105,7 @@ export function Nodes() {
         </div>
       )}
       {shown !== undefined && shown.length > 0 && (
-        <Table label="Nodes" head={['Node', 'State', 'Connection', 'Last seen', 'Agent', 'Decision']}>
+        <Table label="Table of nodes" head={['Node', 'State', 'Connection', 'Last seen', 'Agent', 'Decision']}>
           {shown
             .toSorted((a, b) => order[a.state] - order[b.state] || a.name.localeCompare(b.name))
             .map((node) => (

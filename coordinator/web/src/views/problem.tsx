@@ -1,5 +1,6 @@
 import type { ComponentChildren } from 'preact';
 import type { Problem } from '../state/request.ts';
+import { Sentence } from './sentence.tsx';
 
 /** What happened, each mistake on its own line, and what to do. */
 export function ProblemNote({ problem, children }: { problem: Problem | undefined; children?: ComponentChildren }) {
@@ -11,7 +12,9 @@ export function ProblemNote({ problem, children }: { problem: Problem | undefine
   return (
     <div class="note problem" role="alert">
       <p>
-        <strong>{first}</strong>
+        <strong>
+          <Sentence text={first ?? ''} />
+        </strong>
       </p>
       {rest.length > 0 && (
         <ul>
@@ -20,7 +23,9 @@ export function ProblemNote({ problem, children }: { problem: Problem | undefine
           ))}
         </ul>
       )}
-      <p>{problem.todo}</p>
+      <p>
+        <Sentence text={problem.todo} />
+      </p>
       {problem.code !== undefined && (
         <p class="faint">
           <code>{problem.code}</code>

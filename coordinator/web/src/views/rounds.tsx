@@ -11,7 +11,6 @@ const sent = (round: RoundView, direction: 'bytesUp' | 'bytesDown'): string =>
 
 const head = [
   'Round',
-  'Phase',
   'Trains',
   'Loss at start',
   'Updates',
@@ -23,7 +22,7 @@ const head = [
   'Training',
   'Transfer',
   'Aggregation',
-  'Adapter after',
+  'Adapter',
 ] as const;
 
 /** Every number of the plot and what each round cost, newest round first. */
@@ -32,11 +31,10 @@ export function Rounds({ run }: { run: RunDetailView }) {
   return (
     <section class="card" aria-labelledby="rounds-title">
       <h2 id="rounds-title">Rounds</h2>
-      <Table label="Rounds" head={head}>
+      <Table label="Table of rounds" head={head} dense>
         {run.finalHeldOutLoss !== null && (
           <tr>
             <th scope="row">after the last</th>
-            <td />
             <td />
             <td class="number">{formatLoss(run.finalHeldOutLoss)}</td>
             <td colSpan={10} class="faint">
@@ -47,7 +45,6 @@ export function Rounds({ run }: { run: RunDetailView }) {
         {run.roundsDone.toReversed().map((round) => (
           <tr key={round.round}>
             <th scope="row">{roundLabel(round.round)}</th>
-            <td>{round.phase}</td>
             <td>{round.factor}</td>
             <td class="number">{or(round.heldOutLoss, formatLoss)}</td>
             <td class="number">{round.contributors}</td>

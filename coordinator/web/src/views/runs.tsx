@@ -30,7 +30,7 @@ export function Runs() {
         </div>
       )}
       {shown !== undefined && shown.length > 0 && (
-        <Table label="Runs" head={['Run', 'State', 'Round', 'Phase', 'Created']}>
+        <Table label="Table of runs" head={['Run', 'State', 'Round', 'Phase', 'Created']}>
           {shown
             .toSorted((a, b) => b.createdAt - a.createdAt)
             .map((run) => (
