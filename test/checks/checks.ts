@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { findForbiddenImports } from './import-direction.ts';
 
 export interface CheckResult {
@@ -16,9 +17,11 @@ export interface Check {
 /** A tool that takes longer walks where it should not. */
 const toolTimeoutMs = 120_000;
 
+const bin = fileURLToPath(new URL('../../node_modules/.bin', import.meta.url));
+
 /** Runs a tool of this repository's node_modules in `root`. */
 export const runTool = (root: string, tool: string, args: readonly string[]): CheckResult => {
-  const { status, stdout, stderr, error } = spawnSync(tool, args, {
+  const { status, stdout, stderr, error } = spawnSync(join(bin, tool), args, {
     cwd: root,
     encoding: 'utf8',
     timeout: toolTimeoutMs,

@@ -9,7 +9,6 @@ import { runTool, type CheckResult } from './checks.ts';
 // this repository's own configuration, and then a fault, which must not.
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const bin = join(root, 'node_modules/.bin');
 const folders: string[] = [];
 
 /** A copy of the configuration in a folder with one source file. */
@@ -26,7 +25,7 @@ const check = (tool: string, args: readonly string[], files: Readonly<Record<str
     mkdirSync(join(folder, name, '..'), { recursive: true });
     writeFileSync(join(folder, name), text);
   }
-  return runTool(folder, join(bin, tool), args);
+  return runTool(folder, tool, args);
 };
 
 const clean = 'export const answer = (): number => 42;\n';

@@ -16,7 +16,20 @@ const tensorTolerance = 1e-2;
 
 const timeoutMs = 600_000;
 const steps = 20;
-const training = ['--batch', '2', '--seq', '64', '--lr', '1e-3', '--weight-decay', '0.01', '--warmup', '4', '--clip-grad', '1'];
+const training = [
+  '--batch',
+  '2',
+  '--seq',
+  '64',
+  '--lr',
+  '1e-3',
+  '--weight-decay',
+  '0.01',
+  '--warmup',
+  '4',
+  '--clip-grad',
+  '1',
+];
 const targets = 'q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj';
 
 const python = findPython(['torch', 'transformers', 'peft', 'gguf']);
@@ -28,76 +41,133 @@ const lossLine = z.object({ loss: z.number() });
 const scoreLine = z.object({ loss: z.number(), tokens: z.number() });
 
 const norm = (values: Float32Array): number => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
-const difference = (a: Float32Array, b: Float32Array): Float32Array => a.map((value, index) => value - (b[index] ?? Number.NaN));
+const difference = (a: Float32Array, b: Float32Array): Float32Array =>
+  a.map((value, index) => value - (b[index] ?? Number.NaN));
 const relative = (ours: number, theirs: number): number => Math.abs(ours - theirs) / Math.abs(theirs);
 
 const adapterIn = async (folder: string) => (await readTensors(join(folder, 'adapter_model.safetensors'))).tensors;
 
-describe.skipIf(skips('conformance', { 'Python with torch, transformers, peft and gguf': python, 'a SmolLM2-135M GGUF': gguf }))(
-  'PyTorch with PEFT',
-  () => {
-    const folder = mkdtempSync(join(tmpdir(), 'weft-conformance-'));
-    const ours = join(folder, 'ours');
-    const rows = join(folder, 'rows.jsonl');
-    const witness = async (...args: string[]): Promise<string> => {
-      const { status, stdout, stderr } = await runProgram(python ?? '', [script, ...args, '--gguf', gguf ?? '', '--folder', folder]);
-      if (status !== 0) throw new Error(`${script} ended with ${status}:\n${stderr.slice(-4000)}`);
-      return stdout;
-    };
-    let losses: number[] = [];
+describe.skipIf(
+  skips('conformance', { 'Python with torch, transformers, peft and gguf': python, 'a SmolLM2-135M GGUF': gguf }),
+)('PyTorch with PEFT', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'weft-conformance-'));
+  const ours = join(folder, 'ours');
+  const rows = join(folder, 'rows.jsonl');
+  const witness = async (...args: string[]): Promise<string> => {
+    const { status, stdout, stderr } = await runProgram(python ?? '', [
+      script,
+      ...args,
+      '--gguf',
+      gguf ?? '',
+      '--folder',
+      folder,
+    ]);
+    if (status !== 0) throw new Error(`${script} ended with ${status}:\n${stderr.slice(-4000)}`);
+    return stdout;
+  };
+  let losses: number[] = [];
 
-    beforeAll(async () => {
-      await witness('train', '--text', text, '--steps', String(steps), '--rank', '8', '--alpha', '16', '--targets', targets, ...training);
-      const flags = ['--model', gguf ?? '', '--data', rows, '--out', ours, '--init-adapter', join(folder, 'initial'), '--no-shuffle'];
-      const { status, stdout, stderr } = await runWeft(
-        ['train', ...flags, '--steps', String(steps), '--schedule', 'cosine', '--json', ...training],
-      );
-      if (status !== 0) throw new Error(stderr);
-      losses = stdout.trimEnd().split('\n').map((line) => lossLine.parse(JSON.parse(line)).loss);
-    }, timeoutMs);
-    afterAll(() => rmSync(folder, { recursive: true }));
+  beforeAll(async () => {
+    await witness(
+      'train',
+      '--text',
+      text,
+      '--steps',
+      String(steps),
+      '--rank',
+      '8',
+      '--alpha',
+      '16',
+      '--targets',
+      targets,
+      ...training,
+    );
+    const flags = [
+      '--model',
+      gguf ?? '',
+      '--data',
+      rows,
+      '--out',
+      ours,
+      '--init-adapter',
+      join(folder, 'initial'),
+      '--no-shuffle',
+    ];
+    const { status, stdout, stderr } = await runWeft([
+      'train',
+      ...flags,
+      '--steps',
+      String(steps),
+      '--schedule',
+      'cosine',
+      '--json',
+      ...training,
+    ]);
+    if (status !== 0) throw new Error(stderr);
+    losses = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => lossLine.parse(JSON.parse(line)).loss);
+  }, timeoutMs);
+  afterAll(() => rmSync(folder, { recursive: true }));
 
-    it(`has the same loss in each of ${steps} steps`, () => {
-      const theirs = z.object({ losses: z.array(z.number()) }).parse(JSON.parse(readFileSync(join(folder, 'losses.json'), 'utf8')));
-      const differences = theirs.losses.map((loss, step) => relative(losses[step] ?? Number.NaN, loss));
-      process.stdout.write(`losses: worst relative difference ${Math.max(...differences).toExponential(2)} of ${steps} steps\n`);
-      expect(losses).toHaveLength(steps);
-      for (const value of differences) expect(value).toBeLessThan(lossTolerance);
-    });
+  it(`has the same loss in each of ${steps} steps`, () => {
+    const theirs = z
+      .object({ losses: z.array(z.number()) })
+      .parse(JSON.parse(readFileSync(join(folder, 'losses.json'), 'utf8')));
+    const differences = theirs.losses.map((loss, step) => relative(losses[step] ?? Number.NaN, loss));
+    process.stdout.write(
+      `losses: worst relative difference ${Math.max(...differences).toExponential(2)} of ${steps} steps\n`,
+    );
+    expect(losses).toHaveLength(steps);
+    for (const value of differences) expect(value).toBeLessThan(lossTolerance);
+  });
 
-    it('ends with the same adapter, tensor by tensor, and moved it the same way', async () => {
-      const [initial, theirs, mine] = await Promise.all(
-        [join(folder, 'initial'), join(folder, 'final'), ours].map((place) => adapterIn(place)),
-      );
-      expect([...(mine?.keys() ?? [])].sort()).toEqual([...(theirs?.keys() ?? [])].sort());
-      let worst = 0;
-      let moved = 0;
-      for (const [name, their] of theirs ?? []) {
-        const our = mine?.get(name);
-        expect(our?.shape).toEqual(their.shape);
-        const apart = norm(difference(our?.values ?? new Float32Array(), their.values));
-        const distance = norm(difference(their.values, initial?.get(name)?.values ?? new Float32Array()));
-        expect(distance, `${name} was not trained`).toBeGreaterThan(0);
-        worst = Math.max(worst, apart / norm(their.values));
-        moved = Math.max(moved, apart / distance);
-      }
-      process.stdout.write(
-        `adapter: worst relative L2 of ${theirs?.size} tensors ${worst.toExponential(2)}; of the movement ${moved.toExponential(2)}\n`,
-      );
-      expect(worst).toBeLessThan(tensorTolerance);
-    });
+  it('ends with the same adapter, tensor by tensor, and moved it the same way', async () => {
+    const [initial, theirs, mine] = await Promise.all(
+      [join(folder, 'initial'), join(folder, 'final'), ours].map((place) => adapterIn(place)),
+    );
+    expect([...(mine?.keys() ?? [])].sort()).toEqual([...(theirs?.keys() ?? [])].sort());
+    let worst = 0;
+    let moved = 0;
+    for (const [name, their] of theirs ?? []) {
+      const our = mine?.get(name);
+      expect(our?.shape).toEqual(their.shape);
+      const apart = norm(difference(our?.values ?? new Float32Array(), their.values));
+      const distance = norm(difference(their.values, initial?.get(name)?.values ?? new Float32Array()));
+      expect(distance, `${name} was not trained`).toBeGreaterThan(0);
+      worst = Math.max(worst, apart / norm(their.values));
+      moved = Math.max(moved, apart / distance);
+    }
+    process.stdout.write(
+      `adapter: worst relative L2 of ${theirs?.size} tensors ${worst.toExponential(2)}; of the movement ${moved.toExponential(2)}\n`,
+    );
+    expect(worst).toBeLessThan(tensorTolerance);
+  });
 
-    it('loads our adapter with PEFT and finds our loss', async () => {
+  it(
+    'loads our adapter with PEFT and finds our loss',
+    async () => {
       const theirs = scoreLine.parse(JSON.parse(await witness('score', '--adapter', ours)));
-      const { status, stdout, stderr } = await runWeft(
-        ['eval', '--model', gguf ?? '', '--adapter', ours, '--data', rows, '--seq', '64', '--json'],
-      );
+      const { status, stdout, stderr } = await runWeft([
+        'eval',
+        '--model',
+        gguf ?? '',
+        '--adapter',
+        ours,
+        '--data',
+        rows,
+        '--seq',
+        '64',
+        '--json',
+      ]);
       expect(stderr).not.toContain('WEFT_');
       expect(status).toBe(0);
       const mine = scoreLine.parse(JSON.parse(stdout));
       process.stdout.write(`loss of our adapter: ${mine.loss} here, ${theirs.loss} with PEFT\n`);
       expect(mine.tokens).toBe(theirs.tokens);
       expect(relative(mine.loss, theirs.loss)).toBeLessThan(lossTolerance);
-    }, timeoutMs);
-  },
-);
+    },
+    timeoutMs,
+  );
+});
