@@ -1,0 +1,25 @@
+import type { ServerSettings } from './server-optimizer.ts';
+
+export type AggregatorRequest =
+  | { readonly kind: 'begin'; readonly values: number }
+  | { readonly kind: 'piece'; readonly bytes: Uint8Array }
+  | { readonly kind: 'endUpdate' }
+  | {
+      readonly kind: 'finish';
+      readonly clipNormL2: number;
+      readonly weightCap: number;
+      readonly server: ServerSettings;
+      readonly previous: Float32Array;
+      readonly momentum: Float64Array | undefined;
+    };
+
+export interface AggregationResult {
+  /** The trained factor after the server's step, in layout order. */
+  readonly next: Float32Array;
+  readonly momentum?: Float64Array;
+  readonly weightSum: number;
+  readonly stepNormL2: number;
+}
+
+/** Answers come in the order of the requests, one each. */
+export type AggregatorAnswer = { readonly result?: AggregationResult } | { readonly error: string };

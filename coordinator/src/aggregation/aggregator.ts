@@ -1,0 +1,102 @@
+import { extname } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { WeftError } from '@weft/shared';
+import type { AggregationResult, AggregatorAnswer, AggregatorRequest } from './aggregator-messages.ts';
+import type { ServerSettings } from './server-optimizer.ts';
+
+export interface AggregationJob {
+  /** Coordinates of the trained factor. */
+  readonly values: number;
+  /** Each update's ring words in pieces; read one after the other, one piece in memory. */
+  readonly updates: Iterable<AsyncIterable<Uint8Array>>;
+  readonly clipNormL2: number;
+  readonly weightCap: number;
+  readonly server: ServerSettings;
+  /** The trained factor before the round. */
+  readonly previous: Float32Array;
+  /** The server optimizer's state of this factor. */
+  readonly momentum: Float64Array | undefined;
+}
+
+export interface Aggregator {
+  /** One job at a time; a second waits for the first. */
+  aggregate(job: AggregationJob): Promise<AggregationResult>;
+  close(): Promise<void>;
+}
+
+/** The arithmetic runs in a worker thread, so that sessions stay alive meanwhile. */
+export function createAggregator(): Aggregator {
+  let thread: AggregatorThread | undefined;
+  let last: Promise<unknown> = Promise.resolve();
+  return {
+    aggregate(job) {
+      const result = last.then(() => run((thread ??= new AggregatorThread()), job));
+      last = result.catch(() => undefined);
+      return result;
+    },
+    async close() {
+      await last;
+      await thread?.close();
+      thread = undefined;
+    },
+  };
+}
+
+async function run(thread: AggregatorThread, job: AggregationJob): Promise<AggregationResult> {
+  await thread.ask({ kind: 'begin', values: job.values });
+  for (const update of job.updates) {
+    for await (const piece of update) {
+      // A copy, since the piece may be a window of memory that others use.
+      const bytes = new Uint8Array(piece);
+      await thread.ask({ kind: 'piece', bytes }, bytes.buffer);
+    }
+    await thread.ask({ kind: 'endUpdate' });
+  }
+  const { clipNormL2, weightCap, server, previous, momentum } = job;
+  const result = await thread.ask({ kind: 'finish', clipNormL2, weightCap, server, previous, momentum });
+  if (result === undefined) throw new WeftError('WEFT_INTERNAL', 'the aggregator gave no result');
+  return result;
+}
+
+interface Waiting {
+  resolve(result: AggregationResult | undefined): void;
+  reject(error: Error): void;
+}
+
+class AggregatorThread {
+  readonly #worker = new Worker(new URL(`aggregator-worker${extname(import.meta.url)}`, import.meta.url));
+  readonly #waiting: Waiting[] = [];
+  #failure: Error | undefined;
+
+  constructor() {
+    this.#worker.unref();
+    this.#worker.on('message', (answer: AggregatorAnswer) => {
+      const next = this.#waiting.shift();
+      if (this.#waiting.length === 0) this.#worker.unref();
+      if ('error' in answer) next?.reject(new WeftError('WEFT_INTERNAL', `the aggregator failed: ${answer.error}`));
+      else next?.resolve(answer.result);
+    });
+    this.#worker.on('error', (error) => this.#fail(error instanceof Error ? error : new Error(String(error))));
+    this.#worker.on('exit', (exitCode) => this.#fail(new Error(`the aggregator's thread ended with code ${exitCode}`)));
+  }
+
+  ask(request: AggregatorRequest, ...transfer: ArrayBuffer[]): Promise<AggregationResult | undefined> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    // The process stays while an answer is awaited, and may end otherwise.
+    this.#worker.ref();
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject });
+      this.#worker.postMessage(request, transfer);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#failure ??= new Error("the aggregator's thread was closed");
+    await this.#worker.terminate();
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    for (const { reject } of this.#waiting.splice(0)) reject(this.#failure);
+  }
+}
