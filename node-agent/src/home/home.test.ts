@@ -1,0 +1,110 @@
+import { spawnSync } from 'node:child_process';
+import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
+import { toFederationId, toNodeId } from '@weft/shared';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { readFederation, writeFederation } from './federation-file.ts';
+import { openHome } from './home.ts';
+import { readSent, recordSent } from './sent-record.ts';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'weft-home-'));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const modeOf = async (path: string): Promise<number> => (await stat(path)).mode & 0o777;
+
+test('a home and its seed are for their owner alone, and the identity stays', async () => {
+  const path = join(folder, 'node');
+  const first = await openHome(path);
+  await first.release();
+  const second = await openHome(path);
+  await second.release();
+  expect(await modeOf(path)).toBe(0o700);
+  expect(await modeOf(join(path, 'identity.seed'))).toBe(0o600);
+  expect(second.identity.keyId).toBe(first.identity.keyId);
+});
+
+test('a second process is told who holds the home', async () => {
+  const home = await openHome(folder);
+  await expect(openHome(folder)).rejects.toMatchObject({ code: 'WEFT_HOME_LOCKED', details: { pid: process.pid } });
+  await home.release();
+  await (await openHome(folder)).release();
+});
+
+test('a lock is taken over when its process is gone', async () => {
+  const ended = spawnSync(process.execPath, ['--version']);
+  await writeFile(join(folder, 'lock'), JSON.stringify({ pid: ended.pid, startedAt: '' }));
+  await (await openHome(folder)).release();
+});
+
+test.runIf(process.platform === 'linux')('a lock is taken over when another process now has its id', async () => {
+  await writeFile(join(folder, 'lock'), JSON.stringify({ pid: process.pid, startedAt: 'another boot/1' }));
+  await (await openHome(folder)).release();
+});
+
+test('a lock that a crash left empty is taken over', async () => {
+  await writeFile(join(folder, 'lock'), '');
+  await (await openHome(folder)).release();
+});
+
+test('of many that find a stale lock one gets the home', async () => {
+  await writeFile(join(folder, 'lock'), '{}');
+  const results = await Promise.allSettled(Array.from({ length: 8 }, () => openHome(folder)));
+  expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+});
+
+test('a seed that others may read is refused', async () => {
+  await (await openHome(folder)).release();
+  await chmod(join(folder, 'identity.seed'), 0o644);
+  await expect(openHome(folder)).rejects.toMatchObject({ code: 'WEFT_NODE_HOME_EXPOSED' });
+});
+
+test('a damaged seed is refused, and the home is free afterwards', async () => {
+  await writeFile(join(folder, 'identity.seed'), 'short', { mode: 0o600 });
+  await expect(openHome(folder)).rejects.toMatchObject({ code: 'WEFT_NODE_HOME_DAMAGED' });
+  await rm(join(folder, 'identity.seed'));
+  await (await openHome(folder)).release();
+});
+
+const federation = {
+  version: 1 as const,
+  address: 'localhost:7443',
+  federationId: toFederationId(new Uint8Array(32)),
+  federationName: 'test',
+  coordinatorKey: new Uint8Array(32),
+  certificates: [{ der: Uint8Array.of(1, 2, 3), notBeforeMs: 0 }],
+  nodeId: toNodeId(new Uint8Array(32)),
+  nodeName: 'one',
+  organisation: '',
+};
+
+test('the pins come back as they were written', async () => {
+  await writeFederation(folder, federation);
+  expect(await readFederation(folder)).toEqual(federation);
+  expect(await modeOf(join(folder, 'federation.json'))).toBe(0o600);
+});
+
+test('without an enrolment the pins are missing, and changed ones are refused by name', async () => {
+  await expect(readFederation(folder)).rejects.toMatchObject({ code: 'WEFT_NODE_NOT_JOINED' });
+  await writeFederation(folder, federation);
+  const text = await readFile(join(folder, 'federation.json'), 'utf8');
+  await writeFile(join(folder, 'federation.json'), text.replace(federation.nodeId, 'n_0'));
+  await expect(readFederation(folder)).rejects.toMatchObject({
+    code: 'WEFT_NODE_HOME_DAMAGED',
+    message: expect.stringContaining('nodeId'),
+  });
+});
+
+test('the record says in plain words what left, and survives a line that a crash cut short', async () => {
+  const decline = { kind: 'decline', runId: 'r', runName: 'run', round: 3, code: 'WEFT_NODE_LEAVING' } as const;
+  const written = await recordSent(folder, decline);
+  await writeFile(join(folder, 'sent.jsonl'), '{"kind":"upd', { flag: 'a' });
+  expect(written.said).toContain('no update was sent');
+  expect(await readSent(folder)).toEqual([written]);
+  const next = await recordSent(folder, decline);
+  expect(await readSent(folder)).toEqual([written, next]);
+});
