@@ -1,0 +1,149 @@
+import type { CertificateRenewal, NodeMessage, SessionRequest } from '@weft/proto';
+import { WeftError, protocolVersion, toWeftError, type FederationId, type Identity, type NodeId } from '@weft/shared';
+import type { Logger } from 'pino';
+import type { NodeGateway, RunInbox } from '../federation/ports.ts';
+import { toServiceError } from '../grpc/edge.ts';
+import { createMessageReader } from '../grpc/message-reader.ts';
+import type { Registry } from '../registry/registry.ts';
+import { createNonce, verifyHello } from './handshake.ts';
+import type { NetworkLimits } from './limits.ts';
+import { checkSize, createSessionChannel, toRefusal, type SessionCall, type SessionChannel } from './session.ts';
+import type { Tickets } from './tickets.ts';
+
+export interface SessionsOptions {
+  readonly identity: Identity;
+  readonly federationId: FederationId;
+  readonly registry: Registry;
+  readonly tickets: Tickets;
+  readonly limits: NetworkLimits;
+  readonly logger: Logger;
+  /** The certificate that is to come, if there is one: every node hears of it at the start of its session. */
+  readonly certificateRenewal?: () => CertificateRenewal | undefined;
+  /** What a node says of its work, for those who watch. */
+  readonly onSaid?: (nodeId: NodeId, said: NodeMessage['kind']) => void;
+}
+
+/** What is known of a node since this process started. */
+export interface Presence {
+  readonly connected: boolean;
+  readonly lastSeenAt: number;
+  readonly agentVersion: string;
+}
+
+export interface Sessions {
+  readonly gateway: NodeGateway;
+  /** Serves one stream to its end; never rejects. */
+  serve(call: SessionCall, inbox: RunInbox): Promise<void>;
+  presence(nodeId: NodeId): Presence | undefined;
+  endAll(reason: WeftError): void;
+}
+
+interface OpenSession {
+  readonly channel: SessionChannel;
+  end(reason: WeftError): void;
+}
+
+export function createSessions(options: SessionsOptions): Sessions {
+  const { identity, federationId, registry, tickets, limits, logger } = options;
+  const open = new Map<NodeId, OpenSession>();
+  const presences = new Map<NodeId, { lastSeenAt: number; agentVersion: string }>();
+  let streams = 0;
+
+  async function converse(call: SessionCall, channel: SessionChannel, inbox: RunInbox): Promise<void> {
+    if (streams > limits.sessions) {
+      throw new WeftError('WEFT_SESSION_LIMIT', `${streams} sessions are open, the limit is ${limits.sessions}`);
+    }
+    const challenge = createNonce();
+    channel.say({
+      case: 'challenge',
+      value: { protocolVersion, federationId, coordinatorKey: identity.publicKey, coordinatorNonce: challenge },
+    });
+    const requests = createMessageReader<SessionRequest>(call);
+    const first = await requests.next();
+    if (first === undefined) throw new WeftError('WEFT_SESSION_HANDSHAKE', 'the stream ended before Hello');
+    checkSize(first.envelope?.body.length ?? 0, limits);
+    const node = verifyHello(first.envelope, challenge, { identity, federationId, registry });
+    const { nodeId, agentVersion } = node;
+
+    open.get(nodeId)?.end(new WeftError('WEFT_SESSION_REPLACED', `node ${nodeId} started another session`, { nodeId }));
+    const issued = tickets.issue(nodeId);
+    const session: OpenSession = {
+      channel,
+      end(reason) {
+        if (open.get(nodeId) !== session) return;
+        // The ticket goes first: nothing of this session is served from here on.
+        open.delete(nodeId);
+        issued.end(reason);
+        channel.end(reason);
+        inbox.nodeDisconnected(nodeId);
+        logger.info({ nodeId, code: reason.code }, 'session ended');
+      },
+    };
+    open.set(nodeId, session);
+    presences.set(nodeId, { lastSeenAt: Date.now(), agentVersion });
+    try {
+      channel.welcome(node, issued.ticket);
+      const renewal = options.certificateRenewal?.();
+      if (renewal !== undefined) channel.say({ case: 'certificateRenewal', value: renewal });
+      logger.info({ nodeId, agentVersion }, 'session started');
+      inbox.nodeConnected(nodeId);
+      for (let request = await requests.next(); request !== undefined; request = await requests.next()) {
+        if (channel.ended !== undefined) return;
+        await take(nodeId, channel.accept(request), channel, inbox);
+        presences.set(nodeId, { lastSeenAt: Date.now(), agentVersion });
+      }
+      channel.dispose(new WeftError('WEFT_SESSION_IDLE', 'the node closed the session, or its connection broke'));
+    } catch (error) {
+      channel.end(toWeftError(error));
+    } finally {
+      session.end(channel.ended ?? new WeftError('WEFT_INTERNAL', 'a session ended without a reason'));
+    }
+  }
+
+  async function take(nodeId: NodeId, said: NodeMessage['kind'], channel: SessionChannel, inbox: RunInbox): Promise<void> {
+    options.onSaid?.(nodeId, said);
+    try {
+      await inbox.receive(nodeId, said);
+    } catch (error) {
+      const { code, cause } = toWeftError(error);
+      logger.info({ nodeId, code, said: said.case, ...(code === 'WEFT_INTERNAL' && { err: cause }) }, 'message refused');
+      channel.say(toRefusal(error, said));
+    }
+  }
+
+  return {
+    async serve(call, inbox) {
+      streams += 1;
+      // The last word has left, or nobody is there to hear it. A peer that never reads keeps its place until then.
+      const left = (): void => {
+        call.off('finish', left).off('close', left);
+        streams -= 1;
+      };
+      call.on('finish', left).on('close', left);
+      const channel = createSessionChannel({
+        call,
+        identity,
+        limits,
+        close: (reason) => call.emit('error', toServiceError(reason, logger, 'Session')),
+      });
+      try {
+        await converse(call, channel, inbox);
+        if (!call.writableEnded) call.end();
+      } catch (error) {
+        channel.end(toWeftError(error));
+      }
+    },
+    presence(nodeId) {
+      const presence = presences.get(nodeId);
+      return presence && { ...presence, connected: open.has(nodeId) };
+    },
+    endAll(reason) {
+      for (const session of open.values()) session.end(reason);
+    },
+    gateway: {
+      connected: () => [...open.keys()],
+      send: (nodeId, message) => open.get(nodeId)?.channel.say(message) ?? false,
+      end: (nodeId, reason) => open.get(nodeId)?.end(reason),
+    },
+  };
+}
