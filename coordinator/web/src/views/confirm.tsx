@@ -1,5 +1,5 @@
 import type { ComponentChildren } from 'preact';
-import { useEffect, useId, useRef } from 'preact/hooks';
+import { useLayoutEffect, useId, useRef } from 'preact/hooks';
 import { useAction } from './action.ts';
 import { ProblemNote } from './problem.tsx';
 
@@ -16,7 +16,7 @@ export function Confirm({ title, confirmLabel, children, onConfirm, onClose }: C
   const dialog = useRef<HTMLDialogElement>(null);
   const action = useAction();
   const titleId = useId();
-  useEffect(() => {
+  useLayoutEffect(() => {
     dialog.current?.showModal();
   }, []);
   const confirm = async (): Promise<void> => {

@@ -26,8 +26,8 @@ const options = (rounds: number, widthPx: number, onCursor: (index: number | und
       {
         ...axis,
         label: 'Rounds',
-        labelSize: 20,
-        size: 28,
+        labelSize: 22,
+        size: 34,
         incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000, 10_000],
       },
       {

@@ -28,20 +28,16 @@ function NodeRow({ node }: { node: NodeView }) {
     <tr>
       <th scope="row" tabIndex={-1} ref={name}>
         <span class="name">{node.name}</span>
-        {node.organisation !== '' && <span class="faint"> {node.organisation}</span>}
+        {node.organisation !== '' && <span class="organisation"> {node.organisation}</span>}
         <code class="id">{node.id}</code>
         <ProblemNote problem={approve.problem} />
       </th>
       <td>
-        <Badge word={node.state} />
+        <span class="badges">
+          <Badge word={node.state} />
+          <Badge word={node.connected ? 'connected' : 'away'} />
+        </span>
       </td>
-      <td>
-        <Badge word={node.connected ? 'connected' : 'away'} />
-      </td>
-      <td title={node.lastSeenAt === null ? undefined : formatTime(node.lastSeenAt)}>
-        {node.lastSeenAt === null ? 'never' : formatAgo(node.lastSeenAt, Date.now())}
-      </td>
-      <td>{node.agentVersion ?? '–'}</td>
       <td>
         <div class="buttons">
           {node.state === 'pending' && (
@@ -76,6 +72,10 @@ function NodeRow({ node }: { node: NodeView }) {
           </Confirm>
         )}
       </td>
+      <td title={node.lastSeenAt === null ? undefined : formatTime(node.lastSeenAt)}>
+        {node.lastSeenAt === null ? 'never' : formatAgo(node.lastSeenAt, Date.now())}
+      </td>
+      <td>{node.agentVersion ?? '–'}</td>
     </tr>
   );
 }
@@ -105,7 +105,7 @@ export function Nodes() {
         </div>
       )}
       {shown !== undefined && shown.length > 0 && (
-        <Table label="Table of nodes" head={['Node', 'State', 'Connection', 'Last seen', 'Agent', 'Decision']}>
+        <Table label="Table of nodes" head={['Node', 'State', 'Decision', 'Last seen', 'Agent']}>
           {shown
             .toSorted((a, b) => order[a.state] - order[b.state] || a.name.localeCompare(b.name))
             .map((node) => (

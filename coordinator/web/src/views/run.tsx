@@ -137,9 +137,7 @@ export function Run() {
             <code>{run.adapterSha256 ?? 'none yet'}</code>
           </dd>
         </dl>
-        <pre class="scroll" tabIndex={0} role="region" aria-label="Run spec">
-          {JSON.stringify(run.spec, undefined, 2)}
-        </pre>
+        <pre>{JSON.stringify(run.spec, undefined, 2)}</pre>
       </details>
     </>
   );
