@@ -1,0 +1,42 @@
+import { Option,              } from 'commander';
+import { loraTargets } from '../../../shared/src/index.js';
+                                                   
+import { addModelOptions } from '../model-options.js';
+import { nonNegative, targetList, wholeNumber } from '../option-values.js';
+                                                        
+
+export const command                = {
+  examples: [
+    'weft train --model models/base --data notes.txt --out adapter --steps 100',
+    'weft train --model SmolLM2-135M-Instruct.Q4_1.gguf --data chats.jsonl --out adapter --rank 16 --targets q_proj,k_proj,v_proj,o_proj --json',
+  ],
+  configure: (command         )       => {
+    addModelOptions(command)
+      .requiredOption('--data <file...>', '.txt, .md or .jsonl (text, prompt and completion, messages, input_ids)')
+      .requiredOption('--out <dir>', 'where the adapter is written, in the layout of PEFT')
+      .option('--rank <n>', 'rank of LoRA (default: 8)', wholeNumber(1, 1024))
+      .option('--alpha <n>', "LoRA's alpha (default: 16)", nonNegative({ positive: true }))
+      .option('--targets <names>', `layers to adapt, of ${loraTargets.join(',')} (default: q_proj,v_proj)`, targetList)
+      .option('--lr <rate>', 'learning rate', nonNegative(), 1e-4)
+      .option('--batch <n>', 'examples a step', wholeNumber(1, 65536), 4)
+      .option('--seq <n>', 'longest example in tokens', wholeNumber(2, 1_048_576), 128)
+      .addOption(new Option('--steps <n>', 'steps to train').argParser(wholeNumber(1)).conflicts('epochs'))
+      .option('--epochs <n>', 'passes over the data (default: 1)', wholeNumber(1))
+      .option('--weight-decay <x>', "AdamW's weight decay", nonNegative(), 0)
+      .option('--warmup <n>', 'steps until the full learning rate', wholeNumber(0), 0)
+      .option('--clip-grad <norm>', 'largest L2 norm of the gradient; 0 leaves it as it is', nonNegative(), 1)
+      .addOption(
+        new Option('--schedule <name>', 'of the learning rate')
+          .choices(['constant', 'linear', 'cosine'])
+          .default('constant'),
+      )
+      .option('--seed <n>', 'of the first adapter and the order of the data', wholeNumber(0, 2 ** 32 - 1), 0)
+      .option('--init-adapter <dir>', 'go on from this adapter; rank, alpha and targets are its own')
+      .option('--no-shuffle', 'take the data in its order')
+      .addOption(new Option('--base <type>', 'how base weights are computed with').choices(['fp32']).default('fp32'))
+      .option('--json', 'a JSON line for each step on standard output')
+      .action(async (_options         , command         ) =>
+        (await import('../train-adapter.js')).trainAdapter(command.opts              ()),
+      );
+  },
+};

@@ -1,0 +1,38 @@
+import { InvalidArgumentError } from 'commander';
+import { loraTargets,                 } from '../../shared/src/index.js';
+
+/** `--rank 8`: a whole number within limits that the message names. */
+export const wholeNumber =
+  (minimum        , maximum = Number.MAX_SAFE_INTEGER) =>
+  (text        )         => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < minimum || value > maximum) {
+      throw new InvalidArgumentError(
+        maximum === Number.MAX_SAFE_INTEGER
+          ? `It is a whole number, ${minimum} or more.`
+          : `It is a whole number from ${minimum} to ${maximum}.`,
+      );
+    }
+    return value;
+  };
+
+/** `--lr 1e-4`: a finite number, zero or more; with `positive` zero is refused too. */
+export const nonNegative =
+  ({ positive = false } = {}) =>
+  (text        )         => {
+    const value = Number(text);
+    if (text.trim() === '' || !Number.isFinite(value) || value < 0 || (positive && value === 0)) {
+      throw new InvalidArgumentError(positive ? 'It is a number above 0.' : 'It is a number, 0 or more.');
+    }
+    return value;
+  };
+
+/** `--targets q_proj,v_proj`, without doubles, in the order of the layout. */
+export const targetList = (text        )                        => {
+  const names = text.split(',').map((name) => name.trim());
+  const wrong = names.filter((name) => !loraTargets.some((target) => target === name));
+  if (wrong.length > 0) {
+    throw new InvalidArgumentError(`${wrong.join(', ')}: choose from ${loraTargets.join(', ')}.`);
+  }
+  return loraTargets.filter((target) => names.includes(target));
+};

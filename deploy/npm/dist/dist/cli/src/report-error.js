@@ -1,0 +1,58 @@
+import { CommanderError } from 'commander';
+import { catalogue, WeftError,                } from '../../shared/src/index.js';
+
+/** An error as the shell sees it. */
+                                
+                           
+                        
+                        
+                                                                        
+                        
+ 
+
+/** Errors of the operating system that have a row of their own in the catalogue. */
+const systemErrors                                      = {
+  EADDRINUSE: 'WEFT_PORT_IN_USE',
+  ENOSPC: 'WEFT_DISK_FULL',
+  EDQUOT: 'WEFT_DISK_FULL',
+};
+
+const systemCode = (error         )                        =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? systemErrors[error.code] : undefined;
+
+const messageOf = (error         )         => (error instanceof Error ? error.message : String(error));
+
+/** Commander's `error: unknown option '--stpes'\n(Did you mean --steps?)` as one line of ours. */
+const usageMessage = (error                )         =>
+  error.message
+    .replace(/^error: /, '')
+    .replaceAll('\n', ' ')
+    .replace(/\(Did you mean /, '(did you mean ');
+
+/**
+ * The one translation from exceptions to what a shell sees.
+ * @param commandName as in `weft train`, for the hint at a wrong flag
+ */
+export const reportError = (error         , commandName        )                => {
+  if (error instanceof CommanderError) {
+    return {
+      code: 'WEFT_USAGE',
+      what: usageMessage(error),
+      todo: `see \`${commandName} --help\``,
+      details: {},
+      exit: catalogue.WEFT_USAGE.exit,
+    };
+  }
+  const known = error instanceof WeftError ? error.code : systemCode(error);
+  const code = known ?? 'WEFT_INTERNAL';
+  const { todo, exit } = catalogue[code];
+  // an error that has no row is a fault of ours, and its stack is what we will be asked for
+  const what = known === undefined && error instanceof Error ? (error.stack ?? error.message) : messageOf(error);
+  return { code, what, todo, details: error instanceof WeftError ? error.details : {}, exit };
+};
+
+/** Two lines for people: what happened and its code, then what to do. */
+export const errorText = ({ what, code, todo }               )         => `${what} [${code}]\n${todo}\n`;
+
+export const errorJson = ({ code, what, todo, details }               )         =>
+  `${JSON.stringify({ error: { code, what, todo, details } })}\n`;

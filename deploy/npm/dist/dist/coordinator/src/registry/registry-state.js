@@ -1,0 +1,68 @@
+                                                             
+                                                      
+
+                                 
+                      
+                           
+                                 
+                                       
+                        
+                                
+                                    
+                              
+ 
+
+                         
+                               
+                             
+                                
+                                    
+                           
+ 
+
+                                
+                                              
+                                        
+ 
+
+/** The rows that make up the registry. */
+export const registryKinds = ['invite.created', 'invite.used', 'node.enrolled', 'node.approved', 'node.revoked']         ;
+
+export const createRegistryState = ()                => ({ nodes: new Map(), invites: new Map() });
+
+/** Takes one row in; rows of other kinds change nothing. */
+export function foldRegistry({ nodes, invites }               , event             )       {
+  const { nodeId } = event;
+  switch (event.kind) {
+    case 'invite.created':
+      invites.set(event.data.tokenSha256, event.data);
+      return;
+    case 'invite.used': {
+      const invite = invites.get(event.data.tokenSha256);
+      if (invite !== undefined && nodeId !== undefined) invites.set(invite.tokenSha256, { ...invite, usedBy: nodeId });
+      return;
+    }
+    case 'node.enrolled': {
+      if (nodeId === undefined) return;
+      const before = nodes.get(nodeId);
+      nodes.set(nodeId, {
+        id: nodeId,
+        publicKey: Buffer.from(event.data.publicKey, 'hex'),
+        name: event.data.name,
+        organisation: event.data.organisation,
+        state: before?.state ?? 'pending',
+        enrolledAt: before?.enrolledAt ?? event.at,
+      });
+      return;
+    }
+    case 'node.approved':
+    case 'node.revoked': {
+      const node = nodeId === undefined ? undefined : nodes.get(nodeId);
+      // Revoked stays revoked, whatever row follows.
+      if (node === undefined || node.state === 'revoked') return;
+      nodes.set(node.id, { ...node, state: event.kind === 'node.approved' ? 'approved' : 'revoked' });
+      return;
+    }
+    default:
+  }
+}

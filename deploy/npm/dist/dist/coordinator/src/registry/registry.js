@@ -1,0 +1,96 @@
+import { timingSafeEqual } from 'node:crypto';
+import { WeftError, sha256, toNodeId,                                         } from '../../../shared/src/index.js';
+                                               
+import { createRegistryState, foldRegistry, registryKinds,                                  } from './registry-state.js';
+
+/** Who may take part: folded from the event table, changed only by new rows of it. */
+                           
+                                               
+                                                
+                                
+                                   
+                                    
+                                       
+                                                                                             
+     
+                                                                        
+                                                                                          
+     
+                                                   
+                                                     
+                                      
+                                                                          
+                                     
+ 
+
+                                   
+                             
+                                 
+                        
+                                
+ 
+
+                                          
+
+export function createRegistry({ store, now = Date.now }                                      )           {
+  const state = createRegistryState();
+  // Subscribed for as long as the store is open: a row is folded as soon as it is durable.
+  store.subscribe((event) => foldRegistry(state, event));
+  for (const event of store.read({ kinds: registryKinds })) foldRegistry(state, event);
+
+  const known = (id        )                 => {
+    const node = state.nodes.get(id);
+    if (node === undefined) throw new WeftError('WEFT_NODE_UNKNOWN', `no node ${id} has enrolled here`);
+    return node;
+  };
+
+  return {
+    node: (id) => state.nodes.get(id),
+    publicKey: (id) => state.nodes.get(id)?.publicKey,
+    approved: (id) => state.nodes.get(id)?.state === 'approved',
+    list: () => [...state.nodes.values()],
+    createInvite({ token, expiresAt, autoApprove }) {
+      store.append({ kind: 'invite.created', data: { tokenSha256: sha256(token), expiresAt, autoApprove } });
+    },
+    enrol({ token, publicKey, name, organisation }) {
+      const id = toNodeId(publicKey);
+      const invite = findInvite(state.invites, token);
+      const node = state.nodes.get(id);
+      if (node?.state === 'revoked') throw new WeftError('WEFT_NODE_REVOKED', `node ${id} was revoked`, { nodeId: id });
+      // The answer to an earlier call was lost: say it again, however late.
+      if (invite.usedBy === id && node !== undefined) return node;
+      if (invite.usedBy !== undefined) throw new WeftError('WEFT_INVITE_USED', 'another node has used this invite');
+      if (now() >= invite.expiresAt) {
+        throw new WeftError('WEFT_INVITE_EXPIRED', `the invite ended at ${new Date(invite.expiresAt).toISOString()}`);
+      }
+      store.append([
+        { kind: 'node.enrolled', nodeId: id, data: { publicKey: Buffer.from(publicKey).toString('hex'), name, organisation } },
+        { kind: 'invite.used', nodeId: id, data: { tokenSha256: invite.tokenSha256 } },
+        ...(invite.autoApprove && node?.state !== 'approved'
+          ? [{ kind: 'node.approved'         , nodeId: id, data: { by: 'invite'          } }]
+          : []),
+      ]);
+      return known(id);
+    },
+    approve(id) {
+      const node = known(id);
+      if (node.state === 'revoked') throw new WeftError('WEFT_NODE_REVOKED', `node ${id} was revoked, and that is for good`, { nodeId: id });
+      if (node.state === 'pending') store.append({ kind: 'node.approved', nodeId: id, data: { by: 'admin' } });
+      return known(id);
+    },
+    revoke(id) {
+      if (known(id).state !== 'revoked') store.append({ kind: 'node.revoked', nodeId: id, data: {} });
+      return known(id);
+    },
+  };
+}
+
+/** The token itself is compared nowhere: its hash is looked up, and a hash tells nothing of its neighbours. */
+function findInvite(invites                             , token            )         {
+  const tokenSha256 = sha256(token);
+  const invite = invites.get(tokenSha256);
+  if (invite === undefined || !timingSafeEqual(Buffer.from(invite.tokenSha256), Buffer.from(tokenSha256))) {
+    throw new WeftError('WEFT_INVITE_UNKNOWN', 'this coordinator did not make this invite');
+  }
+  return invite;
+}

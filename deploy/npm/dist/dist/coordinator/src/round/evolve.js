@@ -1,0 +1,156 @@
+                                           
+                                                                           
+import { activePhase, hasEnded,                                                   } from './state.js';
+
+/** Rows that the machine wrote, with the moment at which it did. */
+                                                                          
+
+export const initialState = (
+  runId                   ,
+  { spec, layoutSha256, adapter }                          ,
+  timing             ,
+)           => ({
+  runId,
+  spec,
+  layoutSha256,
+  timing,
+  lifecycle: 'created',
+  phase: 'waiting',
+  resumePhase: 'waiting',
+  pausedAt: 0,
+  round: -1,
+  factor: 'B',
+  committedRounds: 0,
+  failedTries: 0,
+  retryAt: 0,
+  adapter,
+  momentum: undefined,
+  participants: new Map(),
+  cohort: [],
+  startedAt: 0,
+  cohortAt: 0,
+  committingAt: 0,
+  quorumDeadlineAt: 0,
+  deadlineAt: 0,
+  trainingTimes: [],
+  reason: undefined,
+  connected: new Map(),
+  heardAt: new Map(),
+  bytesDown: new Map(),
+  enoughSince: undefined,
+  aggregating: false,
+});
+
+const rememberedTrainingTimes = 64;
+
+/** The state after one row. Recovery folds the table with it; the machine changes durable state in no other way. */
+export function evolve(state          , event          )           {
+  switch (event.kind) {
+    case 'run.started':
+      return { ...state, lifecycle: 'running' };
+    case 'run.paused':
+      return { ...state, lifecycle: 'paused', phase: 'paused', resumePhase: state.phase, pausedAt: event.at, reason: event.data.reason };
+    case 'run.resumed': {
+      const pausedMs = event.at - state.pausedAt;
+      return {
+        ...state,
+        lifecycle: 'running',
+        phase: state.resumePhase,
+        quorumDeadlineAt: state.quorumDeadlineAt + pausedMs,
+        deadlineAt: state.deadlineAt + pausedMs,
+        reason: undefined,
+      };
+    }
+    case 'run.stopped':
+      return { ...state, lifecycle: 'stopped', phase: 'aborted' };
+    case 'run.aborted':
+      return { ...state, lifecycle: 'aborted', phase: 'aborted', reason: event.data.reason };
+    case 'run.finished':
+      return { ...state, lifecycle: 'finished', phase: 'finished' };
+    case 'round.started':
+      return {
+        ...state,
+        round: event.round ,
+        factor: event.data.factor,
+        participants: new Map(),
+        cohort: [],
+        startedAt: event.at,
+        quorumDeadlineAt: event.data.quorumDeadlineAt,
+        deadlineAt: event.data.deadlineAt,
+        bytesDown: new Map(),
+      };
+    case 'round.phase':
+      return enterPhase(state, event);
+    case 'node.offered':
+      return withParticipant(state, event.nodeId , (known) => ({ evaluated: false, offeredAt: event.at, ...known, stage: 'offered' }));
+    case 'evaluation.reported':
+      return withParticipant(state, event.nodeId , (known) =>
+        known && { ...known, evaluated: true, stage: activePhase(state) === 'evaluating' ? 'evaluated' : known.stage },
+      );
+    case 'node.ready':
+      return {
+        ...withParticipant(
+          state,
+          event.nodeId ,
+          (known) =>
+            known && { ...known, stage: 'ready', payload: { sha256: event.data.payloadSha256, sizeBytes: event.data.payloadBytes } },
+        ),
+        trainingTimes: [...state.trainingTimes, event.data.elapsedMs].slice(-rememberedTrainingTimes),
+      };
+    case 'node.declined':
+      return withParticipant(state, event.nodeId , (known) => known && { ...known, stage: 'declined' });
+    case 'node.left':
+      return withParticipant(state, event.nodeId , (known) => known && { ...known, stage: 'left' });
+    case 'cohort.fixed':
+      return { ...state, cohort: event.data.nodeIds, cohortAt: event.at, deadlineAt: event.data.deadlineAt };
+    case 'update.accepted':
+      return withParticipant(state, event.nodeId , (known) => known && { ...known, stage: 'accepted', update: toAccepted(event.data) });
+    case 'round.committed':
+      return {
+        ...state,
+        adapter: event.data.adapter,
+        momentum: event.data.momentum,
+        committedRounds: state.committedRounds + 1,
+        failedTries: 0,
+        retryAt: 0,
+      };
+    case 'round.aborted':
+      return { ...state, failedTries: state.failedTries + 1, retryAt: event.data.retryAt };
+    default:
+      return state;
+  }
+}
+
+function enterPhase(state          , event                                    )           {
+  const { phase } = event.data;
+  if (hasEnded(state)) return state;
+  switch (phase) {
+    case 'waiting':
+      return { ...state, phase, participants: new Map(), cohort: [] };
+    case 'committing':
+      return { ...state, phase, committingAt: event.at };
+    case 'evaluating':
+      return { ...state, phase, round: event.round , participants: new Map(), cohort: [], deadlineAt: event.data.deadlineAt ?? event.at };
+    default:
+      return { ...state, phase };
+  }
+}
+
+function withParticipant(
+  state          ,
+  nodeId        ,
+  change                                                             ,
+)           {
+  const changed = change(state.participants.get(nodeId));
+  if (changed === undefined) return state;
+  return { ...state, participants: new Map(state.participants).set(nodeId, changed) };
+}
+
+const toAccepted = (data                              ) => ({
+  payload: { sha256: data.payloadSha256, sizeBytes: data.payloadBytes },
+  updateSha256: data.updateSha256,
+  weight: data.weight,
+  clipped: data.clipped,
+  saturatedValues: data.saturatedValues,
+  values: data.values,
+});

@@ -1,0 +1,30 @@
+import { nodesIn,               } from '../state.js';
+import { Turn } from '../turn.js';
+import { earliest,            } from './phase.js';
+import { tooFew } from './training.js';
+
+/** The cohort's members send their updates; each that is accepted is durable before its receipt leaves. */
+export const collecting        = {
+  advance(turn) {
+    for (const nodeId of membersToCome(turn.state)) {
+      const silentMs = turn.now - (turn.state.heardAt.get(nodeId) ?? turn.now);
+      if (silentMs >= turn.state.timing.leaseMs) turn.record({ kind: 'node.left', nodeId, data: { cause: 'lease', silentMs } });
+    }
+    const { spec, round, deadlineAt } = turn.state;
+    const accepted = nodesIn(turn.state, 'accepted').length;
+    const toCome = membersToCome(turn.state).length;
+    if (accepted + toCome >= spec.cohort.minimum && toCome > 0 && turn.now < deadlineAt) return;
+    if (accepted >= spec.cohort.minimum) turn.enter('committing');
+    else turn.abortRound(tooFew(`${accepted} updates of round ${round} arrived, cohort.minimum is ${spec.cohort.minimum}`));
+  },
+  dueAt: (state) => earliest(state.deadlineAt, Turn.leaseEnd(state, 'ready')),
+  greet(turn, nodeId) {
+    const { cohort, participants, round, deadlineAt } = turn.state;
+    const stage = participants.get(nodeId)?.stage;
+    if (cohort.includes(nodeId) && (stage === 'ready' || stage === 'left')) {
+      turn.effect({ kind: 'announceCohort', to: [nodeId], round, nodeIds: cohort, deadlineAt });
+    }
+  },
+};
+
+const membersToCome = (state          ) => nodesIn(state, 'ready').filter((nodeId) => state.cohort.includes(nodeId));

@@ -1,0 +1,58 @@
+import { trainedFactor,             } from '../../../../shared/src/index.js';
+import { median,               } from '../state.js';
+                                                    
+                                        
+
+/** Until enough nodes are connected. Then a round starts and is offered to them. */
+export const waiting        = {
+  advance(turn) {
+    const { connected, spec, enoughSince } = turn.state;
+    const enough = connected.size >= spec.cohort.minimum;
+    if (enough !== (enoughSince !== undefined)) turn.change({ enoughSince: enough ? turn.now : undefined });
+    const startsAt = startOf(turn.state);
+    if (startsAt === undefined || turn.now < startsAt) return;
+    startRound(turn, choose(turn.connectedNodes(), spec.cohort.maximum, turn.random));
+  },
+  dueAt: startOf,
+  greet() {},
+};
+
+/** At once when the maximum is there; with the minimum, when no further node came for a while. */
+function startOf({ connected, spec, timing, retryAt, enoughSince }          )                     {
+  if (connected.size >= spec.cohort.maximum) return retryAt;
+  if (enoughSince === undefined) return undefined;
+  const lastArrival = Math.max(...[...connected.values()].map(({ since }) => since));
+  return Math.max(retryAt, Math.min(lastArrival + timing.settleMs, enoughSince + 5 * timing.settleMs));
+}
+
+function startRound(turn      , nodeIds                   )       {
+  const { spec, timing, round, committedRounds, adapter, trainingTimes } = turn.state;
+  const deadlineMs = spec.cohort.deadlineSeconds * 1000;
+  const typicalMs = median(trainingTimes);
+  const quorumMs = typicalMs === undefined ? deadlineMs : Math.max(timing.shortestDeadlineMs, timing.medianFactor * typicalMs);
+  turn.record({
+    kind: 'round.started',
+    round: round + 1,
+    data: {
+      // By committed rounds: an aborted try must not make RoLoRA skip a factor.
+      factor: trainedFactor(spec.adapter.schedule, committedRounds),
+      adapter,
+      batchSeed: spec.seed,
+      quorumDeadlineAt: turn.now + Math.ceil(Math.min(quorumMs, deadlineMs)),
+      deadlineAt: turn.now + Math.ceil(deadlineMs),
+    },
+  });
+  turn.enter('training');
+  turn.change({ enoughSince: undefined });
+  for (const nodeId of nodeIds) turn.offer(nodeId, 'train');
+}
+
+/** A uniform sample where there are too many (the first steps of a Fisher–Yates shuffle). */
+function choose(nodeIds          , maximum        , random             )           {
+  if (nodeIds.length <= maximum) return nodeIds;
+  for (let i = 0; i < maximum; i++) {
+    const j = i + random.integer(nodeIds.length - i);
+    [nodeIds[i], nodeIds[j]] = [nodeIds[j] , nodeIds[i] ];
+  }
+  return nodeIds.slice(0, maximum);
+}

@@ -1,0 +1,164 @@
+import { createSeededRandom, isWeftError, parseRunSpec, sha256,                                       } from '../../../shared/src/index.js';
+                                                   
+import { initialState } from './evolve.js';
+                                                      
+import { activePhase, defaultTiming, hasEnded,               } from './state.js';
+import { step } from './step.js';
+
+export const simulatedNodes = Array.from({ length: 5 }, (_, i) => `n_${String(i).repeat(32)}`          );
+
+/** A run of the pure machine under a clock of its own, with nodes that do what a test tells them. */
+                             
+                           
+                                            
+                       
+                                                                   
+                                      
+                                                            
+                                               
+                                                                        
+                         
+                                               
+                                                                                                                        
+                                                                              
+                                                                               
+                                               
+                                                                            
+                                   
+                                                                                                                       
+                 
+ 
+
+export function simulate(spec                                                                        )             {
+  const { rounds, heldOutShare = 0.1, ...cohort } = spec;
+  const adapter = { sha256: sha256('version 0'), sizeBytes: 40 };
+  const parsed = parseRunSpec({
+    name: 'simulated',
+    baseModel: { name: 'none', sha256: sha256('model') },
+    adapter: {},
+    training: { steps: 1 },
+    cohort,
+    evaluation: { heldOutShare },
+    aggregation: { mode: 'plain' },
+    rounds,
+  });
+  const runId = `r_${'0'.repeat(32)}`         ;
+  const created                          = {
+    kind: 'run.created',
+    runId,
+    data: { spec: parsed, specSha256: sha256('spec'), layoutSha256: sha256('layout'), adapter },
+  };
+  const random = createSeededRandom('simulation');
+  const events                                = [];
+  const effects           = [];
+  let state = initialState(runId, created.data, defaultTiming);
+  let now = 1_000_000;
+  let timerAt                    ;
+  let job                                                    ;
+
+  const apply = (input            )                     => {
+    try {
+      const result = step(state, input, now, random);
+      state = result.state;
+      for (const effect of result.effects) {
+        effects.push(effect);
+        if (effect.kind === 'record') events.push(...(effect.events                 ));
+        if (effect.kind === 'schedule') timerAt = effect.at;
+        if (effect.kind === 'aggregate') job = effect;
+      }
+      return undefined;
+    } catch (error) {
+      if (isWeftError(error)) return error.code;
+      throw error;
+    }
+  };
+  const payloadOf = (nodeId        , payload        ) => ({ sha256: sha256(`${nodeId} ${payload}`), sizeBytes: 8 });
+
+  const simulation             = {
+    get state() {
+      return state;
+    },
+    get now() {
+      return now;
+    },
+    created,
+    events,
+    effects,
+    apply,
+    wait(ms) {
+      const until = now + ms;
+      while (timerAt !== undefined && timerAt <= until) {
+        const due = timerAt;
+        now = Math.max(now, due);
+        apply({ kind: 'timer' });
+        // A timer that is set again for the same moment would ring for ever.
+        if (timerAt === due) throw new Error(`the machine waits for ${due} although it is ${now}, phase ${state.phase}`);
+      }
+      now = until;
+    },
+    restart(replay) {
+      state = replay(created, events);
+      job = undefined;
+      apply({ kind: 'recover' });
+    },
+    ready: (nodeId, payload = 'first', round = state.round) =>
+      apply({ kind: 'ready', nodeId, round, payload: payloadOf(nodeId, payload), trainingMs: 5 }),
+    upload(nodeId, payload = 'first', round = state.round) {
+      const { sha256: payloadSha256, sizeBytes } = payloadOf(nodeId, payload);
+      return apply({
+        kind: 'uploaded',
+        nodeId,
+        round,
+        update: {
+          updateSha256: sha256(`update ${payloadSha256}`),
+          update: '',
+          signature: '',
+          payloadSha256,
+          payloadBytes: sizeBytes,
+          weight: 1,
+          clipped: false,
+          saturatedValues: 0,
+          values: 1,
+          transferMs: 1,
+        },
+      });
+    },
+    evaluate: (nodeId) =>
+      apply({ kind: 'evaluated', nodeId, round: state.round, adapterSha256: state.adapter.sha256, lossSum: 20, tokens: 10 }),
+    aggregate(fails = false) {
+      if (job === undefined) return;
+      const { round, updates } = job;
+      job = undefined;
+      apply(
+        fails
+          ? { kind: 'aggregationFailed', round, reason: { code: 'WEFT_DISK_FULL', message: 'the disk was full' } }
+          : {
+              kind: 'aggregated',
+              round,
+              aggregate: {
+                adapter: { sha256: sha256(`round ${round} of ${[...updates.keys()].join()}`), sizeBytes: 40 },
+                weightSum: updates.size,
+                deltaNormL2: 1,
+                seconds: 0.1,
+              },
+            },
+      );
+    },
+    finish() {
+      if (state.lifecycle === 'created') apply({ kind: 'start' });
+      for (let turns = 0; !hasEnded(state); turns++) {
+        if (turns > 1000) throw new Error(`stuck in ${state.phase} (${activePhase(state)}) of round ${state.round}`);
+        if (state.lifecycle === 'paused') apply({ kind: 'resume' });
+        for (const nodeId of simulatedNodes) if (!state.connected.has(nodeId)) apply({ kind: 'connected', nodeId });
+        for (const [nodeId, { stage }] of [...state.participants]) {
+          if (state.phase === 'training' && stage === 'offered') simulation.ready(nodeId, 'last');
+          if (state.phase === 'evaluating' && stage === 'offered') simulation.evaluate(nodeId);
+          if (state.phase === 'collecting' && stage !== 'accepted' && simulation.ready(nodeId, 'last') === undefined) simulation.upload(nodeId, 'last');
+        }
+        simulation.aggregate();
+        if (timerAt !== undefined) simulation.wait(Math.max(0, timerAt - now));
+      }
+    },
+  };
+  return simulation;
+}

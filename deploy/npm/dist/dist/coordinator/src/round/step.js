@@ -1,0 +1,137 @@
+import { WeftError,                              } from '../../../shared/src/index.js';
+import { takeDeclined, takeEvaluation, takeReady, takeUpload } from './facts.js';
+                                                      
+import { collecting } from './phases/collecting.js';
+import { commit, committing } from './phases/committing.js';
+import { evaluating } from './phases/evaluating.js';
+                                               
+import { training } from './phases/training.js';
+import { waiting } from './phases/waiting.js';
+import { activePhase, hasEnded, nodesIn,               } from './state.js';
+import { Turn,                  } from './turn.js';
+
+/** The phases in which a plain-mode run does something by itself. */
+const phases                                     = { waiting, training, collecting, committing, evaluating };
+
+/**
+ * The round machine: no clock, no randomness, no file, no socket of its own.
+ *
+ * An input leads to rows, rows lead to the next state, and the phase then moves on as far as it can.
+ * @throws a catalogued error for what a node or an admin must not do now; the state stays as it was
+ */
+export function step(
+  state          ,
+  input            ,
+  now        ,
+  random             ,
+)                                                                    {
+  const turn = new Turn(state, now, random);
+  take(turn, input);
+  // Each pass enters a later phase or stops; a round that aborts waits for its retry.
+  for (let before                      ; before !== turn.state && turn.state.lifecycle === 'running'; ) {
+    before = turn.state;
+    phases[turn.state.phase]?.advance(turn);
+  }
+  const at = turn.state.lifecycle === 'running' ? phases[turn.state.phase]?.dueAt(turn.state) : undefined;
+  return {
+    state: turn.state,
+    effects: [...(turn.events.length > 0 ? [{ kind: 'record'         , events: turn.events }] : []), ...turn.effects, { kind: 'schedule', at }],
+  };
+}
+
+function take(turn      , input            )       {
+  switch (input.kind) {
+    case 'start':
+      requireLifecycle(turn, 'start', 'created');
+      return turn.record({ kind: 'run.started', data: {} });
+    case 'pause':
+      requireLifecycle(turn, 'pause', 'running');
+      return turn.record({ kind: 'run.paused', data: input.reason ? { reason: input.reason } : {} });
+    case 'resume':
+      requireLifecycle(turn, 'resume', 'paused');
+      turn.record({ kind: 'run.resumed', data: {} });
+      renewLeases(turn);
+      for (const nodeId of turn.connectedNodes()) if (!turn.state.participants.has(nodeId)) greet(turn, nodeId);
+      return;
+    case 'stop':
+      requireLifecycle(turn, 'stop', 'created', 'running', 'paused');
+      return stop(turn);
+    case 'recover':
+      return renewLeases(turn);
+    case 'timer':
+      return;
+    case 'connected':
+      turn.change({ connected: new Map(turn.state.connected).set(input.nodeId, { since: turn.now }) });
+      hear(turn, input.nodeId);
+      return greet(turn, input.nodeId);
+    case 'disconnected':
+      return disconnect(turn, input.nodeId);
+    case 'revoked':
+      disconnect(turn, input.nodeId);
+      if (nodesIn(turn.state, 'offered', 'ready').includes(input.nodeId)) {
+        turn.record({ kind: 'node.left', nodeId: input.nodeId, data: { cause: 'revoked', silentMs: 0 } });
+      }
+      return;
+    case 'heard':
+      return hear(turn, input.nodeId);
+    case 'downloaded': {
+      hear(turn, input.nodeId);
+      const { bytesDown } = turn.state;
+      return turn.change({ bytesDown: new Map(bytesDown).set(input.nodeId, (bytesDown.get(input.nodeId) ?? 0) + input.sizeBytes) });
+    }
+    case 'ready':
+      hear(turn, input.nodeId);
+      return takeReady(turn, input);
+    case 'declined':
+      hear(turn, input.nodeId);
+      return takeDeclined(turn, input);
+    case 'evaluated':
+      hear(turn, input.nodeId);
+      return takeEvaluation(turn, input);
+    case 'uploaded':
+      hear(turn, input.nodeId);
+      return takeUpload(turn, input);
+    case 'aggregated':
+    case 'aggregationFailed':
+      return takeAggregate(turn, input);
+  }
+}
+
+/** A result that comes while the run is paused is made again on resuming: the updates are still there. */
+function takeAggregate(turn      , input                                                                   )       {
+  if (input.round !== turn.state.round || !turn.state.aggregating) return;
+  turn.change({ aggregating: false });
+  if (turn.state.phase !== 'committing') return;
+  if (input.kind === 'aggregated') commit(turn, input.aggregate);
+  else turn.record({ kind: 'run.paused', data: { reason: input.reason } });
+}
+
+function stop(turn      )       {
+  const payloads = turn.acceptedPayloads();
+  turn.record({ kind: 'run.stopped', data: {} });
+  turn.effect({ kind: 'discardUpdates', round: turn.state.round, payloads });
+  turn.endRun('stopped', '');
+}
+
+function greet(turn      , nodeId        )       {
+  if (turn.state.lifecycle === 'running' || turn.state.lifecycle === 'paused') phases[activePhase(turn.state)]?.greet(turn, nodeId);
+}
+
+const hear = (turn      , nodeId        )       => turn.change({ heardAt: new Map(turn.state.heardAt).set(nodeId, turn.now) });
+
+function disconnect(turn      , nodeId        )       {
+  const connected = new Map(turn.state.connected);
+  connected.delete(nodeId);
+  turn.change({ connected });
+}
+
+/** What was silent because nobody listened is not late. */
+const renewLeases = (turn      )       =>
+  turn.change({ heardAt: new Map([...turn.state.participants.keys()].map((nodeId) => [nodeId, turn.now])) });
+
+function requireLifecycle(turn      , verb        , ...allowed                         )       {
+  const { lifecycle, runId } = turn.state;
+  if (hasEnded(turn.state) || !allowed.includes(lifecycle)) {
+    throw new WeftError('WEFT_RUN_STATE', `run ${runId} is ${lifecycle}; to ${verb} it, it must be ${allowed.join(' or ')}`);
+  }
+}

@@ -1,0 +1,152 @@
+import { randomBytes, timingSafeEqual } from 'node:crypto';
+                                                        
+import { create } from '@bufbuild/protobuf';
+import {
+  CoordinatorMessageSchema,
+  NodeMessageSchema,
+  SessionResponseSchema,
+                   
+                      
+                       
+} from '../../../proto/src/index.js';
+import { WeftError, domains, openEnvelope, sealEnvelope, toWeftError,               } from '../../../shared/src/index.js';
+                                                              
+                                                 
+                                                 
+
+                                                                              
+
+const sessionIdBytes = 16;
+/** Key id, signature and framing of an envelope, for the count of queued bytes. */
+const envelopeOverheadBytes = 128;
+
+/** The coordinator's half of one stream: numbers and signs what goes out, checks what comes in, keeps the limits. */
+                                 
+                                        
+                                                              
+                                         
+                                                                                             
+                                                      
+                                                                                                                                     
+                                                       
+                                                                                
+                               
+                                                
+                                   
+ 
+
+                                 
+                             
+                              
+                                 
+                                                       
+                                              
+ 
+
+export function createSessionChannel({ call, identity, limits, close }                )                 {
+  let ended                       ;
+  let node                        ;
+  let sessionId             = new Uint8Array(0);
+  let outgoing = 0n;
+  let incoming = 1n; // Hello was 0
+  let queuedBytes = 0;
+  let heartbeats                            ;
+  let ageTimer                            ;
+  // One timer at a time guards the silence: first until Hello, then until the lease is over.
+  let silenceTimer = setTimeout(
+    () => end(new WeftError('WEFT_SESSION_HANDSHAKE', `no Hello came within ${limits.handshakeMs} ms`)),
+    limits.handshakeMs,
+  );
+
+  const write = (message                 )       => {
+    const envelope = sealEnvelope(
+      domains.coordinatorMessage,
+      CoordinatorMessageSchema,
+      { sessionId, sequence: outgoing++, kind: message },
+      identity,
+    );
+    const sizeBytes = envelope.body.length + envelopeOverheadBytes;
+    queuedBytes += sizeBytes;
+    call.write(create(SessionResponseSchema, { envelope }), () => (queuedBytes -= sizeBytes));
+  };
+
+  const dispose = (reason           )       => {
+    ended ??= reason;
+    clearTimeout(silenceTimer);
+    clearTimeout(ageTimer);
+    clearInterval(heartbeats);
+  };
+
+  const end = (reason           )       => {
+    if (ended !== undefined) return;
+    dispose(reason);
+    if (call.cancelled || call.destroyed) return;
+    if (node !== undefined) write({ case: 'refusal', value: { code: reason.code, message: reason.message, endsSession: true } });
+    close(reason);
+  };
+
+  const say = (message                 )          => {
+    if (ended !== undefined) return false;
+    write(message);
+    if (queuedBytes <= limits.queueBytes) return true;
+    end(new WeftError('WEFT_SESSION_LIMIT', `${queuedBytes} bytes wait for a node that does not read, the limit is ${limits.queueBytes}`));
+    return false;
+  };
+
+  return {
+    get ended() {
+      return ended;
+    },
+    say,
+    end,
+    dispose,
+    welcome(provenNode, ticket) {
+      node = provenNode;
+      sessionId = randomBytes(sessionIdBytes);
+      clearTimeout(silenceTimer);
+      silenceTimer = setTimeout(
+        () => end(new WeftError('WEFT_SESSION_IDLE', `nothing came from the node for ${limits.idleMs} ms`)),
+        limits.idleMs,
+      );
+      ageTimer = setTimeout(() => end(new WeftError('WEFT_SESSION_AGE', `the session is ${limits.ageMs} ms old, its limit`)), limits.ageMs);
+      heartbeats = setInterval(() => say({ case: 'heartbeat', value: { sentAtMs: BigInt(Date.now()) } }), limits.heartbeatMs);
+      for (const timer of [silenceTimer, ageTimer, heartbeats]) timer.unref();
+      const { coordinatorSignature } = provenNode;
+      say({
+        case: 'welcome',
+        value: { transcriptSignature: coordinatorSignature, sessionId, ticket, heartbeatIntervalMs: limits.heartbeatMs },
+      });
+    },
+    accept({ envelope }) {
+      if (node === undefined) throw new WeftError('WEFT_INTERNAL', 'a message was taken before the handshake');
+      checkSize(envelope?.body.length ?? 0, limits);
+      const message = openEnvelope(domains.nodeMessage, NodeMessageSchema, envelope, node.publicKey);
+      if (message.sessionId.length !== sessionIdBytes || !timingSafeEqual(message.sessionId, sessionId)) {
+        throw new WeftError('WEFT_SESSION_SEQUENCE', 'the message belongs to another session');
+      }
+      if (message.sequence !== incoming) {
+        throw new WeftError('WEFT_SESSION_SEQUENCE', `the message has number ${message.sequence}, ${incoming} was next`);
+      }
+      incoming += 1n;
+      silenceTimer.refresh();
+      if (message.kind.case === undefined) throw new WeftError('WEFT_MESSAGE_MALFORMED', 'the message says nothing that is known here');
+      if (message.kind.case === 'hello') throw new WeftError('WEFT_SESSION_HANDSHAKE', 'Hello came twice');
+      return message.kind;
+    },
+  };
+}
+
+/** @throws WEFT_MESSAGE_TOO_LARGE */
+export function checkSize(sizeBytes        , limits               )       {
+  if (sizeBytes > limits.messageBytes) {
+    throw new WeftError('WEFT_MESSAGE_TOO_LARGE', `the message has ${sizeBytes} bytes, the limit is ${limits.messageBytes}`);
+  }
+}
+
+/** What a refused message was about, so that the node knows which round it concerns. */
+export function toRefusal(error         , about                     )                  {
+  const { code, message } = toWeftError(error);
+  const subject =
+    about.value !== undefined && 'runId' in about.value ? { runId: about.value.runId, round: about.value.round } : {};
+  return { case: 'refusal', value: { code, message, endsSession: false, ...subject } };
+}

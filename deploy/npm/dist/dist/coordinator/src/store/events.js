@@ -1,0 +1,126 @@
+import { isNodeId, isRunId, isSha256, roundPhases, runSpecSchema,                                      } from '../../../shared/src/index.js';
+import { z } from 'zod';
+
+const hash = z.custom        ((value) => typeof value === 'string' && isSha256(value), 'must be 64 lower-case hex digits');
+const nodeId = z.custom        ((value) => typeof value === 'string' && isNodeId(value), 'must be a node id');
+const runId = z.custom       ((value) => typeof value === 'string' && isRunId(value), 'must be a run id');
+const timestamp = z.number().int().describe('milliseconds since 1970');
+const count = z.number().int().min(0);
+const share = z.number().min(0).max(1);
+const reason = z.strictObject({ code: z.string(), message: z.string() });
+const nothing = z.strictObject({});
+const blob = z.strictObject({ sha256: hash, sizeBytes: count });
+
+/**
+ * Every kind of row of the event table, and the shape of its data. Recovery, the admin page, the command line and audit
+ * all read these rows, so a shape only ever gains optional members.
+ */
+export const eventSchemas = {
+  // Registry: kind and nodeId say whom it is about.
+  'invite.created': z.strictObject({ tokenSha256: hash, expiresAt: timestamp, autoApprove: z.boolean() }),
+  'invite.used': z.strictObject({ tokenSha256: hash }),
+  'node.enrolled': z.strictObject({ publicKey: z.string().regex(/^[0-9a-f]{64}$/), name: z.string(), organisation: z.string() }),
+  'node.approved': z.strictObject({ by: z.enum(['admin', 'invite']) }),
+  'node.revoked': nothing,
+
+  'model.registered': z.strictObject({
+    name: z.string(),
+    sha256: hash,
+    path: z.string(),
+    files: z.array(z.strictObject({ name: z.string(), file: z.string(), sizeBytes: count, sha256: hash })),
+    dimensions: z.strictObject({
+      layers: count,
+      hiddenSize: count,
+      intermediateSize: count,
+      heads: count,
+      kvHeads: count,
+      headDim: count,
+    }),
+  }),
+
+  'run.created': z.strictObject({ spec: runSpecSchema, specSha256: hash, layoutSha256: hash, adapter: blob }),
+  'run.started': nothing,
+  /** With a reason where the coordinator paused it by itself. */
+  'run.paused': z.strictObject({ reason: reason.optional() }),
+  'run.resumed': nothing,
+  'run.stopped': nothing,
+  'run.finished': z.strictObject({ adapter: blob }),
+  'run.aborted': z.strictObject({ reason }),
+
+  /** Each try has a number of its own, so a round that was aborted leaves a gap in the committed ones. */
+  'round.started': z.strictObject({
+    factor: z.enum(['A', 'B', 'both']),
+    adapter: blob,
+    batchSeed: count,
+    /** Adapted to the median node of earlier rounds: from here on the quorum is enough. */
+    quorumDeadlineAt: timestamp,
+    /** From here on the round ends, one way or the other. */
+    deadlineAt: timestamp,
+  }),
+  'round.phase': z.strictObject({ phase: z.enum(roundPhases), deadlineAt: timestamp.optional() }),
+  'node.offered': z.strictObject({ work: z.enum(['train', 'evaluate']), adapterSha256: hash }),
+  'evaluation.reported': z.strictObject({ adapterSha256: hash, lossSum: z.number(), tokens: count }),
+  'node.ready': z.strictObject({
+    payloadSha256: hash,
+    payloadBytes: count,
+    /** As the node measured it. */
+    trainingMs: count,
+    /** From the offer to this row. */
+    elapsedMs: count,
+  }),
+  'node.declined': reason,
+  'node.left': z.strictObject({ cause: z.enum(['lease', 'revoked']), silentMs: count }),
+  'cohort.fixed': z.strictObject({ nodeIds: z.array(nodeId), deadlineAt: timestamp }),
+  'update.accepted': z.strictObject({
+    /** Of the Update's exact bytes, which follow with their signature: evidence for an audit. */
+    updateSha256: hash,
+    update: z.base64(),
+    signature: z.base64(),
+    payloadSha256: hash,
+    payloadBytes: count,
+    weight: count,
+    clipped: z.boolean(),
+    saturatedValues: count,
+    values: count,
+    transferMs: count,
+  }),
+  'round.committed': z.strictObject({
+    adapter: blob,
+    /** The server optimizer's momentum after this round, by hash. */
+    momentum: blob.optional(),
+    nodeIds: z.array(nodeId),
+    weightSum: count,
+    clippedShare: share,
+    saturatedShare: share,
+    /** Of the server's step. */
+    deltaNormL2: z.number(),
+    seconds: z.strictObject({ training: z.number(), transfer: z.number(), aggregation: z.number() }),
+    bytesDown: z.record(z.string(), count),
+  }),
+  'round.aborted': z.strictObject({ reason, retryAt: timestamp, bytesDown: z.record(z.string(), count) }),
+}         ;
+
+                                                  
+                                                                               
+                                            
+                                            
+
+                   
+                         
+                          
+                           
+ 
+
+/** A row before it is stored. `at` is the store's clock unless it is given. */
+                                                         
+                                                                                                       
+     
+
+/** A row of the table. */
+                                                            
+                                                                                                                            
+     
+
+export const isEventKind = (kind        )                    => Object.hasOwn(eventSchemas, kind);
+
+export const idSchemas = { hash, nodeId, runId };

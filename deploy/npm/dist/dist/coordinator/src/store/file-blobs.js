@@ -1,0 +1,162 @@
+import { createHash } from 'node:crypto';
+import { mkdir, open, readdir, rename, rm, stat,                 } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isSha256, sha256, WeftError,             } from '../../../shared/src/index.js';
+import { isPartialName, pieceBytes,                                  } from './blob-store.js';
+                                            
+
+                                                  
+                                       
+                               
+ 
+
+/** `<folder>/<sha256>` for whole blobs, `<folder>/partial/<name>` for those that arrive. */
+export async function openFileBlobs(folder        )                         {
+  const partialFolder = join(folder, 'partial');
+  await mkdir(partialFolder, { recursive: true, mode: 0o700 });
+  const path = (hash        )         => join(folder, hash);
+  const partialPath = (name        )         => {
+    if (!isPartialName(name)) throw new WeftError('WEFT_INTERNAL', 'the name of a partial blob holds other characters than letters, digits, _ and -');
+    return join(partialFolder, name);
+  };
+  let puts = 0;
+  return {
+    path,
+    async put(bytes) {
+      const info = { sha256: sha256(bytes), sizeBytes: bytes.length };
+      if ((await fileSize(path(info.sha256))) === info.sizeBytes) return info;
+      const temporary = partialPath(`put-${process.pid}-${puts++}`);
+      try {
+        const handle = await open(temporary, 'w', 0o600);
+        try {
+          await writeAll(handle, bytes, 0);
+          await handle.sync();
+        } finally {
+          await handle.close();
+        }
+        await moveDurably(temporary, path(info.sha256), folder);
+      } catch (error) {
+        await rm(temporary, { force: true });
+        throw toWeftError(error);
+      }
+      return info;
+    },
+    sizeBytes: (hash) => fileSize(path(hash)),
+    read: (hash) => readFilePieces(path(hash)),
+    remove: (hash) => rm(path(hash), { force: true }),
+    list: async () => (await readdir(folder)).filter(isSha256).sort(),
+    openPartial: (name) => openPartialFile(partialPath(name), path, folder),
+    partialBytes: async (name) => (await fileSize(partialPath(name))) ?? 0,
+    listPartials: async () => (await readdir(partialFolder)).sort(),
+    removePartial: (name) => rm(partialPath(name), { force: true }),
+  };
+}
+
+async function openPartialFile(file        , pathOf                          , folder        )                       {
+  // Not O_APPEND: a resumed upload may cut the file back first.
+  const handle = await open(file, (await fileSize(file)) === undefined ? 'w+' : 'r+', 0o600);
+  let size = (await handle.stat()).size;
+  return {
+    get sizeBytes() {
+      return size;
+    },
+    async write(chunk) {
+      try {
+        await writeAll(handle, chunk, size);
+      } catch (error) {
+        throw toWeftError(error);
+      }
+      size += chunk.length;
+    },
+    async truncate(sizeBytes) {
+      await handle.truncate(sizeBytes);
+      size = Math.min(size, sizeBytes);
+    },
+    async seal(expected, inspect) {
+      if (size !== expected.sizeBytes) {
+        throw new WeftError('WEFT_TRANSFER_TRUNCATED', `${size} bytes came, ${expected.sizeBytes} were announced`);
+      }
+      try {
+        await checkContent(file, expected, inspect);
+      } catch (error) {
+        await handle.close();
+        await rm(file, { force: true });
+        throw error;
+      }
+      try {
+        await handle.sync();
+        await handle.close();
+        await moveDurably(file, pathOf(expected.sha256), folder);
+      } catch (error) {
+        throw toWeftError(error);
+      }
+    },
+    close: () => handle.close(),
+  };
+}
+
+async function checkContent(file        , expected          , inspect                              )                {
+  const hash = createHash('sha256');
+  for await (const piece of readFilePieces(file)) {
+    hash.update(piece);
+    inspect?.(piece);
+  }
+  const actual = hash.digest('hex');
+  if (actual !== expected.sha256) throw new WeftError('WEFT_TRANSFER_HASH', `the bytes hash to ${actual}, ${expected.sha256} was announced`);
+}
+
+/** Pieces are full except the last, so that a ring word is never cut in two. */
+async function* readFilePieces(file        )                             {
+  const handle = await open(file, 'r').catch((cause         ) => {
+    throw new WeftError('WEFT_BLOB_MISSING', `a blob cannot be opened (${errorCode(cause)})`, { file }, { cause });
+  });
+  try {
+    for (let position = 0; ; ) {
+      const piece = new Uint8Array(pieceBytes);
+      let filled = 0;
+      while (filled < piece.length) {
+        const { bytesRead } = await handle.read(piece, filled, piece.length - filled, position + filled);
+        if (bytesRead === 0) break;
+        filled += bytesRead;
+      }
+      if (filled > 0) yield piece.subarray(0, filled);
+      if (filled < piece.length) return;
+      position += filled;
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
+/** After this neither the bytes nor the name are lost by a power cut. */
+async function moveDurably(from        , to        , folder        )                {
+  await rename(from, to);
+  if (process.platform === 'win32') return;
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function writeAll(handle            , bytes            , position        )                {
+  let done = 0;
+  while (done < bytes.length) done += (await handle.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
+}
+
+const fileSize = async (file        )                              => {
+  try {
+    return (await stat(file)).size;
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+};
+
+const errorCode = (error         )         => (error                         )?.code ?? 'unknown';
+
+const toWeftError = (error         )          =>
+  ['ENOSPC', 'EDQUOT'].includes(errorCode(error))
+    ? new WeftError('WEFT_DISK_FULL', 'the disk was full while a blob was written', {}, { cause: error })
+    : error;

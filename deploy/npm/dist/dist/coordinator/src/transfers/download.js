@@ -1,0 +1,45 @@
+import { open } from 'node:fs/promises';
+import { create } from '@bufbuild/protobuf';
+                                                          
+import { DownloadResponseSchema,                                             } from '../../../proto/src/index.js';
+import { WeftError, isSha256 } from '../../../shared/src/index.js';
+                                                       
+                                                           
+import { toOffset,                   } from './transfer-call.js';
+
+                                                                                   
+
+/** A blob that this node was offered, from an offset; one piece in memory, the next when the last has left. */
+export function serveDownload(call              , inbox          , openTransfer              , limits               )                {
+  const { ticket, sha256, offset } = call.request;
+  return openTransfer(call, ticket, async ({ holder: { nodeId }, step }) => {
+    const blob = isSha256(sha256) ? await inbox.offeredBlob(nodeId, sha256) : undefined;
+    if (blob === undefined) throw new WeftError('WEFT_BLOB_NOT_OFFERED', 'no round that is open offered this blob to this node');
+    const start = toOffset(offset, blob.sizeBytes);
+    const file = await open(blob.path, 'r');
+    let sent = start;
+    try {
+      do {
+        const length = Math.min(limits.chunkBytes, blob.sizeBytes - sent);
+        const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(length), 0, length, sent);
+        if (bytesRead !== length) throw new WeftError('WEFT_INTERNAL', `an offered file ends at ${sent + bytesRead}, it had ${blob.sizeBytes} bytes`);
+        await step(write(call, { offset: sent, totalBytes: blob.sizeBytes, data: buffer }));
+        sent += length;
+      } while (sent < blob.sizeBytes);
+      call.end();
+    } finally {
+      inbox.countDownload(nodeId, sent - start);
+      await file.close();
+    }
+  });
+}
+
+const write = (call              , piece                                                          )                =>
+  new Promise      ((resolve, reject) => {
+    const response = create(DownloadResponseSchema, {
+      offset: BigInt(piece.offset),
+      totalBytes: BigInt(piece.totalBytes),
+      data: piece.data,
+    });
+    call.write(response, (error                          ) => (error ? reject(error) : resolve()));
+  });

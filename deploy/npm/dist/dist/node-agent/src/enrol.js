@@ -1,0 +1,78 @@
+import { randomBytes } from 'node:crypto';
+import { Metadata } from '@grpc/grpc-js';
+import { callUnary, EnrollBodySchema, EnrollResultSchema, EnrollStatus, NodeService } from '../../proto/src/index.js';
+import { domains, openEnvelope, parseInvite, protocolVersion, sealEnvelope, toFederationId, toNodeId, WeftError } from '../../shared/src/index.js';
+import { findFederation, writeFederation,                 } from './home/federation-file.js';
+import { openHome } from './home/home.js';
+import { recordSent } from './home/sent-record.js';
+import { openClient } from './network/coordinator-client.js';
+import { fromServiceError } from './network/service-error.js';
+import { createTraffic,              } from './network/traffic.js';
+
+/** One answer is enough to wait for: a coordinator that takes longer is not reachable. */
+const enrolTimeoutMs = 30_000;
+const nonceBytes = 32;
+
+                              
+                        
+                                        
+                          
+                             
+                            
+                                 
+                             
+ 
+
+                         
+                                  
+                                                         
+                                          
+ 
+
+/**
+ * Enrols this home's key with the invite's coordinator and keeps the invite's pins. May be repeated with the same
+ * invite: the coordinator answers the same key again.
+ * @throws WEFT_INVITE_MALFORMED, WEFT_NODE_ALREADY_JOINED, WEFT_COORDINATOR_CERTIFICATE, WEFT_INVITE_USED …
+ */
+export async function joinFederation({ home: path, invite: text, nodeName, organisation = '', traffic }             )                  {
+  const invite = parseInvite(text);
+  const federationId = toFederationId(invite.coordinatorKey);
+  const home = await openHome(path);
+  try {
+    const kept = await findFederation(path);
+    if (kept !== undefined && kept.federationId !== federationId) {
+      throw new WeftError('WEFT_NODE_ALREADY_JOINED', `the home ${path} belongs to ${kept.federationId}, the invite is of ${federationId}`);
+    }
+    const { identity } = home;
+    const nonce = randomBytes(nonceBytes);
+    const envelope = sealEnvelope(domains.enroll, EnrollBodySchema, {
+      protocolVersion, federationId, nodeName, organisation, nonce,
+      coordinatorKey: invite.coordinatorKey,
+      inviteToken: invite.token,
+      publicKey: identity.publicKey,
+    }, identity);
+    const client = openClient({ address: invite.address, certificates: [invite.certificateDer] }, traffic ?? createTraffic());
+    const response = await callUnary(client, new Metadata(), NodeService.method.enroll, { envelope }, { deadline: Date.now() + enrolTimeoutMs })
+      .catch((error         ) => {
+        throw fromServiceError(error, invite.address);
+      })
+      .finally(() => client.close());
+    const result = openEnvelope(domains.enrollResult, EnrollResultSchema, response.envelope, invite.coordinatorKey);
+    const nodeId = toNodeId(identity.publicKey);
+    if (!nonce.equals(result.nonce) || result.federationId !== federationId || result.nodeId !== nodeId) {
+      throw new WeftError('WEFT_SESSION_HANDSHAKE', 'the coordinator answered another enrolment than this one');
+    }
+    const federation             = {
+      version: 1, federationId, nodeId, nodeName, organisation,
+      address: invite.address,
+      federationName: invite.federationName,
+      coordinatorKey: invite.coordinatorKey,
+      certificates: [{ der: invite.certificateDer, notBeforeMs: 0 }],
+    };
+    await writeFederation(path, federation);
+    await recordSent(path, { kind: 'enrolment', federationId, nodeId, nodeName, organisation });
+    return { federation, status: result.status === EnrollStatus.APPROVED ? 'approved' : 'pending' };
+  } finally {
+    await home.release();
+  }
+}

@@ -1,0 +1,37 @@
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import process from 'node:process';
+import { createIdentity, WeftError,               } from '../../../shared/src/index.js';
+import { writeFileAtomically } from '../../../trainer/src/index.js';
+
+const seedBytes = 32;
+
+/**
+ * Reads the node's identity, or makes one. The seed is all there is: who has it is this node.
+ * @throws WEFT_NODE_HOME_DAMAGED, WEFT_NODE_HOME_EXPOSED
+ */
+export async function openIdentity(home        )                    {
+  const path = join(home, 'identity.seed');
+  const kept = await readFile(path).catch((error                       ) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (kept === undefined) return makeIdentity(path);
+  if (kept.length !== seedBytes) {
+    throw new WeftError('WEFT_NODE_HOME_DAMAGED', `identity.seed has ${kept.length} bytes, a seed has ${seedBytes}`);
+  }
+  const { mode } = await stat(path);
+  if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
+    throw new WeftError('WEFT_NODE_HOME_EXPOSED', `identity.seed has mode ${(mode & 0o777).toString(8)}, it must be 600`);
+  }
+  return createIdentity(kept).identity;
+}
+
+async function makeIdentity(path        )                    {
+  const { identity, seed } = createIdentity();
+  await writeFileAtomically(path, async (file) => {
+    await file.chmod(0o600);
+    await file.writeFile(seed);
+  });
+  return identity;
+}

@@ -1,0 +1,101 @@
+import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { z } from 'zod';
+
+const common = {
+  /** ISO 8601, UTC. */
+  at: z.string(),
+  /** The same in plain words. */
+  said: z.string(),
+};
+const round = { runId: z.string(), runName: z.string(), round: z.number().int() };
+
+const sentSchema = z.discriminatedUnion('kind', [
+  z.object({ ...common, kind: z.literal('enrolment'), federationId: z.string(), nodeId: z.string(), nodeName: z.string(), organisation: z.string() }),
+  z.object({ ...common, ...round, kind: z.literal('evaluation'), adapterSha256: z.string(), lossSum: z.number(), tokens: z.number() }),
+  z.object({
+    ...common,
+    ...round,
+    kind: z.literal('update'),
+    baseModelSha256: z.string(),
+    layoutSha256: z.string(),
+    previousAdapterSha256: z.string(),
+    factor: z.enum(['A', 'B', 'both']),
+    payloadSha256: z.string(),
+    payloadBytes: z.number(),
+    values: z.number(),
+    weight: z.number(),
+    normL2: z.number(),
+    clipped: z.boolean(),
+    saturatedValues: z.number(),
+    trainingSeconds: z.number(),
+    updateSha256: z.string(),
+    receiptAtMs: z.number(),
+  }),
+  z.object({ ...common, ...round, kind: z.literal('decline'), code: z.string() }),
+]);
+
+/** One line of `sent.jsonl`: what left this machine. */
+                                              
+                                                                          
+                                           
+
+/** The operator's own record of what left the machine, one JSON object a line, appended and synced. */
+export async function recordSent(home        , facts           , now       = new Date())                {
+  const sent = { at: now.toISOString(), said: inPlainWords(facts), ...facts }        ;
+  const file = await open(fileIn(home), 'a+', 0o600);
+  try {
+    const { size } = await file.stat();
+    const torn = size > 0 && (await file.read(Buffer.alloc(1), 0, 1, size - 1)).buffer[0] !== newline;
+    await file.writeFile(`${torn ? '\n' : ''}${JSON.stringify(sent)}\n`);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  return sent;
+}
+
+/** All lines in order; one that a crash cut short is left out. */
+export async function readSent(home        )                  {
+  const sent         = [];
+  try {
+    for await (const line of createInterface({ input: createReadStream(fileIn(home), 'utf8') })) {
+      const parsed = sentSchema.safeParse(parseJson(line));
+      if (parsed.success) sent.push(parsed.data);
+    }
+  } catch (error) {
+    if ((error                         ).code !== 'ENOENT') throw error;
+  }
+  return sent;
+}
+
+function inPlainWords(facts           )         {
+  switch (facts.kind) {
+    case 'enrolment':
+      return `Enrolled as "${facts.nodeName}"${facts.organisation === '' ? '' : ` of "${facts.organisation}"`}: sent these two names, this node's public key and the invite's token.`;
+    case 'evaluation':
+      return `Sent how well the adapter does on the held-out records: a loss sum of ${facts.lossSum.toFixed(2)} nats over ${facts.tokens} tokens, two numbers and no text.`;
+    case 'update':
+      return (
+        `Sent an update of round ${facts.round} of "${facts.runName}": ${facts.values} numbers in ${facts.payloadBytes} bytes, the change that training made to ${facts.factor === 'both' ? 'both factors' : `factor ${facts.factor}`} of the adapter ` +
+        `(L2 norm ${facts.normL2.toPrecision(4)}${facts.clipped ? ', clipped' : ''}). ` +
+        `Its weight, ${facts.weight}, tells the coordinator the number of examples (or that all nodes count alike). The coordinator can read the update; it does not contain the data itself.`
+      );
+    case 'decline':
+      return `Declined round ${facts.round} of "${facts.runName}" with the code ${facts.code}; no update was sent.`;
+  }
+}
+
+const newline = 0x0a;
+
+const fileIn = (home        )         => join(home, 'sent.jsonl');
+
+function parseJson(line        )          {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,47 @@
+import { Client,                     } from '@grpc/grpc-js';
+import { coordinatorServerName } from '../../../shared/src/index.js';
+import { pinnedCredentials } from './pinned-tls.js';
+                                            
+
+/** Named limits of the channel, each with its reason. */
+const limits = {
+  /** A download chunk is 1 MiB and an offer carries one run spec: four times the larger. */
+  messageBytes: 4 * 1024 * 1024,
+  /** Notices a peer that vanished without a word, and keeps address translators on the way awake. */
+  keepaliveTimeMs: 20_000,
+  keepaliveTimeoutMs: 10_000,
+}         ;
+
+                                     
+                  
+                           
+                                                        
+                                               
+ 
+
+/**
+ * One channel to the coordinator. Close it after use: each attempt at a session opens its own, so that a failed
+ * attempt leaves no back-off behind and a renewed certificate counts at once.
+ */
+export function openClient(
+  { address, certificates }                    ,
+  traffic         ,
+  onAccepted                                       ,
+)         {
+  const host = hostOf(address);
+  const options                 = {
+    'grpc.max_receive_message_length': limits.messageBytes,
+    'grpc.max_send_message_length': limits.messageBytes,
+    'grpc.keepalive_time_ms': limits.keepaliveTimeMs,
+    'grpc.keepalive_timeout_ms': limits.keepaliveTimeoutMs,
+    'grpc.use_local_subchannel_pool': 1,
+    'grpc.ssl_target_name_override': coordinatorServerName,
+    // a proxy of the environment may be the way out, but never to this machine itself
+    ...(isLoopback(host) && { 'grpc.enable_http_proxy': 0 }),
+  };
+  return new Client(`dns:${address}`, pinnedCredentials(certificates, onAccepted), { ...options, interceptors: [traffic.interceptor] });
+}
+
+const hostOf = (address        )         => address.slice(0, address.lastIndexOf(':')).replace(/^\[|\]$/g, '');
+
+const isLoopback = (host        )          => host === 'localhost' || host === '::1' || host.startsWith('127.');

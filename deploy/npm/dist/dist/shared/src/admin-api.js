@@ -1,0 +1,162 @@
+import { z } from 'zod';
+import { roundPhases } from './round-phase.js';
+import { runSpecSchema } from './run-spec.js';
+
+/**
+ * The admin API, served on loopback under /api. Both the page and the command line speak it; the page with a session
+ * cookie, commands with `Authorization: Bearer` and the token file of the coordinator's home.
+ *
+ * POST /api/login {password}            → 204, sets the cookie        POST /api/logout            → 204
+ * GET  /api/federation                  → FederationView              GET  /api/nodes             → NodeView[]
+ * POST /api/nodes/:id/approve|revoke    → NodeView                    POST /api/invites           → InviteView
+ * GET  /api/runs                        → RunView[]                   POST /api/runs RunSpecInput → RunView (created)
+ * GET  /api/runs/:id                    → RunDetailView               POST /api/runs/:id/start|pause|resume|stop → RunView
+ * GET  /api/runs/:id/adapter            → ExportView: the files of the PEFT layout
+ * GET  /api/events                      → Server-Sent Events: id = seq, event = kind, data = EventView; Last-Event-ID resumes
+ * GET  /api/live                        → Server-Sent Events of LiveProgress, not stored
+ * An error is ErrorView with the catalogue's HTTP status.
+ */
+export const runStates = ['created', 'running', 'paused', 'finished', 'stopped', 'aborted']         ;
+export const nodeStates = ['pending', 'approved', 'revoked']         ;
+/** What a node does in a round. */
+export const nodeStages = [
+  'offered',
+  'downloading',
+  'evaluating',
+  'training',
+  'ready',
+  'uploading',
+  'accepted',
+  'declined',
+  'left',
+]         ;
+
+const timestamp = z.number().int().describe('milliseconds since 1970');
+
+export const errorViewSchema = z.object({ code: z.string(), message: z.string(), todo: z.string(), retry: z.boolean() });
+
+export const federationViewSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  coordinatorKey: z.string().describe('hex'),
+  certificateSha256: z.string(),
+  grpcAddress: z.string(),
+  version: z.string(),
+  /** One plain sentence on who can read a node's delta. */
+  privacyNotice: z.string(),
+});
+
+export const nodeViewSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  organisation: z.string(),
+  state: z.enum(nodeStates),
+  connected: z.boolean(),
+  enrolledAt: timestamp,
+  lastSeenAt: timestamp.nullable(),
+  agentVersion: z.string().nullable(),
+});
+
+export const inviteRequestSchema = z.strictObject({
+  autoApprove: z.boolean().default(false),
+  expiresInHours: z
+    .number()
+    .positive()
+    .max(24 * 365)
+    .default(24),
+  /** HOST:PORT that the invite carries; by default what the coordinator advertises. */
+  advertise: z.string().optional(),
+});
+export const inviteViewSchema = z.object({ invite: z.string(), expiresAt: timestamp, autoApprove: z.boolean() });
+
+export const runViewSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  state: z.enum(runStates),
+  phase: z.enum(roundPhases),
+  round: z.number().int(),
+  rounds: z.number().int(),
+  specSha256: z.string(),
+  adapterSha256: z.string().nullable(),
+  createdAt: timestamp,
+  endedAt: timestamp.nullable(),
+  reason: z.string().nullable(),
+});
+
+export const roundNodeViewSchema = z.object({
+  nodeId: z.string(),
+  stage: z.enum(nodeStages),
+  bytesUp: z.number().int(),
+  bytesDown: z.number().int(),
+  trainingMs: z.number().nullable(),
+  /** Held-out loss of the adapter that it received, nats a token. */
+  heldOutLoss: z.number().nullable(),
+  reason: z.string().nullable(),
+});
+
+export const roundViewSchema = z.object({
+  round: z.number().int(),
+  phase: z.enum(roundPhases),
+  factor: z.enum(['A', 'B', 'both']),
+  startedAt: timestamp,
+  endedAt: timestamp.nullable(),
+  adapterBefore: z.string(),
+  adapterAfter: z.string().nullable(),
+  /** Token-weighted mean over nodes of the loss of adapterBefore on what they hold back. */
+  heldOutLoss: z.number().nullable(),
+  heldOutTokens: z.number().int(),
+  contributors: z.number().int(),
+  /** Of the accepted updates; of all their values. */
+  clippedShare: z.number().nullable(),
+  saturatedShare: z.number().nullable(),
+  deltaNormL2: z.number().nullable(),
+  seconds: z.object({ training: z.number(), transfer: z.number(), aggregation: z.number() }),
+  nodes: z.array(roundNodeViewSchema),
+});
+
+export const runDetailViewSchema = runViewSchema.extend({
+  spec: runSpecSchema,
+  roundsDone: z.array(roundViewSchema),
+  /** Loss of the last adapter, when the run has ended. */
+  finalHeldOutLoss: z.number().nullable(),
+});
+
+export const exportViewSchema = z.object({
+  runId: z.string(),
+  adapterSha256: z.string().describe('of adapter_model.safetensors'),
+  files: z.array(z.object({ name: z.string(), base64: z.string() })),
+});
+
+export const eventViewSchema = z.object({
+  seq: z.number().int(),
+  at: timestamp,
+  kind: z.string(),
+  runId: z.string().nullable(),
+  round: z.number().int().nullable(),
+  nodeId: z.string().nullable(),
+  data: z.record(z.string(), z.unknown()),
+});
+
+/** Passing news of a node's work: shown, never stored. */
+export const liveProgressSchema = z.object({
+  runId: z.string(),
+  round: z.number().int(),
+  nodeId: z.string(),
+  stage: z.enum(nodeStages),
+  done: z.number(),
+  total: z.number(),
+  tokensPerSecond: z.number(),
+});
+
+                                                        
+                                                                  
+                                                      
+                                                                
+                                                          
+                                                    
+                                                        
+                                                                
+                                                                
+                                                          
+                                                        
+                                                              

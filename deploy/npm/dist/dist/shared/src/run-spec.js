@@ -1,0 +1,138 @@
+import { z } from 'zod';
+import { loraTargets,                    } from './adapter-layout.js';
+import { canonicalJson } from './canonical-json.js';
+import { WeftError } from './errors/weft-error.js';
+import { sha256 } from './hash.js';
+import { isSha256,             } from './ids.js';
+import { ringLimits } from './ring.js';
+
+const hash = z.string().refine(isSha256, 'must be 64 lower-case hex digits');
+const positive = z.number().positive();
+const count = z.number().int().positive();
+
+/** What a run does: data, never code. Hashed over its canonical JSON, signed, the same for every node. */
+export const runSpecSchema = z
+  .strictObject({
+    name: z.string().min(1).max(100),
+    baseModel: z.strictObject({
+      name: z.string().min(1).max(200),
+      /** As `weft model show` prints it. */
+      sha256: hash,
+    }),
+    adapter: z.strictObject({
+      kind: z.literal('lora').default('lora'),
+      rank: count.max(256).default(8),
+      alpha: positive.max(4096).default(16),
+      targets: z.array(z.enum(loraTargets)).min(1).default(['q_proj', 'v_proj']),
+      /** rolora: B in even rounds, A in odd ones. ffa: B only. fedit: both. */
+      schedule: z.enum(['rolora', 'ffa', 'fedit']).default('rolora'),
+    }),
+    objective: z.strictObject({ kind: z.literal('causal-lm').default('causal-lm') }).prefault({}),
+    training: z.strictObject({
+      optimizer: z.literal('adamw').default('adamw'),
+      learningRate: positive.max(1).default(1e-3),
+      weightDecay: z.number().min(0).max(1).default(0),
+      /** Local steps over which the rate climbs, at the start of each round. */
+      warmupSteps: z.number().int().min(0).default(0),
+      /** Over the steps of one round. */
+      schedule: z.enum(['constant', 'linear', 'cosine']).default('constant'),
+      clipGradNorm: positive.default(1),
+      /** Optimizer steps at each node in each round. */
+      steps: count.max(100_000),
+      batchSize: count.max(1024).default(4),
+      /** Tokens of one row at most. */
+      sequenceLength: count.max(65_536).default(128),
+    }),
+    cohort: z.strictObject({
+      /** Fewer connected nodes start no round. */
+      minimum: count.default(1),
+      /** The round starts at once when so many are connected, and no update beyond them is taken. */
+      maximum: count.default(128),
+      /** Share of the nodes that trained which must be ready before the cohort may be fixed. */
+      quorum: z.number().positive().max(1).default(0.67),
+      /** A round may take so long at most; the coordinator adapts the deadline below it to the median node. */
+      deadlineSeconds: positive.max(7 * 24 * 3600).default(3600),
+    }).prefault({}),
+    aggregation: z.strictObject({
+      /** plain: the coordinator can read each node's delta. */
+      mode: z.literal('plain'),
+      clipNormL2: positive.default(10),
+      /** examples: a node counts as min(examples, weightCap). uniform: each counts as one. */
+      weighting: z.enum(['examples', 'uniform']).default('examples'),
+      weightCap: count.max(2 ** 31).default(10_000),
+      server: z
+        .strictObject({
+          optimizer: z.enum(['fedavg', 'fedavgm']).default('fedavg'),
+          learningRate: positive.max(100).default(1),
+          /** fedavgm only. */
+          momentum: z.number().min(0).lt(1).default(0.9),
+        })
+        .prefault({}),
+    }),
+    evaluation: z
+      .strictObject({
+        /** Share of a node's records, by hash of the record, that it never trains on and scores each adapter with. */
+        heldOutShare: z.number().min(0).max(0.5).default(0.1),
+      })
+      .prefault({}),
+    rounds: count.max(100_000),
+    seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(0),
+  })
+  .superRefine((spec, context) => {
+    const limits = ringLimits(spec.cohort.maximum, spec.aggregation.weighting === 'uniform' ? 1 : spec.aggregation.weightCap);
+    if (limits.coordinateSum >= limits.coordinateLimit) {
+      context.addIssue({
+        code: 'custom',
+        path: ['cohort', 'maximum'],
+        message: `the sum could leave the ring: ${spec.cohort.maximum} nodes reach ${limits.coordinateSum}, the limit is ${limits.coordinateLimit}; lower cohort.maximum`,
+      });
+    }
+    if (limits.weightSum >= limits.weightLimit) {
+      context.addIssue({
+        code: 'custom',
+        path: ['aggregation', 'weightCap'],
+        message: `the sum of weights could leave the ring: ${spec.cohort.maximum} nodes reach ${limits.weightSum}, the limit is ${limits.weightLimit}; lower aggregation.weightCap`,
+      });
+    }
+    if (spec.cohort.minimum > spec.cohort.maximum) {
+      context.addIssue({
+        code: 'custom',
+        path: ['cohort', 'minimum'],
+        message: `${spec.cohort.minimum} is above cohort.maximum, ${spec.cohort.maximum}`,
+      });
+    }
+  });
+
+                                                    
+/** A spec as an admin writes it: what has a default may be left out. */
+                                                         
+
+/**
+ * @param input parsed YAML or JSON
+ * @throws WEFT_SPEC_INVALID that lists every problem: path, rule, value
+ */
+export function parseRunSpec(input         )          {
+  const parsed = runSpecSchema.safeParse(input);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'spec'}: ${message}`);
+  throw new WeftError('WEFT_SPEC_INVALID', `the run spec has ${problems.length} mistake${problems.length === 1 ? '' : 's'}:\n  ${problems.join('\n  ')}`, {
+    problems: problems.length,
+  });
+}
+
+/** The bytes that are hashed, offered to nodes and kept. */
+export const runSpecBytes = (spec         )             => Buffer.from(canonicalJson(spec));
+
+export const hashRunSpec = (spec         )         => sha256(runSpecBytes(spec));
+
+/** RoLoRA's first round must train B: with B = 0 the gradient of A is zero. */
+export function trainedFactor(schedule                                , round        )                {
+  switch (schedule) {
+    case 'rolora':
+      return round % 2 === 0 ? 'B' : 'A';
+    case 'ffa':
+      return 'B';
+    case 'fedit':
+      return 'both';
+  }
+}

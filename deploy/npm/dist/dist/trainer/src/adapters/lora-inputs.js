@@ -1,0 +1,50 @@
+import {                                                                             factorSize } from '../../../shared/src/index.js';
+                                               
+                                               
+                                                   
+import { reshape, split } from '../ops/calls.js';
+
+export const trainedInput = 'adapter';
+export const frozenInput = 'frozenFactor';
+
+/** The factor that a run leaves alone, if there is one. */
+export const frozenFactor = (trains               )                        =>
+  trains === 'both' ? undefined : trains === 'A' ? 'B' : 'A';
+
+/**
+ * The adapter as inputs of a graph: one flat vector of the trained factors and one of the frozen ones, as gatherFactor
+ * lays them out, cut into matrices inside. The optimizer then works on a single tensor.
+ */
+export function loraInputs(
+  graph       ,
+  layout               ,
+  trains               ,
+)                                                                                                     {
+  const matrices = new Map               ();
+  const cut = (flat       , tensors                         )       => {
+    const parts = split(flat, 0, tensors.map(({ shape }) => shape[0] * shape[1]));
+    tensors.forEach(({ name, shape }, index) => {
+      const part = parts[index];
+      if (part) matrices.set(name, reshape(part, shape));
+    });
+  };
+  const trained = graph.input(trainedInput, 'float32', [factorSize(layout, trains)]);
+  cut(trained, layout.tensors.filter(({ factor }) => trains === 'both' || factor === trains));
+  const frozen = frozenFactor(trains);
+  if (frozen) {
+    const flat = graph.input(frozenInput, 'float32', [factorSize(layout, frozen)]);
+    cut(flat, layout.tensors.filter(({ factor }) => factor === frozen));
+  }
+  const matrix = (layer        , target            , factor           )                    => {
+    const tensor = layout.tensors.find((t) => t.layer === layer && t.target === target && t.factor === factor);
+    return tensor && matrices.get(tensor.name);
+  };
+  const scale = layout.alpha / layout.rank;
+  return {
+    trained: new Map([[trainedInput, trained]]),
+    lora(layer, target) {
+      const [a, b] = [matrix(layer, target, 'A'), matrix(layer, target, 'B')];
+      return a && b && { a, b, scale };
+    },
+  };
+}

@@ -1,0 +1,139 @@
+import { isWeftError, WeftError } from '../../../shared/src/index.js';
+                                                                        
+import { ignoredLabel } from './parse-json-line.js';
+                                              
+
+/** A row for training. `labels[t] === -100` does not count; labels are not shifted: position t predicts `labels[t + 1]`. */
+                          
+                                
+                              
+ 
+
+                                
+                                  
+                                  
+                                                                                           
+                                          
+                                                                                          
+                                           
+                                                                                                                               
+                                                     
+ 
+
+                               
+                           
+                            
+                          
+                                                                                          
+                                 
+                                         
+                             
+                                                                                                         
+                           
+ 
+
+/**
+ * Rows of token ids. Texts are joined, each followed by the end-of-sequence token, and cut into rows of
+ * `sequenceLength`; the rest is a shorter row. Every other record is one row. Rows keep the records' order,
+ * packed texts first.
+ */
+export function encodeRecords(records                       , tokenizer           , options               )                                                {
+  const { sequenceLength, shortText = 'refuse' } = options;
+  if (!Number.isInteger(sequenceLength) || sequenceLength < 2) throw new WeftError('WEFT_USAGE', `a sequence has ${sequenceLength} tokens, 2 are the least`, { sequenceLength });
+  const vocabSize = options.vocabSize ?? tokenizer.vocabSize;
+  const eos = options.appendEos === false || tokenizer.eosTokenId === undefined ? [] : [tokenizer.eosTokenId];
+  const packed           = [];
+  const rows            = [];
+  let truncated = 0;
+  let dropped = 0;
+  for (const record of records) {
+    if (record.kind === 'text') {
+      for (const id of tokenizer.encode(record.text)) packed.push(id);
+      packed.push(...eos);
+      continue;
+    }
+    const row = encodeRow(record, tokenizer, eos, vocabSize);
+    const cut = row.inputIds.length > sequenceLength ? { inputIds: row.inputIds.slice(0, sequenceLength), labels: row.labels.slice(0, sequenceLength) } : row;
+    // ids are taken as they are; a batch in which nothing counts is the trainer's to refuse
+    if (record.kind !== 'ids' && countLabels(cut) === 0) {
+      dropped++;
+      continue;
+    }
+    if (cut !== row) truncated++;
+    rows.push(cut);
+  }
+  if (shortText === 'refuse' && rows.length === 0 && records.length > dropped && packed.length < sequenceLength) {
+    throw new WeftError('WEFT_DATA_TOO_SHORT', `the text has ${packed.length} tokens, one sequence has ${sequenceLength}`, { tokens: packed.length, sequenceLength });
+  }
+  const examples = [...cutIntoRows(packed, sequenceLength), ...rows];
+  const tokens = examples.reduce((sum, { inputIds }) => sum + inputIds.length, 0);
+  const countedTokens = examples.reduce((sum, example) => sum + countLabels(example), 0);
+  return { examples, report: { records: records.length, examples: examples.length, tokens, countedTokens, truncated, dropped } };
+}
+
+function* cutIntoRows(ids                   , length        )                     {
+  for (let start = 0; start < ids.length; start += length) {
+    const inputIds = Int32Array.from(ids.slice(start, start + length));
+    if (inputIds.length > 1) yield { inputIds, labels: inputIds.slice() }; // a single token has nothing to predict
+  }
+}
+
+export const countLabels = ({ labels }         )         => labels.subarray(1).reduce((sum, label) => sum + (label === ignoredLabel ? 0 : 1), 0);
+
+                                                       
+
+function encodeRow(record           , tokenizer           , eos                   , vocabSize        )          {
+  switch (record.kind) {
+    case 'ids': {
+      const labels = record.labels ?? record.inputIds.slice();
+      const foreign = [record.inputIds, labels].some((ids) => ids.some((id) => id >= vocabSize));
+      if (foreign) throw new WeftError('WEFT_DATA_ID_OUT_OF_RANGE', `line ${record.source.line} has an id outside the vocabulary of ${vocabSize}`, { ...record.source, vocabSize });
+      return { inputIds: record.inputIds, labels };
+    }
+    case 'promptCompletion':
+      return joinPieces([
+        { ids: tokenizer.encode(record.prompt), counts: false },
+        { ids: [...tokenizer.encode(record.completion), ...eos], counts: true },
+      ]);
+    case 'messages':
+      try {
+        return joinPieces(conversationPieces(record.messages, tokenizer));
+      } catch (error) {
+        if (!isWeftError(error, 'WEFT_MODEL_CHAT_TEMPLATE_FAILED')) throw error;
+        throw new WeftError(error.code, `line ${record.source.line}: ${error.message}`, { ...error.details, ...record.source });
+      }
+  }
+}
+
+                 
+                                  
+                           
+ 
+
+/**
+ * The assistant's turns count, with the end mark that the template gives them; all else is context. Each turn is encoded
+ * by itself, behind the generation prompt, as the model will meet it when it answers. What follows the last turn of
+ * the assistant teaches nothing and is left out.
+ */
+function conversationPieces(messages                        , tokenizer           )          {
+  const pieces          = [];
+  let done = '';
+  messages.forEach(({ role }, i) => {
+    if (role !== 'assistant') return;
+    const before = tokenizer.renderChat(messages.slice(0, i), { addGenerationPrompt: true });
+    const after = tokenizer.renderChat(messages.slice(0, i + 1));
+    if (!before.startsWith(done) || !after.startsWith(before)) {
+      throw new WeftError('WEFT_MODEL_CHAT_TEMPLATE_FAILED', `the chat template rewrites earlier turns in a conversation of ${messages.length} messages`, { messages: messages.length });
+    }
+    pieces.push({ ids: tokenizer.encode(before.slice(done.length)), counts: false }, { ids: tokenizer.encode(after.slice(before.length)), counts: true });
+    done = after;
+  });
+  return pieces;
+}
+
+function joinPieces(pieces                  )          {
+  return {
+    inputIds: Int32Array.from(pieces.flatMap(({ ids }) => [...ids])),
+    labels: Int32Array.from(pieces.flatMap(({ ids, counts }) => ids.map((id) => (counts ? id : ignoredLabel)))),
+  };
+}

@@ -1,0 +1,68 @@
+import { isUtf8 } from 'node:buffer';
+import { createReadStream } from 'node:fs';
+import { WeftError } from '../../../shared/src/index.js';
+import { dataLimits } from './limits.js';
+
+                       
+                
+                          
+                        
+ 
+
+const lineFeed = 0x0a;
+const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf]);
+
+/** The lines of a UTF-8 file without their ends, one at a time; a byte order mark is left out. */
+export async function* readLines(file        )                       {
+  let number = 0;
+  let offset = 0; // of the line's first byte
+  let pending           = [];
+  let pendingBytes = 0;
+  const finish = ()       => {
+    const bytes = pending.length === 1 ? (pending[0]          ) : Buffer.concat(pending);
+    const line = { number: ++number, text: decodeLine(bytes, number, offset, file) };
+    pending = [];
+    pendingBytes = 0;
+    return line;
+  };
+  const collect = (piece        )       => {
+    pendingBytes += piece.length;
+    if (pendingBytes > dataLimits.lineBytes) {
+      throw new WeftError('WEFT_DATA_LIMIT', `line ${number + 1} has more than ${dataLimits.lineBytes} bytes (lineBytes)`, { file, line: number + 1, limit: 'data.lineBytes' });
+    }
+    pending.push(piece);
+  };
+  for await (const chunk of createReadStream(file, { highWaterMark: 1024 * 1024 })                         ) {
+    let start = 0;
+    for (let end = chunk.indexOf(lineFeed); end >= 0; end = chunk.indexOf(lineFeed, start)) {
+      collect(chunk.subarray(start, end));
+      const lineBytes = pendingBytes + 1;
+      yield finish();
+      offset += lineBytes;
+      start = end + 1;
+    }
+    if (start < chunk.length) collect(chunk.subarray(start));
+  }
+  if (pendingBytes > 0) yield finish();
+}
+
+function decodeLine(bytes        , number        , offset        , file        )         {
+  if (!isUtf8(bytes)) {
+    const at = offset + firstInvalidByte(bytes);
+    throw new WeftError('WEFT_DATA_NOT_UTF8', `line ${number} is not UTF-8: byte ${at} of the file begins no character`, { file, line: number, byteOffset: at });
+  }
+  const body = number === 1 && bytes.subarray(0, 3).equals(byteOrderMark) ? bytes.subarray(3) : bytes;
+  const text = body.toString('utf8');
+  return text.endsWith('\r') ? text.slice(0, -1) : text;
+}
+
+/** Where the first ill-formed sequence begins (Unicode, table 3-7, which isUtf8 knows). */
+export function firstInvalidByte(bytes            )         {
+  for (let i = 0; i < bytes.length; ) {
+    const lead = bytes[i]          ;
+    const length = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    if (length > 1 && !isUtf8(bytes.subarray(i, i + length))) return i;
+    i += length;
+  }
+  return bytes.length;
+}

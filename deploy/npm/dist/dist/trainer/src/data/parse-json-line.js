@@ -1,0 +1,60 @@
+import { WeftError } from '../../../shared/src/index.js';
+                                                             
+import { dataLimits } from './limits.js';
+                                                               
+
+/** A token that does not count towards the loss, as in PyTorch and transformers. */
+export const ignoredLabel = -100;
+
+/** Types of one line of a .jsonl file. */
+export function parseJsonLine(text        , source              )                {
+  let json         ;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    // no cause: V8's message quotes the line
+    throw malformed(source, 'is not JSON');
+  }
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw malformed(source, 'is not a JSON object');
+  const { input_ids: inputIds, labels, messages, prompt, completion, text: plain } = json                           ;
+  if (inputIds !== undefined) return parseIds(inputIds, labels, source);
+  if (labels !== undefined) throw malformed(source, 'has labels without input_ids');
+  if (messages !== undefined) return { kind: 'messages', messages: parseMessages(messages, source) };
+  if (prompt !== undefined || completion !== undefined) {
+    if (typeof prompt !== 'string' || typeof completion !== 'string') throw malformed(source, 'needs both prompt and completion as strings');
+    return { kind: 'promptCompletion', prompt, completion };
+  }
+  if (typeof plain !== 'string') throw malformed(source, 'has none of input_ids, messages, prompt and completion, text');
+  return { kind: 'text', text: plain };
+}
+
+function parseIds(inputIds         , labels         , source              )                {
+  if (!isIntegers(inputIds, 0)) throw malformed(source, 'has input_ids that are no list of token ids');
+  if (inputIds.length === 0) throw malformed(source, 'has no input_ids');
+  if (labels === undefined || labels === null) return { kind: 'ids', inputIds: Int32Array.from(inputIds), labels: undefined };
+  if (!isIntegers(labels, ignoredLabel)) throw malformed(source, 'has labels that are no list of token ids');
+  if (labels.length !== inputIds.length) {
+    throw new WeftError('WEFT_DATA_LABELS_MISFIT', `line ${source.line} has ${labels.length} labels for ${inputIds.length} ids`, { ...source });
+  }
+  if (labels.some((label) => label < 0 && label !== ignoredLabel)) {
+    throw new WeftError('WEFT_DATA_LABELS_MISFIT', `line ${source.line} has a negative label other than ${ignoredLabel}`, { ...source });
+  }
+  return { kind: 'ids', inputIds: Int32Array.from(inputIds), labels: Int32Array.from(labels) };
+}
+
+const isIntegers = (value         , smallest        )                    =>
+  Array.isArray(value) && value.every((item) => Number.isInteger(item) && (item          ) >= smallest && (item          ) <= 0x7fffffff);
+
+function parseMessages(value         , source              )                {
+  if (!Array.isArray(value) || value.length === 0) throw malformed(source, 'has messages that are no list');
+  if (value.length > dataLimits.messages) {
+    throw new WeftError('WEFT_DATA_LIMIT', `line ${source.line} has ${value.length} messages, the limit is ${dataLimits.messages} (messages)`, { ...source, limit: 'data.messages' });
+  }
+  return value.map((message         ) => {
+    const { role, content } = (message ?? {})                                         ;
+    if (typeof role !== 'string' || typeof content !== 'string') throw malformed(source, 'has a message without role and content as strings');
+    return { role, content };
+  });
+}
+
+const malformed = (source              , what        )            => new WeftError('WEFT_DATA_MALFORMED', `line ${source.line} ${what}`, { ...source });

@@ -1,0 +1,106 @@
+import { readdir, stat } from 'node:fs/promises';
+import { extname, join, resolve } from 'node:path';
+import { WeftError } from '../../../shared/src/index.js';
+import { readLines,           } from './lines.js';
+import { dataLimits } from './limits.js';
+import { parseJsonLine } from './parse-json-line.js';
+import { createRecord,                                     } from './record.js';
+
+                                                         
+
+/** Extension → how the lines of such a file become records. */
+const readers                                                                                                 = {
+  '.txt': textRecords,
+  '.md': paragraphRecords,
+  '.jsonl': jsonRecords,
+};
+
+/** Every record of these files and folders, in order; folders in order of name, with what lies in them. */
+export async function readRecords(paths                   )                        {
+  const records               = [];
+  for (const path of paths) {
+    for (const file of await dataFiles(resolve(path))) {
+      const before = records.length;
+      const read = readers[extname(file).toLowerCase()]                            ;
+      for await (const { line, ...content } of read(readLines(file), file)) {
+        records.push(createRecord(content                 , { file, line }));
+        if (records.length > dataLimits.records) throw beyond('records', records.length);
+      }
+      if (records.length === before) throw new WeftError('WEFT_DATA_EMPTY', `a data file holds no record in its ${(await stat(file)).size} bytes`, { file });
+    }
+  }
+  return records;
+}
+
+async function dataFiles(path        )                    {
+  const entry = await stat(path).catch((error         ) => {
+    throw new WeftError('WEFT_DATA_NOT_FOUND', `there is no data at the path (${(error                         ).code ?? 'unknown'})`, { path });
+  });
+  if (!entry.isDirectory()) {
+    if (isData(path)) return [path];
+    throw new WeftError('WEFT_DATA_FORMAT_UNKNOWN', `a data file ends in ${extname(path) || 'nothing'}; Weft reads .txt, .md and .jsonl`, { path });
+  }
+  const files = await filesBelow(path, 1);
+  if (files.length === 0) throw new WeftError('WEFT_DATA_NOT_FOUND', 'the data folder holds no .txt, .md or .jsonl file', { path });
+  if (files.length > dataLimits.files) throw beyond('files', files.length);
+  return files;
+}
+
+const isData = (name        )          => Object.hasOwn(readers, extname(name).toLowerCase());
+
+/** Hidden entries are left out; symbolic links to folders are not followed, so that none leads in circles. */
+async function filesBelow(folder        , depth        )                    {
+  if (depth > dataLimits.folderDepth) throw beyond('folderDepth', depth);
+  const files           = [];
+  const entries = (await readdir(folder, { withFileTypes: true })).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  for (const entry of entries) {
+    if (entry.name.startsWith('.')) continue;
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) files.push(...(await filesBelow(path, depth + 1)));
+    else if (isData(entry.name) && (entry.isFile() || (await stat(path)).isFile())) files.push(path);
+  }
+  return files;
+}
+
+const beyond = (name                         , actual        )            =>
+  new WeftError('WEFT_DATA_LIMIT', `${name} is ${actual}, the limit is ${dataLimits[name]}`, { limit: `data.${name}`, actual });
+
+async function* jsonRecords(lines                     , file        )                          {
+  for await (const { number, text } of lines) {
+    if (isBlank(text)) continue;
+    const content = parseJsonLine(text, { file, line: number });
+    if (content.kind === 'text' && isBlank(content.text)) continue;
+    yield { ...content, line: number };
+  }
+}
+
+async function* paragraphRecords(lines                     )                          {
+  let paragraph         = [];
+  for await (const line of lines) {
+    if (!isBlank(line.text)) {
+      paragraph.push(line);
+    } else if (paragraph.length > 0) {
+      yield textOf(paragraph);
+      paragraph = [];
+    }
+  }
+  if (paragraph.length > 0) yield textOf(paragraph);
+}
+
+/** A text with blank lines between other lines has paragraphs; one without is a list, a record a line. */
+async function* textRecords(lines                     )                          {
+  const all         = [];
+  for await (const line of lines) all.push(line);
+  const first = all.findIndex(({ text }) => !isBlank(text));
+  const last = all.findLastIndex(({ text }) => !isBlank(text));
+  const body = first < 0 ? [] : all.slice(first, last + 1);
+  if (body.some(({ text }) => isBlank(text))) yield* paragraphRecords(asyncOf(body));
+  else for (const line of body) yield textOf([line]);
+}
+
+async function* asyncOf   (items              )                    {
+  yield* items;
+}
+
+const isBlank = (text        )          => text.trim().length === 0;
+const textOf = (lines                 )          => ({ kind: 'text', text: lines.map(({ text }) => text).join('\n'), line: lines[0]?.number ?? 0 });

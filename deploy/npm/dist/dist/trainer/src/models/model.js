@@ -1,0 +1,32 @@
+                                           
+                                                           
+                                                          
+
+/** A Llama-family decoder, in the words of Hugging Face's config.json. */
+                              
+                           
+                              
+                                    
+                          
+                         
+                           
+                           
+                             
+                             
+                              
+                                      
+                                
+ 
+
+/** A base model whose files were checked: tensor names and shapes fit `config`, and the tokenizer fits the vocabulary. */
+                        
+                        
+                                                   
+                        
+                                                                                          
+                          
+                               
+                                                                        
+                                                   
+                                
+ 

@@ -1,0 +1,91 @@
+import { WeftError } from '../../../shared/src/index.js';
+                                                
+                                               
+import { sizeAt } from '../graph/shape.js';
+                                               
+import { widen } from '../models/llama.js';
+import { add, crossEntropy, gemm, split } from '../ops/calls.js';
+
+/** Logits of one chunk of rows take at most this much memory: a vocabulary is wide. */
+const chunkBytes = 64 * 1024 * 1024;
+
+/**
+ * Σ rowWeights·cross-entropy over hidden states [rows, hidden] and the head's weight [vocab, hidden]. The rows go
+ * through the head in chunks; each chunk's gradient needs only its own logits, which are gone before the next one's.
+ */
+export function causalLmLoss(hidden       , head       , targets       , rowWeights       )        {
+  const rows = sizeAt(hidden, 0);
+  const rowsPerChunk = Math.max(32, Math.floor(chunkBytes / 4 / sizeAt(head, 0)));
+  const count = Math.ceil(rows / rowsPerChunk);
+  const sizes = Array.from({ length: count }, (_, i) => Math.floor(((i + 1) * rows) / count) - Math.floor((i * rows) / count));
+  const [hiddenChunks, targetChunks, weightChunks] = [hidden, targets, rowWeights].map((value) => split(value, 0, sizes));
+  const losses = sizes.map((_, i) => {
+    const [h, t, w] = [hiddenChunks?.[i], targetChunks?.[i], weightChunks?.[i]];
+    if (!h || !t || !w) throw new RangeError(`there is no chunk ${i}`);
+    return crossEntropy(gemm(h, widen(head), { transB: true }), t, w);
+  });
+  return losses.reduce((total, loss) => add(total, loss));
+}
+
+export const batchInputs = (graph       , rows        )                                                         => ({
+  inputIds: graph.input('inputIds', 'int64', [rows]),
+  targets: graph.input('targets', 'int64', [rows]),
+  rowWeights: graph.input('rowWeights', 'float32', [rows]),
+});
+
+                               
+                                  
+                                                                          
+                                   
+                                  
+                                    
+                                       
+                                 
+                                
+                              
+ 
+
+const ignoredLabel = -100;
+
+/**
+ * Pads rows to a batch of fixed size and shifts the labels. Weights are 1 for `sum`; for `mean` 1/N over the whole
+ * batch's N counted tokens.
+ */
+export function encodeBatch(
+  rows                    ,
+  { batchSize, sequenceLength, vocabSize, reduction }                                                                                             ,
+)               {
+  const inputIds = new BigInt64Array(batchSize * sequenceLength);
+  const targets = new BigInt64Array(batchSize * sequenceLength);
+  const rowWeights = new Float32Array(batchSize * sequenceLength);
+  let countedTokens = 0;
+  let realTokens = 0;
+  for (const [row, { inputIds: ids, labels }] of rows.entries()) {
+    if (ids.length !== labels.length || ids.length > sequenceLength) {
+      throw new WeftError(
+        'WEFT_TRAINING_BAD_EXAMPLE',
+        `an example has ${ids.length} tokens and ${labels.length} labels, and the sequence length is ${sequenceLength}`,
+        { tokens: ids.length, labels: labels.length, sequenceLength },
+      );
+    }
+    realTokens += ids.length;
+    for (const [position, id] of ids.entries()) {
+      const at = row * sequenceLength + position;
+      inputIds[at] = BigInt(checkedId(id, vocabSize));
+      const label = labels[position + 1] ?? ignoredLabel;
+      if (label === ignoredLabel) continue;
+      targets[at] = BigInt(checkedId(label, vocabSize));
+      rowWeights[at] = 1;
+      countedTokens++;
+    }
+  }
+  if (reduction === 'mean' && countedTokens > 0) {
+    for (const [at, weight] of rowWeights.entries()) rowWeights[at] = weight / countedTokens;
+  }
+  return { sequenceLength, inputIds, targets, rowWeights, countedTokens, realTokens };
+}
+
+function checkedId(id        , vocabSize        )         {
+  if (id >= 0 && id < vocabSize) return id;
+  throw new WeftError('WEFT_TRAINING_BAD_EXAMPLE', `an example has token ${id}, and the vocabulary has ${vocabSize}`, { id, vocabSize });
+}

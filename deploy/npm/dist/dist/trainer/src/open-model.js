@@ -1,0 +1,72 @@
+import { readFile, stat } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { WeftError } from '../../shared/src/index.js';
+                                                            
+                                                
+import { tokenizerFromFolder } from './tokenizer/from-folder.js';
+import { tokenizerFromGguf } from './tokenizer/from-gguf.js';
+                                                          
+import { defaultCacheDir } from './weights/cache-folder.js';
+import { parseConfigJson } from './weights/config-json.js';
+import { fitTensors } from './weights/fit-config.js';
+import { configFromGguf } from './weights/gguf/model-config.js';
+import { readGgufHeader } from './weights/gguf/read.js';
+import { unpackGguf } from './weights/gguf/unpack.js';
+import { hashOfFiles, insideFolder, locateModel, modelFiles } from './weights/model-files.js';
+import { readShardedTensors } from './weights/safetensors/sharded.js';
+
+                                   
+                                                                                                  
+                                         
+                                               
+                                            
+ 
+
+/** config.json has a few hundred bytes. */
+const configLimitBytes = 1024 * 1024;
+
+/** Opens a Hugging Face folder or a .gguf file and checks all of it: hash, configuration, tensors, tokenizer. */
+export async function openModel(path        , options                   = {})                 {
+  const place = await locateModel(path);
+  return place.kind === 'gguf' ? openGguf(place.file, options) : openFolder(place.folder, options);
+}
+
+async function openGguf(file        , options                  )                 {
+  const before = await stat(file, { bigint: true });
+  const header = await readGgufHeader(file);
+  const config = configFromGguf(header);
+  const tokenizer = fitTokenizer(tokenizerFromGguf(header.metadata), config);
+  const sha256 = hashOfFiles({ kind: 'gguf', file }, await modelFiles(file, options));
+  const cacheDir = options.cacheDir ?? defaultCacheDir();
+  const unchanged = async ()                => {
+    const after = await stat(file, { bigint: true });
+    if (after.ino !== before.ino || after.size !== before.size || after.mtimeNs !== before.mtimeNs || after.ctimeNs !== before.ctimeNs) {
+      throw new WeftError('WEFT_MODEL_CORRUPT', 'the GGUF file changed while it was read', { file });
+    }
+  };
+  const unpacked = await unpackGguf(file, sha256, header, config, { ...options, cacheDir, unchanged });
+  const tensors = fitTensors(unpacked.tensors, config);
+  return { name: nameOf(header.metadata.get('general.name')) ?? basename(file, '.gguf'), path: file, sha256, config, tensors, tokenizer };
+}
+
+async function openFolder(folder        , options                  )                 {
+  const files = await modelFiles(folder, options);
+  const configFile = await insideFolder(folder, 'config.json');
+  const { size } = await stat(configFile);
+  if (size > configLimitBytes) throw new WeftError('WEFT_MODEL_LIMIT', `config.json has ${size} bytes, the limit is ${configLimitBytes}`);
+  const { config, ...ids } = parseConfigJson(await readFile(configFile, 'utf8'));
+  const tensors = fitTensors(await readShardedTensors(folder, files), config);
+  const tokenizer = fitTokenizer(await tokenizerFromFolder(folder, ids), config);
+  return { name: basename(folder), path: folder, sha256: hashOfFiles({ kind: 'folder', folder }, files), config, tensors, tokenizer };
+}
+
+/** Fewer ids than rows are usual, the embedding is often padded; more would read past its end. */
+function fitTokenizer(tokenizer           , config             )            {
+  if (tokenizer.vocabSize <= config.vocabSize) return tokenizer;
+  throw new WeftError('WEFT_MODEL_TOKENIZER_MISFIT', `the tokenizer's ids go up to ${tokenizer.vocabSize - 1}, the model has ${config.vocabSize} rows of embedding`, {
+    tokenizer: tokenizer.vocabSize,
+    model: config.vocabSize,
+  });
+}
+
+const nameOf = (value         )                     => (typeof value === 'string' && value.trim().length > 0 ? value.trim().slice(0, 120) : undefined);

@@ -1,0 +1,64 @@
+import { broadcastShapes, GraphError } from '../graph/shape.js';
+                                                                                                 
+import { add as plus, mul as times, scalar, sub as minus } from './calls.js';
+
+export function inputAt(inputs                       , index        )             {
+  const input = inputs[index];
+  if (!input) throw new GraphError(`input ${index} is missing`);
+  return input;
+}
+
+const broadcastTypes = (inputs                       )               => {
+  const [a, b] = [inputAt(inputs, 0), inputAt(inputs, 1)];
+  if (a.dtype !== b.dtype) throw new GraphError(`${a.dtype} and ${b.dtype} do not mix`);
+  return [{ dtype: a.dtype, shape: broadcastShapes(a.shape, b.shape) }];
+};
+
+const emitAs =
+  (opType        ) =>
+  (onnx         , { inputs, outputs }             )       =>
+    onnx.nodeWithOutputs(opType, inputs, outputs);
+
+export const add           = {
+  types: broadcastTypes,
+  emit: emitAs('Add'),
+  gradient: ({ delta }) => [() => delta, () => delta],
+};
+
+export const mul           = {
+  types: broadcastTypes,
+  emit: emitAs('Mul'),
+  saves: { inputs: [0, 1] },
+  gradient: ({ input, delta }) => [() => times(delta, input(1)), () => times(delta, input(0))],
+};
+
+export const silu           = {
+  types: (inputs) => [inputAt(inputs, 0), inputAt(inputs, 0)],
+  /** Outputs y = x·σ(x) and, for the gradient, s = σ(x). */
+  emit(onnx, { inputs: [x = ''], outputs: [y = '', s = ''] }) {
+    onnx.node('Sigmoid', [x], { output: s });
+    onnx.node('Mul', [x, s], { output: y });
+  },
+  saves: { outputs: [0, 1] },
+  /** dx = δ·(s + y·(1 − s)): the derivative of x·σ(x), with σ' = σ·(1 − σ). */
+  gradient({ output, delta }) {
+    const [y, s] = [output(0), output(1)];
+    return [() => times(delta, plus(s, times(y, minus(scalar(s, 1), s))))];
+  },
+};
+
+/** Widens a frozen weight; it has no gradient, and the copy is not kept for the backward pass. */
+export const cast                                = {
+  types: (inputs, { to }) => [{ dtype: to, shape: inputAt(inputs, 0).shape }],
+  emit: (onnx, { inputs, outputs: [output = ''] }, { to }) =>
+    onnx.node('Cast', inputs, { output, attributes: { to: onnxTypeNumber[to] } }),
+  recompute: true,
+};
+
+const onnxTypeNumber                                        = { float32: 1, int64: 7, float16: 10, bfloat16: 16 };
+
+// The rows below occur only in backward passes and optimizers: nothing differentiates them.
+export const sub           = { types: broadcastTypes, emit: emitAs('Sub') };
+export const div           = { types: broadcastTypes, emit: emitAs('Div') };
+export const min           = { types: broadcastTypes, emit: emitAs('Min') };
+export const sqrt           = { types: (inputs) => [inputAt(inputs, 0)], emit: emitAs('Sqrt') };

@@ -1,0 +1,41 @@
+/** Operators that read or write at indices. */
+import { describe, GraphError, sizeAt } from '../graph/shape.js';
+                                                  
+import { scatterRows as scattered } from './calls.js';
+import { inputAt } from './elementwise.js';
+
+export const gatherRows           = {
+  types(inputs) {
+    const [table, indices] = [inputAt(inputs, 0), inputAt(inputs, 1)];
+    if (indices.dtype !== 'int64') throw new GraphError(`${describe(indices)} is no list of indices`);
+    return [{ dtype: table.dtype, shape: [sizeAt(indices, 0), sizeAt(table, 1)] }];
+  },
+  emit: (onnx, { inputs, outputs: [output = ''] }) => onnx.node('Gather', inputs, { output, attributes: { axis: 0 } }),
+  saves: { inputs: [1] },
+  /** A row's gradient is the sum over the places where it was read. */
+  gradient: ({ input, delta, inputTypes }) => [() => scattered(delta, input(1), sizeAt(inputAt(inputTypes, 0), 0))],
+};
+
+// The rows below occur only in backward passes: nothing differentiates them.
+
+export const scatterRows                              = {
+  types: (inputs, { count }) => [{ dtype: 'float32', shape: [count, sizeAt(inputAt(inputs, 0), 1)] }],
+  /** ScatterElements, not ScatterND: the latter adds in parallel, so that repeated indices race on CPU. */
+  emit(onnx, { inputs: [rows = '', indices = ''], inputTypes, outputs: [output = ''] }, { count }) {
+    const shape = inputAt(inputTypes, 0).shape; // [n, width]
+    const column = onnx.node('Unsqueeze', [indices, onnx.constant(BigInt64Array.of(1n), [1])]);
+    const everyColumn = onnx.node('Expand', [column, onnx.constant(BigInt64Array.from(shape, BigInt), [2])]);
+    const size = BigInt64Array.of(BigInt(count), BigInt(sizeAt(inputAt(inputTypes, 0), 1)));
+    const zeros = onnx.node('ConstantOfShape', [onnx.constant(size, [2])]);
+    onnx.node('ScatterElements', [zeros, everyColumn, rows], { output, attributes: { axis: 0, reduction: 'add' } });
+  },
+};
+
+export const addAtColumns           = {
+  types: (inputs) => [inputAt(inputs, 0)],
+  emit(onnx, { inputs: [matrix = '', targets = '', increments = ''], outputs: [output = ''] }) {
+    const columns = onnx.node('Unsqueeze', [targets, onnx.constant(BigInt64Array.of(1n), [1])]); // [n, 1]
+    const attributes = { axis: 1, reduction: 'add' };
+    onnx.node('ScatterElements', [matrix, columns, increments], { output, attributes });
+  },
+};

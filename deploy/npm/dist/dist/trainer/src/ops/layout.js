@@ -1,0 +1,59 @@
+/** Operators that move values and change none. */
+import { describe, elementCount, GraphError, sizeAt } from '../graph/shape.js';
+                                                                     
+import { concat as joined, reshape as reshaped, transpose as transposed } from './calls.js';
+import { inputAt } from './elementwise.js';
+
+export const reshape                                         = {
+  types(inputs, { shape }) {
+    const x = inputAt(inputs, 0);
+    if (elementCount(shape) !== elementCount(x.shape)) {
+      throw new GraphError(`${describe(x)} cannot take the shape [${shape.join(', ')}]`);
+    }
+    return [{ dtype: x.dtype, shape }];
+  },
+  emit: (onnx, { inputs: [x = ''], outputs: [output = ''] }, { shape }) =>
+    onnx.node('Reshape', [x, onnx.constant(BigInt64Array.from(shape, BigInt), [shape.length])], { output }),
+  gradient: ({ delta, inputTypes }) => [() => reshaped(delta, inputAt(inputTypes, 0).shape)],
+};
+
+export const transpose                                        = {
+  types(inputs, { perm }) {
+    const x = inputAt(inputs, 0);
+    if (perm.length !== x.shape.length) throw new GraphError(`${describe(x)} has not the axes [${perm.join(', ')}]`);
+    return [{ dtype: x.dtype, shape: perm.map((axis) => sizeAt(x, axis)) }];
+  },
+  emit: (onnx, { inputs, outputs: [output = ''] }, { perm }) =>
+    onnx.node('Transpose', inputs, { output, attributes: { perm } }),
+  gradient: ({ delta }, { perm }) => [() => transposed(delta, perm.map((_, axis) => perm.indexOf(axis)))],
+};
+
+export const split                                                       = {
+  types(inputs, { axis, sizes }) {
+    const x = inputAt(inputs, 0);
+    if (sizes.reduce((total, size) => total + size, 0) !== sizeAt(x, axis)) {
+      throw new GraphError(`${describe(x)} cannot be split into ${sizes.join(' + ')} at axis ${axis}`);
+    }
+    return sizes.map((size)             => ({ dtype: x.dtype, shape: x.shape.with(axis, size) }));
+  },
+  emit: (onnx, { inputs: [x = ''], outputs }, { axis, sizes }) =>
+    onnx.nodeWithOutputs('Split', [x, onnx.constant(BigInt64Array.from(sizes, BigInt), [sizes.length])], outputs, {
+      attributes: { axis },
+    }),
+  gradient: ({ delta, deltaOf }, { axis, sizes }) => [
+    () => {
+      const deltas = sizes.map((_, index)        => deltaOf(index));
+      return joined([deltas[0] ?? delta, ...deltas.slice(1)], axis);
+    },
+  ],
+};
+
+/** Occurs only in backward passes: nothing differentiates it. */
+export const concat                             = {
+  types(inputs, { axis }) {
+    const first = inputAt(inputs, 0);
+    return [{ dtype: first.dtype, shape: first.shape.with(axis, inputs.reduce((total, x) => total + sizeAt(x, axis), 0)) }];
+  },
+  emit: (onnx, { inputs, outputs: [output = ''] }, { axis }) =>
+    onnx.node('Concat', inputs, { output, attributes: { axis } }),
+};

@@ -1,0 +1,48 @@
+import { describe, GraphError, sizeAt } from '../graph/shape.js';
+                                                           
+import { rotary as rotated,                       } from './calls.js';
+import { inputAt } from './elementwise.js';
+
+/**
+ * Rotary position embedding (Su et al. 2021, equation 34) in the layout of Hugging Face's Llama: coordinate i pairs
+ * with i + headDim/2, and position t turns the pair by t·base^(−2i/headDim).
+ */
+export const rotary                             = {
+  types(inputs) {
+    const x = inputAt(inputs, 0); // [batch, heads, seq, headDim]
+    if (x.shape.length !== 4 || sizeAt(x, 3) % 2 !== 0) throw new GraphError(`${describe(x)} cannot be rotated`);
+    return [x];
+  },
+  emit(onnx, { inputs: [x = ''], inputTypes, outputs: [output = ''] }, attributes) {
+    const [seq, headDim] = [sizeAt(inputAt(inputTypes, 0), 2), sizeAt(inputAt(inputTypes, 0), 3)];
+    const { cos, sin } = rotationTables(onnx, seq, headDim, attributes);
+    if (onnx.target === 'cpu') {
+      const firstPosition = onnx.constant(BigInt64Array.of(0n), [1]);
+      onnx.node('RotaryEmbedding', [x, firstPosition, cos, sin], { output, domain: 'com.microsoft' });
+      return;
+    }
+    const [low, high] = [onnx.name(), onnx.name()];
+    const halves = onnx.constant(BigInt64Array.of(BigInt(headDim / 2), BigInt(headDim / 2)), [2]);
+    onnx.nodeWithOutputs('Split', [x, halves], [low, high], { attributes: { axis: 3 } });
+    const times = (a        , b        )         => onnx.node('Mul', [a, b]);
+    const turnedLow = onnx.node('Sub', [times(low, cos), times(high, sin)]);
+    const turnedHigh = onnx.node('Add', [times(high, cos), times(low, sin)]);
+    onnx.node('Concat', [turnedLow, turnedHigh], { output, attributes: { axis: 3 } });
+  },
+  /** A rotation's transpose is the rotation by the opposite angle. */
+  gradient: ({ delta }, attributes) => [() => rotated(delta, { ...attributes, inverse: !attributes.inverse })],
+};
+
+/** scale·cos and ±scale·sin, each [seq, headDim/2], rounded once from float64. */
+function rotationTables(
+  onnx         ,
+  seq        ,
+  headDim        ,
+  { base, scale, inverse = false }                  ,
+)                               {
+  const half = headDim / 2;
+  const angle = (index        )         => Math.floor(index / half) * base ** ((-2 * (index % half)) / headDim);
+  const table = (entry                           )         =>
+    onnx.constant(Float32Array.from({ length: seq * half }, (_, index) => scale * entry(angle(index))), [seq, half]);
+  return { cos: table(Math.cos), sin: table((radians) => (inverse ? -Math.sin(radians) : Math.sin(radians))) };
+}

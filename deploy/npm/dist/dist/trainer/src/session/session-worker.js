@@ -1,0 +1,98 @@
+/** The thread that owns ONNX Runtime sessions and the tensors they update: `run` blocks the thread it is called on. */
+import { parentPort } from 'node:worker_threads';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { nextState } from '../optim/adamw.js';
+                                                                                           
+
+const sessions = new Map                          ();
+/** Shared by all sessions of the thread; a run that has an output `next:NAME` writes it over the tensor NAME. */
+const state = new Map                ();
+
+async function open(name        , model            , { provider, threads, weightsFolder }                 )                {
+  const session = await InferenceSession.create(model, {
+    executionProviders: [provider],
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    executionMode: 'sequential',
+    // Rewriting the graph gains nothing here: the graphs are written with fused kernels, constant folding would widen
+    // half-precision weights for good, and merging equal nodes would undo what is computed twice to save memory.
+    graphOptimizationLevel: 'disabled',
+    logSeverityLevel: 3,
+    extra: {
+      session: {
+        // Packed copies of the weights cost their size again and gain nothing at training's batch sizes.
+        disable_prepacking: '1',
+        intra_op: { allow_spinning: '0' },
+        ...(weightsFolder === undefined ? {} : { model_external_initializers_file_folder_path: weightsFolder }),
+      },
+    },
+  });
+  sessions.set(name, session);
+}
+
+async function run(name        , inputs                       )                        {
+  const session = sessions.get(name);
+  if (!session) throw new Error(`there is no session ${name}`);
+  const given = new Map(inputs.map((tensor) => [tensor.name, toTensor(tensor)]));
+  const feeds                         = {};
+  for (const input of session.inputNames) {
+    const tensor = given.get(input) ?? state.get(input);
+    if (!tensor) throw new Error(`input ${input} of session ${name} has no value`);
+    feeds[input] = tensor;
+  }
+  const targets = new Map([...state].map(([key, tensor]) => [nextState(key), tensor]));
+  const fetches                                = {};
+  for (const output of session.outputNames) fetches[output] = targets.get(output) ?? null;
+  const results = await session.run(feeds, fetches);
+  return session.outputNames.filter((output) => !targets.has(output)).map((output) => toWire(output, results[output]));
+}
+
+const toTensor = ({ data, shape }            )         =>
+  data instanceof Float32Array ? new Tensor('float32', data, shape) : new Tensor('int64', data, shape);
+
+function toWire(name        , tensor                    )             {
+  if (!(tensor?.data instanceof Float32Array)) throw new Error(`${name} is not a float32 tensor`);
+  return { name, shape: tensor.dims, data: tensor.data.slice() };
+}
+
+async function answer(request         )                        {
+  switch (request.kind) {
+    case 'open':
+      await open(request.session, request.model, request.settings);
+      return [];
+    case 'setState':
+      for (const tensor of request.tensors) state.set(tensor.name, toTensor(tensor));
+      return [];
+    case 'run':
+      return run(request.session, request.feeds);
+    case 'readState':
+      return request.names.map((name) => toWire(name, state.get(name)));
+    case 'close':
+      for (const session of sessions.values()) await session.release();
+      sessions.clear();
+      state.clear();
+      return [];
+  }
+}
+
+const port = parentPort;
+if (!port) throw new Error('session-worker.ts runs as a worker thread');
+let previous                = Promise.resolve();
+port.on('message', ({ id, ...request }                   ) => {
+  // One after the other, so that closing waits for the run before it.
+  previous = previous
+    .then(() => answer(request))
+    .then(
+      (tensors) => {
+        // Closed, nothing listens any more and the thread ends by itself: killing it could catch the runtime in a call.
+        // The owner takes the end as the answer.
+        if (request.kind === 'close') return port.close();
+        const reply        = { id, tensors };
+        port.postMessage(reply, tensors.map(({ data }) => data.buffer               ));
+      },
+      (error         ) => {
+        const reply        = { id, error: error instanceof Error ? error.message : String(error) };
+        port.postMessage(reply);
+      },
+    );
+});

@@ -1,0 +1,2 @@
+export { trainBpe,                           } from './train-bpe.js';
+export { toTokenizerJson } from './tokenizer-json.js';

@@ -1,0 +1,69 @@
+import { readFile, stat } from 'node:fs/promises';
+import { WeftError } from '../../../shared/src/index.js';
+import { insideFolder } from '../weights/model-files.js';
+import { createTokenizer } from './byte-pair-tokenizer.js';
+import { tokenizerLimits } from './limits.js';
+import { parseTokenizerJson,                    } from './tokenizer-json.js';
+                                                
+
+                                
+                                          
+                                          
+                                          
+ 
+
+/**
+ * The tokenizer of a Hugging Face folder. Ids of special tokens come from config.json, which the model's hash covers;
+ * tokenizer_config.json and chat_template.jinja, which it does not, add what is missing there.
+ */
+export async function tokenizerFromFolder(folder        , configured               )                     {
+  const json = parseTokenizerJson(await readLimited(folder, 'tokenizer.json'));
+  const config = await readOptionalJson(folder, 'tokenizer_config.json');
+  return createTokenizer(json, {
+    bosTokenId: configured.bosTokenId ?? idOf(json, config['bos_token']),
+    eosTokenId: configured.eosTokenId ?? idOf(json, config['eos_token']),
+    padTokenId: configured.padTokenId ?? idOf(json, config['pad_token']),
+    chatTemplate: (await readOptional(folder, 'chat_template.jinja')) ?? templateOf(config['chat_template']),
+  });
+}
+
+async function readLimited(folder        , name        )                  {
+  const file = await insideFolder(folder, name);
+  const { size } = await stat(file);
+  if (size > tokenizerLimits.fileBytes) {
+    throw new WeftError('WEFT_MODEL_LIMIT', `${name} has ${size} bytes, the limit is ${tokenizerLimits.fileBytes}`, { limit: 'tokenizer.fileBytes', actual: size });
+  }
+  return readFile(file, 'utf8');
+}
+
+async function readOptional(folder        , name        )                              {
+  const present = await stat(`${folder}/${name}`).catch(() => undefined);
+  return present === undefined ? undefined : readLimited(folder, name);
+}
+
+async function readOptionalJson(folder        , name        )                                   {
+  const text = await readOptional(folder, name);
+  if (text === undefined) return {};
+  try {
+    const json          = JSON.parse(text);
+    return typeof json === 'object' && json !== null ? (json                           ) : {};
+  } catch {
+    throw new WeftError('WEFT_MODEL_CORRUPT', `${name} is not JSON`);
+  }
+}
+
+/** A special token is written as text or as an object with `content`. */
+function idOf(json               , token         )                     {
+  const content = typeof token === 'string' ? token : (token                                            )?.content;
+  if (typeof content !== 'string') return undefined;
+  return json.added_tokens.find((added) => added.content === content)?.id ?? json.model.vocab[content];
+}
+
+/** One template, or a list of named ones of which `default` is meant. */
+function templateOf(value         )                     {
+  if (typeof value === 'string') return value;
+  if (!Array.isArray(value)) return undefined;
+  const named = value                                            ;
+  const template = named.find((entry) => entry?.name === 'default')?.template;
+  return typeof template === 'string' ? template : undefined;
+}

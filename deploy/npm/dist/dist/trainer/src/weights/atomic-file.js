@@ -1,0 +1,40 @@
+import { randomBytes } from 'node:crypto';
+import { open, rename, rm,                 } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { WeftError } from '../../../shared/src/index.js';
+
+/**
+ * Fills a file that nobody sees until it is whole: a temporary name in the same folder, fsync, rename, fsync of the
+ * folder. Two processes that write the same file both end well; the later rename wins.
+ */
+export async function writeFileAtomically(path        , fill                                       )                {
+  const folder = dirname(path);
+  const temporary = join(folder, `.${basename(path)}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`);
+  try {
+    const handle = await open(temporary, 'wx', 0o644);
+    try {
+      await fill(handle);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, path);
+    await syncFolder(folder);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw isFull(error) ? new WeftError('WEFT_DISK_FULL', `the disk was full while ${basename(path)} was written`, { folder }, { cause: error }) : error;
+  }
+}
+
+/** Makes a rename durable. Windows has no such call and needs none. */
+async function syncFolder(folder        )                {
+  if (process.platform === 'win32') return;
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+const isFull = (error         )          => ['ENOSPC', 'EDQUOT'].includes((error                         )?.code ?? '');

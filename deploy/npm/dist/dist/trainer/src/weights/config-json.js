@@ -1,0 +1,115 @@
+import { WeftError } from '../../../shared/src/index.js';
+import { z } from 'zod';
+                                                      
+import { checkConfig } from './config-limits.js';
+
+const size = z.int().min(1);
+const off = z.literal(false).nullish();
+
+/** The keys of a Llama's config.json that change the computation; others, such as dtype or use_cache, do not. */
+const llama = z.object({
+  hidden_size: size,
+  intermediate_size: size,
+  num_hidden_layers: size,
+  num_attention_heads: size,
+  num_key_value_heads: size.nullish(),
+  head_dim: size.nullish(),
+  vocab_size: size,
+  max_position_embeddings: size,
+  rms_norm_eps: z.number().positive(),
+  rope_theta: z.number().positive().nullish(),
+  tie_word_embeddings: z.boolean().default(false),
+  bos_token_id: z.int().min(0).nullish(),
+  eos_token_id: z.union([z.int().min(0), z.array(z.int().min(0)).min(1)]).nullish(),
+  pad_token_id: z.int().nullish(),
+});
+
+/** Key → the values under which a Llama computes what our graph computes. A present key with another value is a feature we lack. */
+const neutral                                      = {
+  hidden_act: z.literal('silu').nullish(),
+  attention_bias: off,
+  mlp_bias: off,
+  rope_scaling: z.union([z.null(), z.undefined(), z.object({ rope_type: z.literal('default') }), z.object({ type: z.literal('default') })]),
+  rope_parameters: z.union([z.null(), z.undefined(), z.object({ rope_type: z.literal('default').optional() })]),
+  rope_interleaved: off,
+  partial_rotary_factor: z.literal(1).nullish(),
+  sliding_window: z.null().optional(),
+  use_sliding_window: off,
+  qk_norm: off,
+  use_qk_norm: off,
+  quantization_config: z.null().optional(),
+  num_local_experts: z.union([z.null(), z.undefined(), z.literal(0), z.literal(1)]),
+  attn_logit_softcapping: z.null().optional(),
+  final_logit_softcapping: z.null().optional(),
+  no_rope_layers: z.null().optional(),
+  pretraining_tp: z.literal(1).nullish(),
+};
+
+                               
+                               
+                                          
+                                          
+                                          
+ 
+
+/** Types of config.json; refuses an architecture or a feature that the graph does not have, by its name. */
+export function parseConfigJson(text        )               {
+  const json = parseObject(text);
+  const type = json['model_type'];
+  if (type !== 'llama') {
+    throw new WeftError('WEFT_MODEL_UNSUPPORTED', `config.json: model_type is ${typeof type === 'string' ? type.slice(0, 40) : 'not stated'}; Weft trains llama`, { feature: 'architecture' });
+  }
+  for (const [key, allowed] of Object.entries(neutral)) {
+    if (allowed.safeParse(json[key]).success) continue;
+    throw new WeftError('WEFT_MODEL_UNSUPPORTED', `config.json: the model uses ${key}`, { feature: key });
+  }
+  const parsed = llama.safeParse(json);
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ');
+    throw new WeftError('WEFT_MODEL_CORRUPT', `config.json: ${problems}`);
+  }
+  const c = parsed.data;
+  const eos = Array.isArray(c.eos_token_id) ? c.eos_token_id[0] : c.eos_token_id;
+  return {
+    config: checkConfig({
+      family: 'llama',
+      hiddenSize: c.hidden_size,
+      intermediateSize: c.intermediate_size,
+      layers: c.num_hidden_layers,
+      heads: c.num_attention_heads,
+      kvHeads: c.num_key_value_heads ?? c.num_attention_heads,
+      headDim: c.head_dim ?? wholeHead(c.hidden_size, c.num_attention_heads),
+      vocabSize: c.vocab_size,
+      ropeTheta: ropeTheta(json) ?? 10_000,
+      rmsNormEps: c.rms_norm_eps,
+      tieWordEmbeddings: c.tie_word_embeddings,
+      maxPositions: c.max_position_embeddings,
+    }),
+    bosTokenId: c.bos_token_id ?? undefined,
+    eosTokenId: eos ?? undefined,
+    padTokenId: c.pad_token_id === null || c.pad_token_id === undefined || c.pad_token_id < 0 ? undefined : c.pad_token_id,
+  };
+}
+
+function parseObject(text        )                          {
+  let json         ;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw new WeftError('WEFT_MODEL_CORRUPT', 'config.json is not JSON');
+  }
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw new WeftError('WEFT_MODEL_CORRUPT', 'config.json is not an object');
+  return json                           ;
+}
+
+function wholeHead(hiddenSize        , heads        )         {
+  if (hiddenSize % heads !== 0) throw new WeftError('WEFT_MODEL_CORRUPT', `config.json: hidden_size ${hiddenSize} does not divide among ${heads} heads`);
+  return hiddenSize / heads;
+}
+
+/** Where transformers 5 writes it, else where 4 did. */
+function ropeTheta(json                         )                     {
+  const nested = (json['rope_parameters']                                               )?.rope_theta;
+  const theta = nested ?? json['rope_theta'];
+  return typeof theta === 'number' && theta > 0 ? theta : undefined;
+}

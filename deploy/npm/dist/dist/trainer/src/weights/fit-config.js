@@ -1,0 +1,63 @@
+import { WeftError } from '../../../shared/src/index.js';
+                                                      
+                                                 
+import { featureOfTensor } from './gguf/tensor-names.js';
+
+/** Every tensor of a Llama with these numbers: Hugging Face name → shape. */
+export function expectedTensors(config             )                                 {
+  const { hiddenSize, intermediateSize, vocabSize } = config;
+  const query = config.heads * config.headDim;
+  const keyValue = config.kvHeads * config.headDim;
+  const shapes = new Map                           ([['model.embed_tokens.weight', [vocabSize, hiddenSize]]]);
+  for (let layer = 0; layer < config.layers; layer++) {
+    const at = `model.layers.${layer}.`;
+    shapes.set(`${at}input_layernorm.weight`, [hiddenSize]);
+    shapes.set(`${at}self_attn.q_proj.weight`, [query, hiddenSize]);
+    shapes.set(`${at}self_attn.k_proj.weight`, [keyValue, hiddenSize]);
+    shapes.set(`${at}self_attn.v_proj.weight`, [keyValue, hiddenSize]);
+    shapes.set(`${at}self_attn.o_proj.weight`, [hiddenSize, query]);
+    shapes.set(`${at}post_attention_layernorm.weight`, [hiddenSize]);
+    shapes.set(`${at}mlp.gate_proj.weight`, [intermediateSize, hiddenSize]);
+    shapes.set(`${at}mlp.up_proj.weight`, [intermediateSize, hiddenSize]);
+    shapes.set(`${at}mlp.down_proj.weight`, [hiddenSize, intermediateSize]);
+  }
+  shapes.set('model.norm.weight', [hiddenSize]);
+  if (!config.tieWordEmbeddings) shapes.set('lm_head.weight', [vocabSize, hiddenSize]);
+  return shapes;
+}
+
+/** The tensors that the graph needs, in its order; a missing, misshapen or foreign one is an error. */
+export function fitTensors(tensors                                , config             )                         {
+  const expected = expectedTensors(config);
+  const fitted = new Map                   ();
+  for (const [name, shape] of expected) {
+    const ref = tensors.get(name);
+    if (ref === undefined) throw new WeftError('WEFT_MODEL_MISMATCH', `the weights lack ${name}`, { tensor: name });
+    if (ref.shape.length !== shape.length || ref.shape.some((size, i) => size !== shape[i])) {
+      throw new WeftError('WEFT_MODEL_MISMATCH', `${name} has the shape [${ref.shape.join(', ')}], the configuration says [${shape.join(', ')}]`, { tensor: name });
+    }
+    fitted.set(name, ref);
+  }
+  for (const name of tensors.keys()) {
+    if (expected.has(name) || isUnused(name, config)) continue;
+    const layer = /^model\.layers\.(\d+)\./.exec(name);
+    if (layer !== null && Number(layer[1]) >= config.layers) {
+      throw new WeftError('WEFT_MODEL_MISMATCH', `the weights hold layer ${layer[1]}, the configuration says ${config.layers} layers`, { tensor: name });
+    }
+    const feature = featureOfHuggingFaceTensor(name);
+    throw new WeftError('WEFT_MODEL_UNSUPPORTED', `the model uses ${feature}`, { feature });
+  }
+  return fitted;
+}
+
+/** Old checkpoints carry the rotary table; tied ones may repeat the embedding under the head's name. */
+const isUnused = (name        , config             )          =>
+  name.endsWith('.rotary_emb.inv_freq') || (config.tieWordEmbeddings && name === 'lm_head.weight');
+
+function featureOfHuggingFaceTensor(name        )         {
+  if (/self_attn\.[qkvo]_proj\.bias$/.test(name)) return 'attention_bias';
+  if (/mlp\.\w+_proj\.bias$/.test(name)) return 'mlp_bias';
+  if (/self_attn\.[qk]_norm\./.test(name)) return 'qk-norm';
+  if (/\.experts\.|block_sparse_moe/.test(name)) return 'mixture of experts';
+  return featureOfTensor(name);
+}

@@ -1,0 +1,85 @@
+import { readdir, realpath, stat } from 'node:fs/promises';
+import { basename, isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { WeftError,             } from '../../../shared/src/index.js';
+                                                 
+import { hashFile, hashText } from './hash-file.js';
+
+                            
+                          
+                        
+                       
+                        
+                             
+                          
+ 
+
+                                   
+                                               
+                                            
+ 
+
+                                                                                                                                 
+
+/** Tells a GGUF file from a Hugging Face folder. */
+export async function locateModel(path        )                      {
+  const place = resolve(path);
+  const entry = await stat(place).catch((cause         ) => {
+    throw new WeftError('WEFT_MODEL_NOT_FOUND', `there is no model at the path (${(cause                         ).code ?? 'unknown'})`, { path: place }, { cause });
+  });
+  if (entry.isDirectory()) return { kind: 'folder', folder: place };
+  if (entry.isFile() && place.toLowerCase().endsWith('.gguf')) return { kind: 'gguf', file: place };
+  throw new WeftError('WEFT_MODEL_NOT_FOUND', 'the path is neither a folder nor a .gguf file', { path: place });
+}
+
+/** The files that a model's hash covers, each with its own hash, in order of name. */
+export async function modelFiles(path        , options                   = {})                       {
+  const place = await locateModel(path);
+  const files = place.kind === 'gguf' ? [{ name: basename(place.file), file: place.file }] : await filesOfFolder(place.folder);
+  const sized = await Promise.all(files.map(async (entry) => ({ ...entry, sizeBytes: (await stat(entry.file)).size })));
+  const totalBytes = sized.reduce((sum, entry) => sum + entry.sizeBytes, 0);
+  let doneBytes = 0;
+  const onBytes = (bytes        )       => options.onProgress?.({ phase: 'hash', doneBytes: (doneBytes += bytes), totalBytes });
+  const hashed              = [];
+  for (const entry of sized) hashed.push({ ...entry, sha256: await hashFile(entry.file, { onBytes, signal: options.signal }) });
+  return hashed;
+}
+
+/**
+ * A GGUF's hash is its file's SHA-256. A folder's is that of the sorted lines `sha256 two-spaces filename`, as
+ * `sha256sum config.json tokenizer.json *.safetensors | LC_ALL=C sort | sha256sum` prints it.
+ */
+export async function hashModel(path        , options                   = {})                  {
+  return hashOfFiles(await locateModel(path), await modelFiles(path, options));
+}
+
+export function hashOfFiles(place            , files                      )         {
+  if (place.kind === 'gguf') return (files[0]             ).sha256;
+  const lines = files.map(({ sha256, name }) => `${sha256}  ${name}\n`).toSorted((a, b) => (a < b ? -1 : 1));
+  return hashText(lines.join(''));
+}
+
+async function filesOfFolder(folder        )                                            {
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.safetensors') && !name.startsWith('.'));
+  if (names.length === 0) throw new WeftError('WEFT_MODEL_NOT_FOUND', 'the folder holds no .safetensors file', { folder });
+  const wanted = ['config.json', 'tokenizer.json', ...names].toSorted((a, b) => (a < b ? -1 : 1));
+  return Promise.all(wanted.map(async (name) => ({ name, file: await insideFolder(folder, name) })));
+}
+
+/** The absolute path of a file in `folder`; refuses a name or a symbolic link that leads out of it. */
+export async function insideFolder(folder        , name        )                  {
+  const file = resolve(folder, name);
+  if (isAbsolute(name) || leaves(resolve(folder), file)) throw escapes(name, 'is a path');
+  const real = await realpath(file).catch((cause         ) => {
+    throw new WeftError('WEFT_MODEL_NOT_FOUND', `the folder holds no ${name.slice(0, 120)}`, { folder, name: name.slice(0, 120) }, { cause });
+  });
+  if (leaves(await realpath(folder), real)) throw escapes(name, 'is a symbolic link');
+  return join(folder, name);
+}
+
+const leaves = (folder        , file        )          => {
+  const path = relative(folder, file);
+  return path === '..' || path.startsWith(`..${sep}`) || isAbsolute(path);
+};
+
+const escapes = (name        , how        )            =>
+  new WeftError('WEFT_MODEL_PATH_ESCAPES', `${name.slice(0, 120)} ${how} that leaves the model's folder`, { name: name.slice(0, 120) });

@@ -1,0 +1,105 @@
+import { WeftError } from '../../../../shared/src/index.js';
+import { bytesPerElement } from '../half.js';
+                                                    
+import { safetensorsLimits as limits } from './limits.js';
+
+/** A tensor as the header describes it; `offset` counts from the start of the file. */
+                                   
+                        
+                              
+                                    
+                          
+                             
+ 
+
+                                    
+                                     
+                                                
+                                                      
+ 
+
+/** A file opens with the header's length as a 64-bit little-endian integer. */
+export const lengthFieldBytes = 8;
+
+const corrupt = (what        )            => new WeftError('WEFT_MODEL_CORRUPT', `safetensors: ${what}`);
+const beyond = (name                     , actual        )            =>
+  new WeftError('WEFT_MODEL_LIMIT', `safetensors: ${name} is ${actual}, the limit is ${limits[name]}`, { limit: `safetensors.${name}`, actual });
+
+/** The header's length from the file's first 8 bytes, checked against the file's size before anything is allocated. */
+export function parseHeaderLength(field            , fileBytes        )         {
+  if (field.length < lengthFieldBytes) throw corrupt(`the file has ${fileBytes} bytes, a header alone needs more than ${lengthFieldBytes}`);
+  const length = new DataView(field.buffer, field.byteOffset, lengthFieldBytes).getBigUint64(0, true);
+  if (length > BigInt(limits.headerBytes)) throw beyond('headerBytes', Number(length));
+  const headerBytes = Number(length);
+  if (headerBytes < 2 || lengthFieldBytes + headerBytes > fileBytes) {
+    throw corrupt(`the header claims ${headerBytes} bytes, the file has ${fileBytes}`);
+  }
+  return headerBytes;
+}
+
+/** Types of the header and checks that the tensors tile the data exactly: no overlap, no gap, nothing past the end. */
+export function parseSafetensorsHeader(json            , fileBytes        )                    {
+  const parsed = parseJsonObject(json);
+  const dataStart = lengthFieldBytes + json.length;
+  const names = Object.keys(parsed).filter((name) => name !== '__metadata__');
+  if (names.length > limits.tensors) throw beyond('tensors', names.length);
+  const tensors = names.map((name) => parseEntry(name, parsed[name], dataStart));
+  tensors.sort((a, b) => a.offset - b.offset || a.sizeBytes - b.sizeBytes);
+  let end = dataStart;
+  for (const tensor of tensors) {
+    if (tensor.offset !== end) {
+      throw corrupt(`tensor data ${tensor.offset < end ? 'overlaps' : 'has a gap'} at byte ${tensor.offset}, the tensor before ends at ${end}`);
+    }
+    end += tensor.sizeBytes;
+  }
+  if (end !== fileBytes) throw corrupt(`the tensors end at byte ${end}, the file has ${fileBytes}`);
+  return { tensors, metadata: parseMetadata(parsed['__metadata__']) };
+}
+
+function parseJsonObject(json            )                          {
+  let parsed         ;
+  try {
+    parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(json));
+  } catch {
+    throw corrupt('the header is not JSON in UTF-8');
+  }
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) throw corrupt('the header is not a JSON object');
+  return parsed                           ;
+}
+
+function parseEntry(name        , value         , dataStart        )                   {
+  if (name.length > limits.nameLength) throw beyond('nameLength', name.length);
+  if (typeof value !== 'object' || value === null) throw corrupt(`the entry of ${name} is not an object`);
+  const { dtype, shape, data_offsets: offsets } = value                           ;
+  if (typeof dtype !== 'string') throw corrupt(`${name} has no dtype`);
+  if (!isTensorDtype(dtype)) {
+    throw new WeftError('WEFT_MODEL_UNSUPPORTED', `${name} has dtype ${dtype.slice(0, 16)}; Weft reads F32, F16 and BF16`, { feature: 'dtype' });
+  }
+  if (!Array.isArray(shape)) throw corrupt(`${name} has no shape`);
+  if (shape.length > limits.dimensions) throw beyond('dimensions', shape.length);
+  let elements = 1;
+  for (const size of shape             ) {
+    if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) throw corrupt(`${name} has a dimension that is no whole number`);
+    elements *= size;
+    if (!Number.isSafeInteger(elements * 4)) throw corrupt(`${name} has more elements than a safe integer counts`);
+  }
+  if (!isOffsets(offsets)) throw corrupt(`${name} has no pair of data offsets`);
+  const sizeBytes = elements * bytesPerElement[dtype];
+  const [start, end] = offsets;
+  if (end - start !== sizeBytes) throw corrupt(`${name} spans ${end - start} bytes, its shape needs ${sizeBytes}`);
+  return { name, dtype, shape: shape            , offset: dataStart + start, sizeBytes };
+}
+
+const isTensorDtype = (dtype        )                       => Object.hasOwn(bytesPerElement, dtype);
+
+const isOffsets = (value         )                            =>
+  Array.isArray(value) && value.length === 2 && value.every((v) => typeof v === 'number' && Number.isSafeInteger(v) && v >= 0);
+
+function parseMetadata(value         )                         {
+  if (value === undefined || value === null) return {};
+  if (typeof value !== 'object' || Array.isArray(value)) throw corrupt('__metadata__ is not an object');
+  const entries = Object.entries(value);
+  if (entries.length > limits.metadataEntries) throw beyond('metadataEntries', entries.length);
+  for (const [, text] of entries) if (typeof text !== 'string') throw corrupt('__metadata__ holds a value that is no string');
+  return Object.fromEntries(entries                      );
+}

@@ -1,0 +1,73 @@
+import { open,                 } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { WeftError } from '../../../../shared/src/index.js';
+import { toFloats } from '../half.js';
+                                                  
+import { lengthFieldBytes, parseHeaderLength, parseSafetensorsHeader } from './header.js';
+
+                                  
+                                     
+                                                   
+                                                      
+ 
+
+                               
+                                    
+                                
+ 
+
+/** Reads only the header: the tensors stay in the file, and each comes back as a window of it. */
+export async function readSafetensorsHeader(path        )                           {
+  const file = resolve(path);
+  const handle = await openFile(file);
+  try {
+    const { size } = await handle.stat();
+    const headerBytes = parseHeaderLength(await readExactly(handle, 0, Math.min(lengthFieldBytes, size)), size);
+    const header = parseSafetensorsHeader(await readExactly(handle, lengthFieldBytes, headerBytes), size);
+    return { tensors: new Map(header.tensors.map((tensor) => [tensor.name, { ...tensor, file }])), metadata: header.metadata };
+  } finally {
+    await handle.close();
+  }
+}
+
+/** One tensor's values as float32, whatever its type in the file. */
+export async function readTensor(ref           )                        {
+  const handle = await openFile(ref.file);
+  try {
+    return toFloats(await readExactly(handle, ref.offset, ref.sizeBytes), ref.dtype);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Every tensor of a small file, an adapter for instance, in memory. */
+export async function readTensors(path        )                                                                                              {
+  const { tensors, metadata } = await readSafetensorsHeader(path);
+  const read = new Map                      ();
+  for (const [name, ref] of tensors) read.set(name, { shape: ref.shape, values: await readTensor(ref) });
+  return { tensors: read, metadata };
+}
+
+async function openFile(file        )                      {
+  try {
+    return await open(file, 'r');
+  } catch (cause) {
+    throw new WeftError('WEFT_MODEL_NOT_FOUND', `cannot open a weights file (${(cause                         ).code ?? 'unknown'})`, { file }, { cause });
+  }
+}
+
+/** `length` bytes at `offset`; a file that ends before them is an error. */
+export async function readExactly(handle            , offset        , length        )                      {
+  const bytes = new Uint8Array(length);
+  await readInto(handle, bytes, offset);
+  return bytes;
+}
+
+export async function readInto(handle            , bytes            , offset        )                {
+  let done = 0;
+  while (done < bytes.length) {
+    const { bytesRead } = await handle.read(bytes, done, bytes.length - done, offset + done);
+    if (bytesRead === 0) throw new WeftError('WEFT_MODEL_CORRUPT', `the file ends at byte ${offset + done}, ${offset + bytes.length} are needed`);
+    done += bytesRead;
+  }
+}

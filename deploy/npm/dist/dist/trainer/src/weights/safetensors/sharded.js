@@ -1,0 +1,74 @@
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { WeftError } from '../../../../shared/src/index.js';
+import { insideFolder,                } from '../model-files.js';
+                                                  
+import { safetensorsLimits as limits } from './limits.js';
+import { readSafetensorsHeader } from './read.js';
+
+export const indexName = 'model.safetensors.index.json';
+
+/**
+ * All tensors of a Hugging Face folder by name. Which files count: those of the index where there is one, else
+ * `model.safetensors`, else every `model-…` shard, else every .safetensors file. The index itself is not under the
+ * model's hash, so a folder that was downloaded by hash has none and reads the same.
+ */
+export async function readShardedTensors(folder        , files                      )                                  {
+  const index = await readIndex(folder);
+  const names = index === undefined ? weightFiles(files.map((file) => file.name)) : new Set(index.values());
+  const tensors = new Map                   ();
+  for (const name of names) {
+    const shard = await readSafetensorsHeader(await insideFolder(folder, name));
+    for (const [tensor, ref] of shard.tensors) {
+      if (index !== undefined && index.get(tensor) !== name) continue; // transformers takes the index at its word
+      if (tensors.has(tensor)) throw new WeftError('WEFT_MODEL_CORRUPT', `${tensor} stands in two safetensors files`);
+      tensors.set(tensor, ref);
+    }
+  }
+  for (const [tensor, name] of index ?? []) {
+    if (!tensors.has(tensor)) throw new WeftError('WEFT_MODEL_CORRUPT', `the index places ${tensor} in ${name}, which does not hold it`);
+  }
+  return tensors;
+}
+
+function weightFiles(names                   )           {
+  const all = names.filter((name) => name.endsWith('.safetensors'));
+  if (all.includes('model.safetensors')) return ['model.safetensors'];
+  const shards = all.filter((name) => /^model-\d+-of-\d+\.safetensors$/.test(name));
+  return shards.length > 0 ? shards : all;
+}
+
+async function readIndex(folder        )                                           {
+  const present = await stat(join(folder, indexName)).catch(() => undefined);
+  if (present === undefined) return undefined;
+  const file = await insideFolder(folder, indexName);
+  if (present.size > limits.indexBytes) throw beyond('indexBytes', present.size);
+  return parseIndex(await readFile(file, 'utf8'));
+}
+
+/** Tensor name → file name. A file name is one name: no folder, so nothing that could leave the model's. */
+export function parseIndex(json        )                      {
+  let parsed         ;
+  try {
+    parsed = JSON.parse(json);
+  } catch {
+    throw new WeftError('WEFT_MODEL_CORRUPT', 'the safetensors index is not JSON');
+  }
+  const map = (parsed                                   )?.weight_map;
+  if (typeof map !== 'object' || map === null || Array.isArray(map)) throw new WeftError('WEFT_MODEL_CORRUPT', 'the safetensors index has no weight_map');
+  const entries = Object.entries(map);
+  if (entries.length > limits.tensors) throw beyond('tensors', entries.length);
+  for (const [, name] of entries) {
+    if (typeof name !== 'string') throw new WeftError('WEFT_MODEL_CORRUPT', 'the safetensors index names a file by something that is no string');
+    if (/[/\\\0]/.test(name) || name === '..' || name === '.') {
+      throw new WeftError('WEFT_MODEL_PATH_ESCAPES', `the safetensors index names ${name.slice(0, 120)}, which is a path that leaves the model's folder`);
+    }
+    if (!name.endsWith('.safetensors')) throw new WeftError('WEFT_MODEL_CORRUPT', `the safetensors index names ${name.slice(0, 120)}, which is no .safetensors file`);
+  }
+  const shards = new Set(entries.map(([, name]) => name          )).size;
+  if (shards > limits.shards) throw beyond('shards', shards);
+  return new Map(entries                      );
+}
+
+const beyond = (name                     , actual        )            =>
+  new WeftError('WEFT_MODEL_LIMIT', `safetensors: ${name} is ${actual}, the limit is ${limits[name]}`, { limit: `safetensors.${name}`, actual });
