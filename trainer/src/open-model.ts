@@ -40,33 +40,58 @@ async function openGguf(file: string, options: OpenModelOptions): Promise<Model>
   const cacheDir = options.cacheDir ?? defaultCacheDir();
   const unchanged = async (): Promise<void> => {
     const after = await stat(file, { bigint: true });
-    if (after.ino !== before.ino || after.size !== before.size || after.mtimeNs !== before.mtimeNs || after.ctimeNs !== before.ctimeNs) {
+    if (
+      after.ino !== before.ino ||
+      after.size !== before.size ||
+      after.mtimeNs !== before.mtimeNs ||
+      after.ctimeNs !== before.ctimeNs
+    ) {
       throw new WeftError('WEFT_MODEL_CORRUPT', 'the GGUF file changed while it was read', { file });
     }
   };
   const unpacked = await unpackGguf(file, sha256, header, config, { ...options, cacheDir, unchanged });
   const tensors = fitTensors(unpacked.tensors, config);
-  return { name: nameOf(header.metadata.get('general.name')) ?? basename(file, '.gguf'), path: file, sha256, config, tensors, tokenizer };
+  return {
+    name: nameOf(header.metadata.get('general.name')) ?? basename(file, '.gguf'),
+    path: file,
+    sha256,
+    config,
+    tensors,
+    tokenizer,
+  };
 }
 
 async function openFolder(folder: string, options: OpenModelOptions): Promise<Model> {
   const files = await modelFiles(folder, options);
   const configFile = await insideFolder(folder, 'config.json');
   const { size } = await stat(configFile);
-  if (size > configLimitBytes) throw new WeftError('WEFT_MODEL_LIMIT', `config.json has ${size} bytes, the limit is ${configLimitBytes}`);
+  if (size > configLimitBytes)
+    throw new WeftError('WEFT_MODEL_LIMIT', `config.json has ${size} bytes, the limit is ${configLimitBytes}`);
   const { config, ...ids } = parseConfigJson(await readFile(configFile, 'utf8'));
   const tensors = fitTensors(await readShardedTensors(folder, files), config);
   const tokenizer = fitTokenizer(await tokenizerFromFolder(folder, ids), config);
-  return { name: basename(folder), path: folder, sha256: hashOfFiles({ kind: 'folder', folder }, files), config, tensors, tokenizer };
+  return {
+    name: basename(folder),
+    path: folder,
+    sha256: hashOfFiles({ kind: 'folder', folder }, files),
+    config,
+    tensors,
+    tokenizer,
+  };
 }
 
 /** Fewer ids than rows are usual, the embedding is often padded; more would read past its end. */
 function fitTokenizer(tokenizer: Tokenizer, config: ModelConfig): Tokenizer {
   if (tokenizer.vocabSize <= config.vocabSize) return tokenizer;
-  throw new WeftError('WEFT_MODEL_TOKENIZER_MISFIT', `the tokenizer's ids go up to ${tokenizer.vocabSize - 1}, the model has ${config.vocabSize} rows of embedding`, {
-    tokenizer: tokenizer.vocabSize,
-    model: config.vocabSize,
-  });
+  throw new WeftError(
+    'WEFT_MODEL_TOKENIZER_MISFIT',
+    `the tokenizer's ids go up to ${tokenizer.vocabSize - 1}, the model has ${config.vocabSize} rows of embedding`,
+    {
+      tokenizer: tokenizer.vocabSize,
+      model: config.vocabSize,
+    },
+  );
 }
 
-const nameOf = (value: unknown): string | undefined => (typeof value === 'string' && value.trim().length > 0 ? value.trim().slice(0, 120) : undefined);
+const nameOf = (value: unknown): string | undefined =>
+  typeof value === 'string' && value.trim().length > 0 ? value.trim().slice(0, 120) : undefined;

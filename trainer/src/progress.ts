@@ -1,2 +1,6 @@
 /** Called now and then while something long goes on; bars are drawn from it. */
-export type OnProgress = (progress: { readonly phase: 'hash' | 'unpack'; readonly doneBytes: number; readonly totalBytes: number }) => void;
+export type OnProgress = (progress: {
+  readonly phase: 'hash' | 'unpack';
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+}) => void;

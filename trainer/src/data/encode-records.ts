@@ -37,9 +37,14 @@ export interface EncodeReport {
  * `sequenceLength`; the rest is a shorter row. Every other record is one row. Rows keep the records' order,
  * packed texts first.
  */
-export function encodeRecords(records: readonly DataRecord[], tokenizer: Tokenizer, options: EncodeOptions): { examples: Example[]; report: EncodeReport } {
+export function encodeRecords(
+  records: readonly DataRecord[],
+  tokenizer: Tokenizer,
+  options: EncodeOptions,
+): { examples: Example[]; report: EncodeReport } {
   const { sequenceLength, shortText = 'refuse' } = options;
-  if (!Number.isInteger(sequenceLength) || sequenceLength < 2) throw new WeftError('WEFT_USAGE', `a sequence has ${sequenceLength} tokens, 2 are the least`, { sequenceLength });
+  if (!Number.isInteger(sequenceLength) || sequenceLength < 2)
+    throw new WeftError('WEFT_USAGE', `a sequence has ${sequenceLength} tokens, 2 are the least`, { sequenceLength });
   const vocabSize = options.vocabSize ?? tokenizer.vocabSize;
   const eos = options.appendEos === false || tokenizer.eosTokenId === undefined ? [] : [tokenizer.eosTokenId];
   const packed: number[] = [];
@@ -53,7 +58,10 @@ export function encodeRecords(records: readonly DataRecord[], tokenizer: Tokeniz
       continue;
     }
     const row = encodeRow(record, tokenizer, eos, vocabSize);
-    const cut = row.inputIds.length > sequenceLength ? { inputIds: row.inputIds.slice(0, sequenceLength), labels: row.labels.slice(0, sequenceLength) } : row;
+    const cut =
+      row.inputIds.length > sequenceLength
+        ? { inputIds: row.inputIds.slice(0, sequenceLength), labels: row.labels.slice(0, sequenceLength) }
+        : row;
     // ids are taken as they are; a batch in which nothing counts is the trainer's to refuse
     if (record.kind !== 'ids' && countLabels(cut) === 0) {
       dropped++;
@@ -63,12 +71,19 @@ export function encodeRecords(records: readonly DataRecord[], tokenizer: Tokeniz
     rows.push(cut);
   }
   if (shortText === 'refuse' && rows.length === 0 && records.length > dropped && packed.length < sequenceLength) {
-    throw new WeftError('WEFT_DATA_TOO_SHORT', `the text has ${packed.length} tokens, one sequence has ${sequenceLength}`, { tokens: packed.length, sequenceLength });
+    throw new WeftError(
+      'WEFT_DATA_TOO_SHORT',
+      `the text has ${packed.length} tokens, one sequence has ${sequenceLength}`,
+      { tokens: packed.length, sequenceLength },
+    );
   }
   const examples = [...cutIntoRows(packed, sequenceLength), ...rows];
   const tokens = examples.reduce((sum, { inputIds }) => sum + inputIds.length, 0);
   const countedTokens = examples.reduce((sum, example) => sum + countLabels(example), 0);
-  return { examples, report: { records: records.length, examples: examples.length, tokens, countedTokens, truncated, dropped } };
+  return {
+    examples,
+    report: { records: records.length, examples: examples.length, tokens, countedTokens, truncated, dropped },
+  };
 }
 
 function* cutIntoRows(ids: readonly number[], length: number): Generator<Example> {
@@ -78,7 +93,8 @@ function* cutIntoRows(ids: readonly number[], length: number): Generator<Example
   }
 }
 
-export const countLabels = ({ labels }: Example): number => labels.subarray(1).reduce((sum, label) => sum + (label === ignoredLabel ? 0 : 1), 0);
+export const countLabels = ({ labels }: Example): number =>
+  labels.subarray(1).reduce((sum, label) => sum + (label === ignoredLabel ? 0 : 1), 0);
 
 type RowRecord = Exclude<DataRecord, { kind: 'text' }>;
 
@@ -87,7 +103,12 @@ function encodeRow(record: RowRecord, tokenizer: Tokenizer, eos: readonly number
     case 'ids': {
       const labels = record.labels ?? record.inputIds.slice();
       const foreign = [record.inputIds, labels].some((ids) => ids.some((id) => id >= vocabSize));
-      if (foreign) throw new WeftError('WEFT_DATA_ID_OUT_OF_RANGE', `line ${record.source.line} has an id outside the vocabulary of ${vocabSize}`, { ...record.source, vocabSize });
+      if (foreign)
+        throw new WeftError(
+          'WEFT_DATA_ID_OUT_OF_RANGE',
+          `line ${record.source.line} has an id outside the vocabulary of ${vocabSize}`,
+          { ...record.source, vocabSize },
+        );
       return { inputIds: record.inputIds, labels };
     }
     case 'promptCompletion':
@@ -100,7 +121,10 @@ function encodeRow(record: RowRecord, tokenizer: Tokenizer, eos: readonly number
         return joinPieces(conversationPieces(record.messages, tokenizer));
       } catch (error) {
         if (!isWeftError(error, 'WEFT_MODEL_CHAT_TEMPLATE_FAILED')) throw error;
-        throw new WeftError(error.code, `line ${record.source.line}: ${error.message}`, { ...error.details, ...record.source });
+        throw new WeftError(error.code, `line ${record.source.line}: ${error.message}`, {
+          ...error.details,
+          ...record.source,
+        });
       }
   }
 }
@@ -123,9 +147,16 @@ function conversationPieces(messages: readonly ChatMessage[], tokenizer: Tokeniz
     const before = tokenizer.renderChat(messages.slice(0, i), { addGenerationPrompt: true });
     const after = tokenizer.renderChat(messages.slice(0, i + 1));
     if (!before.startsWith(done) || !after.startsWith(before)) {
-      throw new WeftError('WEFT_MODEL_CHAT_TEMPLATE_FAILED', `the chat template rewrites earlier turns in a conversation of ${messages.length} messages`, { messages: messages.length });
+      throw new WeftError(
+        'WEFT_MODEL_CHAT_TEMPLATE_FAILED',
+        `the chat template rewrites earlier turns in a conversation of ${messages.length} messages`,
+        { messages: messages.length },
+      );
     }
-    pieces.push({ ids: tokenizer.encode(before.slice(done.length)), counts: false }, { ids: tokenizer.encode(after.slice(before.length)), counts: true });
+    pieces.push(
+      { ids: tokenizer.encode(before.slice(done.length)), counts: false },
+      { ids: tokenizer.encode(after.slice(before.length)), counts: true },
+    );
     done = after;
   });
   return pieces;

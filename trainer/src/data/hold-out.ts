@@ -8,7 +8,10 @@ const domain = 'weft.v1.held-out';
  * Holds back about `share` of the records, each by its own hash: the same record falls on the same side in every run,
  * whatever stands around it, and so do its copies.
  */
-export function splitHeldOut(records: readonly DataRecord[], share: number): { training: DataRecord[]; heldOut: DataRecord[] } {
+export function splitHeldOut(
+  records: readonly DataRecord[],
+  share: number,
+): { training: DataRecord[]; heldOut: DataRecord[] } {
   const training: DataRecord[] = [];
   const heldOut: DataRecord[] = [];
   for (const record of records) {

@@ -28,7 +28,11 @@ export async function* readLines(file: string): AsyncGenerator<Line> {
   const collect = (piece: Buffer): void => {
     pendingBytes += piece.length;
     if (pendingBytes > dataLimits.lineBytes) {
-      throw new WeftError('WEFT_DATA_LIMIT', `line ${number + 1} has more than ${dataLimits.lineBytes} bytes (lineBytes)`, { file, line: number + 1, limit: 'data.lineBytes' });
+      throw new WeftError(
+        'WEFT_DATA_LIMIT',
+        `line ${number + 1} has more than ${dataLimits.lineBytes} bytes (lineBytes)`,
+        { file, line: number + 1, limit: 'data.lineBytes' },
+      );
     }
     pending.push(piece);
   };
@@ -49,7 +53,11 @@ export async function* readLines(file: string): AsyncGenerator<Line> {
 function decodeLine(bytes: Buffer, number: number, offset: number, file: string): string {
   if (!isUtf8(bytes)) {
     const at = offset + firstInvalidByte(bytes);
-    throw new WeftError('WEFT_DATA_NOT_UTF8', `line ${number} is not UTF-8: byte ${at} of the file begins no character`, { file, line: number, byteOffset: at });
+    throw new WeftError(
+      'WEFT_DATA_NOT_UTF8',
+      `line ${number} is not UTF-8: byte ${at} of the file begins no character`,
+      { file, line: number, byteOffset: at },
+    );
   }
   const body = number === 1 && bytes.subarray(0, 3).equals(byteOrderMark) ? bytes.subarray(3) : bytes;
   const text = body.toString('utf8');
@@ -58,7 +66,7 @@ function decodeLine(bytes: Buffer, number: number, offset: number, file: string)
 
 /** Where the first ill-formed sequence begins (Unicode, table 3-7, which isUtf8 knows). */
 export function firstInvalidByte(bytes: Uint8Array): number {
-  for (let i = 0; i < bytes.length; ) {
+  for (let i = 0; i < bytes.length;) {
     const lead = bytes[i] as number;
     const length = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
     if (length > 1 && !isUtf8(bytes.subarray(i, i + length))) return i;

@@ -21,40 +21,58 @@ export function parseJsonLine(text: string, source: RecordSource): RecordContent
   if (labels !== undefined) throw malformed(source, 'has labels without input_ids');
   if (messages !== undefined) return { kind: 'messages', messages: parseMessages(messages, source) };
   if (prompt !== undefined || completion !== undefined) {
-    if (typeof prompt !== 'string' || typeof completion !== 'string') throw malformed(source, 'needs both prompt and completion as strings');
+    if (typeof prompt !== 'string' || typeof completion !== 'string')
+      throw malformed(source, 'needs both prompt and completion as strings');
     return { kind: 'promptCompletion', prompt, completion };
   }
-  if (typeof plain !== 'string') throw malformed(source, 'has none of input_ids, messages, prompt and completion, text');
+  if (typeof plain !== 'string')
+    throw malformed(source, 'has none of input_ids, messages, prompt and completion, text');
   return { kind: 'text', text: plain };
 }
 
 function parseIds(inputIds: unknown, labels: unknown, source: RecordSource): RecordContent {
   if (!isIntegers(inputIds, 0)) throw malformed(source, 'has input_ids that are no list of token ids');
   if (inputIds.length === 0) throw malformed(source, 'has no input_ids');
-  if (labels === undefined || labels === null) return { kind: 'ids', inputIds: Int32Array.from(inputIds), labels: undefined };
+  if (labels === undefined || labels === null)
+    return { kind: 'ids', inputIds: Int32Array.from(inputIds), labels: undefined };
   if (!isIntegers(labels, ignoredLabel)) throw malformed(source, 'has labels that are no list of token ids');
   if (labels.length !== inputIds.length) {
-    throw new WeftError('WEFT_DATA_LABELS_MISFIT', `line ${source.line} has ${labels.length} labels for ${inputIds.length} ids`, { ...source });
+    throw new WeftError(
+      'WEFT_DATA_LABELS_MISFIT',
+      `line ${source.line} has ${labels.length} labels for ${inputIds.length} ids`,
+      { ...source },
+    );
   }
   if (labels.some((label) => label < 0 && label !== ignoredLabel)) {
-    throw new WeftError('WEFT_DATA_LABELS_MISFIT', `line ${source.line} has a negative label other than ${ignoredLabel}`, { ...source });
+    throw new WeftError(
+      'WEFT_DATA_LABELS_MISFIT',
+      `line ${source.line} has a negative label other than ${ignoredLabel}`,
+      { ...source },
+    );
   }
   return { kind: 'ids', inputIds: Int32Array.from(inputIds), labels: Int32Array.from(labels) };
 }
 
 const isIntegers = (value: unknown, smallest: number): value is number[] =>
-  Array.isArray(value) && value.every((item) => Number.isInteger(item) && (item as number) >= smallest && (item as number) <= 0x7fffffff);
+  Array.isArray(value) &&
+  value.every((item) => Number.isInteger(item) && (item as number) >= smallest && (item as number) <= 0x7fffffff);
 
 function parseMessages(value: unknown, source: RecordSource): ChatMessage[] {
   if (!Array.isArray(value) || value.length === 0) throw malformed(source, 'has messages that are no list');
   if (value.length > dataLimits.messages) {
-    throw new WeftError('WEFT_DATA_LIMIT', `line ${source.line} has ${value.length} messages, the limit is ${dataLimits.messages} (messages)`, { ...source, limit: 'data.messages' });
+    throw new WeftError(
+      'WEFT_DATA_LIMIT',
+      `line ${source.line} has ${value.length} messages, the limit is ${dataLimits.messages} (messages)`,
+      { ...source, limit: 'data.messages' },
+    );
   }
   return value.map((message: unknown) => {
     const { role, content } = (message ?? {}) as { role?: unknown; content?: unknown };
-    if (typeof role !== 'string' || typeof content !== 'string') throw malformed(source, 'has a message without role and content as strings');
+    if (typeof role !== 'string' || typeof content !== 'string')
+      throw malformed(source, 'has a message without role and content as strings');
     return { role, content };
   });
 }
 
-const malformed = (source: RecordSource, what: string): WeftError => new WeftError('WEFT_DATA_MALFORMED', `line ${source.line} ${what}`, { ...source });
+const malformed = (source: RecordSource, what: string): WeftError =>
+  new WeftError('WEFT_DATA_MALFORMED', `line ${source.line} ${what}`, { ...source });

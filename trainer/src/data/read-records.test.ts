@@ -52,7 +52,11 @@ test('each kind of .jsonl line becomes its record', async () => {
   ];
   const records = await readRecords([await put('a.jsonl', lines.map((line) => JSON.stringify(line)).join('\n\n'))]);
   expect(records.map(({ kind }) => kind)).toEqual(['text', 'promptCompletion', 'messages', 'ids', 'ids']);
-  expect(records[3]).toMatchObject({ inputIds: Int32Array.of(1, 2), labels: Int32Array.of(-100, 2), source: { line: 7 } });
+  expect(records[3]).toMatchObject({
+    inputIds: Int32Array.of(1, 2),
+    labels: Int32Array.of(-100, 2),
+    source: { line: 7 },
+  });
   expect(new Set(records.map(({ id }) => id)).size).toBe(5);
 });
 
@@ -64,7 +68,11 @@ test('a folder is read in order of name, with the folders in it, without hidden 
   await put('.hidden.txt', 'hidden');
   await put('image.png', 'no');
   await symlink(folder, join(folder, 'b', 'circle'));
-  expect((await readRecords([folder])).map((record) => record.kind === 'text' && record.text)).toEqual(['first', 'second', 'third']);
+  expect((await readRecords([folder])).map((record) => record.kind === 'text' && record.text)).toEqual([
+    'first',
+    'second',
+    'third',
+  ]);
 });
 
 test('a record has the same id wherever it stands', async () => {
@@ -74,7 +82,10 @@ test('a record has the same id wherever it stands', async () => {
 });
 
 test('a file that is not UTF-8 is refused with the byte at which it stops being so', async () => {
-  const file = await put('a.txt', Buffer.concat([Buffer.from('good ñ\nsecret '), Buffer.from([0xe9]), Buffer.from('t\n')]));
+  const file = await put(
+    'a.txt',
+    Buffer.concat([Buffer.from('good ñ\nsecret '), Buffer.from([0xe9]), Buffer.from('t\n')]),
+  );
   expect(await rejection(file)).toEqual({
     code: 'WEFT_DATA_NOT_UTF8',
     message: 'line 2 is not UTF-8: byte 15 of the file begins no character',
@@ -99,9 +110,17 @@ test('bad .jsonl lines are refused by number, and no message repeats what they h
   const cases: [string, string, string][] = [
     [`{"text":"${secret}`, 'WEFT_DATA_MALFORMED', 'line 2 is not JSON'],
     [`["${secret}"]`, 'WEFT_DATA_MALFORMED', 'line 2 is not a JSON object'],
-    [`{"txt":"${secret}"}`, 'WEFT_DATA_MALFORMED', 'line 2 has none of input_ids, messages, prompt and completion, text'],
+    [
+      `{"txt":"${secret}"}`,
+      'WEFT_DATA_MALFORMED',
+      'line 2 has none of input_ids, messages, prompt and completion, text',
+    ],
     [`{"prompt":"${secret}"}`, 'WEFT_DATA_MALFORMED', 'line 2 needs both prompt and completion as strings'],
-    [`{"messages":[{"role":"user","text":"${secret}"}]}`, 'WEFT_DATA_MALFORMED', 'line 2 has a message without role and content as strings'],
+    [
+      `{"messages":[{"role":"user","text":"${secret}"}]}`,
+      'WEFT_DATA_MALFORMED',
+      'line 2 has a message without role and content as strings',
+    ],
     ['{"messages":[]}', 'WEFT_DATA_MALFORMED', 'line 2 has messages that are no list'],
     ['{"input_ids":[]}', 'WEFT_DATA_MALFORMED', 'line 2 has no input_ids'],
     ['{"input_ids":[1,-2]}', 'WEFT_DATA_MALFORMED', 'line 2 has input_ids that are no list of token ids'],
@@ -120,16 +139,25 @@ test('bad .jsonl lines are refused by number, and no message repeats what they h
 });
 
 test('empty files, foreign files and missing ones are refused', async () => {
-  expect(await rejection(await put('a.txt', ''))).toMatchObject({ code: 'WEFT_DATA_EMPTY', message: 'a data file holds no record in its 0 bytes' });
+  expect(await rejection(await put('a.txt', ''))).toMatchObject({
+    code: 'WEFT_DATA_EMPTY',
+    message: 'a data file holds no record in its 0 bytes',
+  });
   expect(await rejection(await put('a.jsonl', '\n \n{"text":" "}\n'))).toMatchObject({ code: 'WEFT_DATA_EMPTY' });
   expect(await rejection(await put('a.csv', 'x'))).toMatchObject({ code: 'WEFT_DATA_FORMAT_UNKNOWN' });
-  expect(await rejection(join(folder, 'none.txt'))).toMatchObject({ code: 'WEFT_DATA_NOT_FOUND', message: 'there is no data at the path (ENOENT)' });
+  expect(await rejection(join(folder, 'none.txt'))).toMatchObject({
+    code: 'WEFT_DATA_NOT_FOUND',
+    message: 'there is no data at the path (ENOENT)',
+  });
   await mkdir(join(folder, 'empty'));
   expect(await rejection(join(folder, 'empty'))).toMatchObject({ code: 'WEFT_DATA_NOT_FOUND' });
 });
 
 test('a line longer than the limit is refused before it is whole in memory', async () => {
-  expect(await rejection(await put('a.txt', Buffer.alloc(dataLimits.lineBytes + 1, 'a')))).toMatchObject({ code: 'WEFT_DATA_LIMIT', message: 'line 1 has more than 16777216 bytes (lineBytes)' });
+  expect(await rejection(await put('a.txt', Buffer.alloc(dataLimits.lineBytes + 1, 'a')))).toMatchObject({
+    code: 'WEFT_DATA_LIMIT',
+    message: 'line 1 has more than 16777216 bytes (lineBytes)',
+  });
 });
 
 test('lines are whole where the reader cuts the file, also inside a character', async () => {

@@ -23,10 +23,13 @@ export async function readRecords(paths: readonly string[]): Promise<DataRecord[
       const before = records.length;
       const read = readers[extname(file).toLowerCase()] as (typeof readers)[string];
       for await (const { line, ...content } of read(readLines(file), file)) {
-        records.push(createRecord(content as RecordContent, { file, line }));
+        records.push(createRecord(content, { file, line }));
         if (records.length > dataLimits.records) throw beyond('records', records.length);
       }
-      if (records.length === before) throw new WeftError('WEFT_DATA_EMPTY', `a data file holds no record in its ${(await stat(file)).size} bytes`, { file });
+      if (records.length === before)
+        throw new WeftError('WEFT_DATA_EMPTY', `a data file holds no record in its ${(await stat(file)).size} bytes`, {
+          file,
+        });
     }
   }
   return records;
@@ -34,14 +37,23 @@ export async function readRecords(paths: readonly string[]): Promise<DataRecord[
 
 async function dataFiles(path: string): Promise<string[]> {
   const entry = await stat(path).catch((error: unknown) => {
-    throw new WeftError('WEFT_DATA_NOT_FOUND', `there is no data at the path (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`, { path });
+    throw new WeftError(
+      'WEFT_DATA_NOT_FOUND',
+      `there is no data at the path (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`,
+      { path },
+    );
   });
   if (!entry.isDirectory()) {
     if (isData(path)) return [path];
-    throw new WeftError('WEFT_DATA_FORMAT_UNKNOWN', `a data file ends in ${extname(path) || 'nothing'}; Weft reads .txt, .md and .jsonl`, { path });
+    throw new WeftError(
+      'WEFT_DATA_FORMAT_UNKNOWN',
+      `a data file ends in ${extname(path) || 'nothing'}; Weft reads .txt, .md and .jsonl`,
+      { path },
+    );
   }
   const files = await filesBelow(path, 1);
-  if (files.length === 0) throw new WeftError('WEFT_DATA_NOT_FOUND', 'the data folder holds no .txt, .md or .jsonl file', { path });
+  if (files.length === 0)
+    throw new WeftError('WEFT_DATA_NOT_FOUND', 'the data folder holds no .txt, .md or .jsonl file', { path });
   if (files.length > dataLimits.files) throw beyond('files', files.length);
   return files;
 }
@@ -63,7 +75,10 @@ async function filesBelow(folder: string, depth: number): Promise<string[]> {
 }
 
 const beyond = (name: keyof typeof dataLimits, actual: number): WeftError =>
-  new WeftError('WEFT_DATA_LIMIT', `${name} is ${actual}, the limit is ${dataLimits[name]}`, { limit: `data.${name}`, actual });
+  new WeftError('WEFT_DATA_LIMIT', `${name} is ${actual}, the limit is ${dataLimits[name]}`, {
+    limit: `data.${name}`,
+    actual,
+  });
 
 async function* jsonRecords(lines: AsyncIterable<Line>, file: string): AsyncGenerator<Located> {
   for await (const { number, text } of lines) {
@@ -103,4 +118,8 @@ async function* asyncOf<T>(items: readonly T[]): AsyncGenerator<T> {
 }
 
 const isBlank = (text: string): boolean => text.trim().length === 0;
-const textOf = (lines: readonly Line[]): Located => ({ kind: 'text', text: lines.map(({ text }) => text).join('\n'), line: lines[0]?.number ?? 0 });
+const textOf = (lines: readonly Line[]): Located => ({
+  kind: 'text',
+  text: lines.map(({ text }) => text).join('\n'),
+  line: lines[0]?.number ?? 0,
+});

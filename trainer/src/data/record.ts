@@ -23,9 +23,13 @@ export function createRecord(content: RecordContent, source: RecordSource): Data
 
 function canonical(content: RecordContent): unknown[] {
   switch (content.kind) {
-    case 'text': return [content.kind, content.text];
-    case 'promptCompletion': return [content.kind, content.prompt, content.completion];
-    case 'messages': return [content.kind, content.messages.map(({ role, content: text }) => [role, text])];
-    case 'ids': return [content.kind, [...content.inputIds], content.labels && [...content.labels]];
+    case 'text':
+      return [content.kind, content.text];
+    case 'promptCompletion':
+      return [content.kind, content.prompt, content.completion];
+    case 'messages':
+      return [content.kind, content.messages.map(({ role, content: text }) => [role, text])];
+    case 'ids':
+      return [content.kind, [...content.inputIds], content.labels && [...content.labels]];
   }
 }

@@ -15,7 +15,11 @@ export function createTokenizer(json: TokenizerJson, roles: TokenizerRoles): Tok
   const inner = construct(json);
   const vocabSize = largestId(json) + 1;
   for (const id of [roles.bosTokenId, roles.eosTokenId, roles.padTokenId]) {
-    if (id !== undefined && id >= vocabSize) throw new WeftError('WEFT_MODEL_TOKENIZER_MISFIT', `a special token has the id ${id}, the tokenizer has ${vocabSize}`);
+    if (id !== undefined && id >= vocabSize)
+      throw new WeftError(
+        'WEFT_MODEL_TOKENIZER_MISFIT',
+        `a special token has the id ${id}, the tokenizer has ${vocabSize}`,
+      );
   }
   const textOf = (id: number | undefined): string => (id === undefined ? '' : (inner.id_to_token(id) ?? ''));
   return {
@@ -24,17 +28,21 @@ export function createTokenizer(json: TokenizerJson, roles: TokenizerRoles): Tok
     eosTokenId: roles.eosTokenId,
     padTokenId: roles.padTokenId,
     encode: (text) => (text.length === 0 ? [] : inner.encode(text, { add_special_tokens: false }).ids),
-    decode: (ids) => (ids.length === 0 ? '' : inner.decode([...ids], { skip_special_tokens: false, clean_up_tokenization_spaces: false })),
-    renderChat: createChatRenderer(roles.chatTemplate, { bos_token: textOf(roles.bosTokenId), eos_token: textOf(roles.eosTokenId), pad_token: textOf(roles.padTokenId) }),
+    decode: (ids) =>
+      ids.length === 0
+        ? ''
+        : inner.decode([...ids], { skip_special_tokens: false, clean_up_tokenization_spaces: false }),
+    renderChat: createChatRenderer(roles.chatTemplate, {
+      bos_token: textOf(roles.bosTokenId),
+      eos_token: textOf(roles.eosTokenId),
+      pad_token: textOf(roles.padTokenId),
+    }),
   };
 }
 
-type LibraryJson = ConstructorParameters<typeof HuggingFaceTokenizer>[0];
-
 function construct(json: TokenizerJson): HuggingFaceTokenizer {
   try {
-    // the library's types know no null steps, its code does
-    return new HuggingFaceTokenizer(json as unknown as LibraryJson, {});
+    return new HuggingFaceTokenizer(json, {});
   } catch (cause) {
     throw new WeftError('WEFT_MODEL_CORRUPT', 'the tokenizer cannot be built from its description', {}, { cause });
   }

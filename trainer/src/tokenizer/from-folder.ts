@@ -31,7 +31,10 @@ async function readLimited(folder: string, name: string): Promise<string> {
   const file = await insideFolder(folder, name);
   const { size } = await stat(file);
   if (size > tokenizerLimits.fileBytes) {
-    throw new WeftError('WEFT_MODEL_LIMIT', `${name} has ${size} bytes, the limit is ${tokenizerLimits.fileBytes}`, { limit: 'tokenizer.fileBytes', actual: size });
+    throw new WeftError('WEFT_MODEL_LIMIT', `${name} has ${size} bytes, the limit is ${tokenizerLimits.fileBytes}`, {
+      limit: 'tokenizer.fileBytes',
+      actual: size,
+    });
   }
   return readFile(file, 'utf8');
 }

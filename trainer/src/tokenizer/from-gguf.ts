@@ -16,13 +16,22 @@ type Metadata = ReadonlyMap<string, GgufValue>;
 /** The tokenizer.json that a GGUF's metadata stands for, by the rules of transformers' GGUF reader. */
 export function tokenizerJsonFromGguf(metadata: Metadata): unknown {
   const model = metadata.get('tokenizer.ggml.model');
-  if (model !== 'gpt2') throw unsupported('tokenizer', `the tokenizer is ${named(model)}; Weft reads gpt2, byte-level BPE`);
+  if (model !== 'gpt2')
+    throw unsupported('tokenizer', `the tokenizer is ${named(model)}; Weft reads gpt2, byte-level BPE`);
   const pre = metadata.get('tokenizer.ggml.pre') ?? 'default';
   const regex = typeof pre === 'string' && Object.hasOwn(splitByGgufName, pre) ? splitByGgufName[pre] : undefined;
-  if (regex === undefined) throw unsupported('pre-tokenizer', `the pre-tokenizer is ${named(pre)}; Weft knows ${Object.keys(splitByGgufName).join(', ')}`);
+  if (regex === undefined)
+    throw unsupported(
+      'pre-tokenizer',
+      `the pre-tokenizer is ${named(pre)}; Weft knows ${Object.keys(splitByGgufName).join(', ')}`,
+    );
   const tokens = strings(metadata, 'tokenizer.ggml.tokens');
   const limit = tokenizerLimits.vocabulary;
-  if (tokens.length > limit) throw new WeftError('WEFT_MODEL_LIMIT', `gguf: vocabulary is ${tokens.length}, the limit is ${limit}`, { limit: 'gguf.vocabulary', actual: tokens.length });
+  if (tokens.length > limit)
+    throw new WeftError('WEFT_MODEL_LIMIT', `gguf: vocabulary is ${tokens.length}, the limit is ${limit}`, {
+      limit: 'gguf.vocabulary',
+      actual: tokens.length,
+    });
   const vocabulary = new Map(tokens.map((token, id) => [isInByteAlphabet(token) ? token : toByteAlphabet(token), id]));
   return {
     added_tokens: addedTokens(metadata, tokens, vocabulary),
@@ -36,7 +45,15 @@ export function tokenizerJsonFromGguf(metadata: Metadata): unknown {
     },
     post_processor: null,
     decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
-    model: { type: 'BPE', unk_token: null, fuse_unk: false, byte_fallback: false, ignore_merges: false, vocab: Object.fromEntries(vocabulary), merges: strings(metadata, 'tokenizer.ggml.merges') },
+    model: {
+      type: 'BPE',
+      unk_token: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      ignore_merges: false,
+      vocab: Object.fromEntries(vocabulary),
+      merges: strings(metadata, 'tokenizer.ggml.merges'),
+    },
   };
 }
 
@@ -51,7 +68,11 @@ export function tokenizerFromGguf(metadata: Metadata): Tokenizer {
 }
 
 /** Tokens that are matched whole in the text: control and user-defined ones, and those with a role. */
-function addedTokens(metadata: Metadata, tokens: readonly string[], vocabulary: ReadonlyMap<string, number>): AddedTokenJson[] {
+function addedTokens(
+  metadata: Metadata,
+  tokens: readonly string[],
+  vocabulary: ReadonlyMap<string, number>,
+): AddedTokenJson[] {
   const types = metadata.get('tokenizer.ggml.token_type');
   const typeOf = (id: number): unknown => (Array.isArray(types) ? types[id] : undefined);
   const roles = new Set(['bos', 'eos', 'unknown', 'padding'].map((role) => tokenId(metadata, role)));
@@ -62,7 +83,15 @@ function addedTokens(metadata: Metadata, tokens: readonly string[], vocabulary: 
     const isControl = (type === control && isInByteAlphabet(content)) || roles.has(id) || content === '<|endoftext|>';
     const isWhole = isControl || (type === userDefined && vocabulary.has(content));
     if (isWhole && content.length > 0) {
-      added.set(id, { id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: isControl });
+      added.set(id, {
+        id,
+        content,
+        single_word: false,
+        lstrip: false,
+        rstrip: false,
+        normalized: false,
+        special: isControl,
+      });
     }
   });
   return [...added.values()];
@@ -75,9 +104,11 @@ function tokenId(metadata: Metadata, role: string): number | undefined {
 
 function strings(metadata: Metadata, key: string): string[] {
   const value = metadata.get(key);
-  if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) throw new WeftError('WEFT_MODEL_CORRUPT', `gguf: ${key} is no array of strings`);
+  if (!Array.isArray(value) || !value.every((item) => typeof item === 'string'))
+    throw new WeftError('WEFT_MODEL_CORRUPT', `gguf: ${key} is no array of strings`);
   return value;
 }
 
-const unsupported = (feature: string, what: string): WeftError => new WeftError('WEFT_MODEL_UNSUPPORTED', `gguf: ${what}`, { feature });
+const unsupported = (feature: string, what: string): WeftError =>
+  new WeftError('WEFT_MODEL_UNSUPPORTED', `gguf: ${what}`, { feature });
 const named = (value: GgufValue | undefined): string => (typeof value === 'string' ? value.slice(0, 40) : 'not stated');

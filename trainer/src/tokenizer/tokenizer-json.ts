@@ -57,7 +57,7 @@ export function parseTokenizerJson(text: string): TokenizerJson {
 
 export function checkTokenizerJson(json: unknown): TokenizerJson {
   const type = (json as { model?: { type?: unknown } } | null)?.model?.type ?? 'BPE';
-  if (type !== 'BPE') throw unsupported(`tokenizer model ${String(type).slice(0, 40)}`);
+  if (type !== 'BPE') throw unsupported(`tokenizer model ${named(type)}`);
   const parsed = schema.safeParse(json);
   if (!parsed.success) {
     const problems = parsed.error.issues.slice(0, 5).map((issue) => `${issue.path.join('.')}: ${issue.message}`);
@@ -77,12 +77,17 @@ export function checkTokenizerJson(json: unknown): TokenizerJson {
   };
 }
 
-const unsupported = (feature: string): WeftError => new WeftError('WEFT_MODEL_UNSUPPORTED', `the model uses ${feature}`, { feature });
+const unsupported = (feature: string): WeftError =>
+  new WeftError('WEFT_MODEL_UNSUPPORTED', `the model uses ${feature}`, { feature });
+
+const named = (value: unknown): string => (typeof value === 'string' ? value.slice(0, 40) : 'of no name');
 
 function isVocabulary(value: unknown): boolean {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   const ids = Object.values(value);
-  return ids.length <= limits.vocabulary && ids.every((id) => Number.isSafeInteger(id) && id >= 0 && id <= limits.vocabulary);
+  return (
+    ids.length <= limits.vocabulary && ids.every((id) => Number.isSafeInteger(id) && id >= 0 && id <= limits.vocabulary)
+  );
 }
 
 function isMerges(value: unknown): boolean {
@@ -101,8 +106,13 @@ type StepRules = Readonly<Record<string, (step: Step, depth: number) => Step>>;
 function checkStep(value: unknown, rules: StepRules, depth = 0): Step | null {
   if (value === null || value === undefined) return null;
   const type = (value as { type?: unknown }).type;
-  if (typeof value !== 'object' || typeof type !== 'string') throw new WeftError('WEFT_MODEL_CORRUPT', 'tokenizer.json: a step has no type');
-  if (depth > limits.nesting) throw new WeftError('WEFT_MODEL_LIMIT', `tokenizer.json: nesting is ${depth}, the limit is ${limits.nesting}`, { limit: 'tokenizer.nesting', actual: depth });
+  if (typeof value !== 'object' || typeof type !== 'string')
+    throw new WeftError('WEFT_MODEL_CORRUPT', 'tokenizer.json: a step has no type');
+  if (depth > limits.nesting)
+    throw new WeftError('WEFT_MODEL_LIMIT', `tokenizer.json: nesting is ${depth}, the limit is ${limits.nesting}`, {
+      limit: 'tokenizer.nesting',
+      actual: depth,
+    });
   if (!Object.hasOwn(rules, type)) throw unsupported(`tokenizer step ${type.slice(0, 40)}`);
   checkPattern((value as { pattern?: unknown }).pattern);
   return (rules[type] as StepRules[string])(value as Step, depth);
@@ -114,7 +124,11 @@ function checkPattern(pattern: unknown): void {
   const text = regex ?? literal;
   if (typeof text !== 'string') throw new WeftError('WEFT_MODEL_CORRUPT', 'tokenizer.json: a pattern is no text');
   if (text.length > limits.patternLength) {
-    throw new WeftError('WEFT_MODEL_LIMIT', `tokenizer.json: patternLength is ${text.length}, the limit is ${limits.patternLength}`, { limit: 'tokenizer.patternLength', actual: text.length });
+    throw new WeftError(
+      'WEFT_MODEL_LIMIT',
+      `tokenizer.json: patternLength is ${text.length}, the limit is ${limits.patternLength}`,
+      { limit: 'tokenizer.patternLength', actual: text.length },
+    );
   }
 }
 
@@ -124,14 +138,26 @@ const sequenceOf =
   (key: string, rules: () => StepRules) =>
   (step: Step, depth: number): Step => {
     const steps = step[key];
-    if (!Array.isArray(steps) || steps.length > 64) throw new WeftError('WEFT_MODEL_CORRUPT', `tokenizer.json: a sequence has no list of ${key}`);
+    if (!Array.isArray(steps) || steps.length > 64)
+      throw new WeftError('WEFT_MODEL_CORRUPT', `tokenizer.json: a sequence has no list of ${key}`);
     return { ...step, [key]: steps.map((inner) => checkStep(inner, rules(), depth + 1)) };
   };
 
-const split = (regex: string): Step => ({ type: 'Split', pattern: { Regex: regex }, behavior: 'Isolated', invert: false });
+const split = (regex: string): Step => ({
+  type: 'Split',
+  pattern: { Regex: regex },
+  behavior: 'Isolated',
+  invert: false,
+});
 
 const normalizers: StepRules = {
-  NFC: keep, NFD: keep, NFKC: keep, NFKD: keep, Lowercase: keep, Prepend: keep, Replace: keep,
+  NFC: keep,
+  NFD: keep,
+  NFKC: keep,
+  NFKD: keep,
+  Lowercase: keep,
+  Prepend: keep,
+  Replace: keep,
   Sequence: sequenceOf('normalizers', () => normalizers),
 };
 
@@ -149,11 +175,16 @@ const preTokenizers: StepRules = {
   Split: (step) => {
     const behavior = step['behavior'];
     if (behavior === 'Isolated' || behavior === 'Removed') return { ...step, invert: step['invert'] === true };
-    throw unsupported(`tokenizer split behavior ${String(behavior).slice(0, 40)}`);
+    throw unsupported(`tokenizer split behavior ${named(behavior)}`);
   },
 };
 
 const decoders: StepRules = {
-  ByteLevel: keep, ByteFallback: keep, Fuse: keep, Strip: keep, Replace: keep, Metaspace: keep,
+  ByteLevel: keep,
+  ByteFallback: keep,
+  Fuse: keep,
+  Strip: keep,
+  Replace: keep,
+  Metaspace: keep,
   Sequence: sequenceOf('decoders', () => decoders),
 };

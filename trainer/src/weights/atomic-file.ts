@@ -22,7 +22,14 @@ export async function writeFileAtomically(path: string, fill: (handle: FileHandl
     await syncFolder(folder);
   } catch (error) {
     await rm(temporary, { force: true });
-    throw isFull(error) ? new WeftError('WEFT_DISK_FULL', `the disk was full while ${basename(path)} was written`, { folder }, { cause: error }) : error;
+    throw isFull(error)
+      ? new WeftError(
+          'WEFT_DISK_FULL',
+          `the disk was full while ${basename(path)} was written`,
+          { folder },
+          { cause: error },
+        )
+      : error;
   }
 }
 

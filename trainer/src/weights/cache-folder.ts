@@ -22,4 +22,9 @@ export async function ensureCacheDir(dir: string): Promise<string> {
 }
 
 export const unusable = (path: string, cause: unknown): WeftError =>
-  new WeftError('WEFT_MODEL_CACHE_UNUSABLE', `the cache folder cannot be written (${(cause as NodeJS.ErrnoException)?.code ?? 'unknown'})`, { path }, { cause });
+  new WeftError(
+    'WEFT_MODEL_CACHE_UNUSABLE',
+    `the cache folder cannot be written (${(cause as NodeJS.ErrnoException)?.code ?? 'unknown'})`,
+    { path },
+    { cause },
+  );

@@ -29,7 +29,12 @@ const neutral: Readonly<Record<string, z.ZodType>> = {
   hidden_act: z.literal('silu').nullish(),
   attention_bias: off,
   mlp_bias: off,
-  rope_scaling: z.union([z.null(), z.undefined(), z.object({ rope_type: z.literal('default') }), z.object({ type: z.literal('default') })]),
+  rope_scaling: z.union([
+    z.null(),
+    z.undefined(),
+    z.object({ rope_type: z.literal('default') }),
+    z.object({ type: z.literal('default') }),
+  ]),
   rope_parameters: z.union([z.null(), z.undefined(), z.object({ rope_type: z.literal('default').optional() })]),
   rope_interleaved: off,
   partial_rotary_factor: z.literal(1).nullish(),
@@ -57,7 +62,11 @@ export function parseConfigJson(text: string): ParsedConfig {
   const json = parseObject(text);
   const type = json['model_type'];
   if (type !== 'llama') {
-    throw new WeftError('WEFT_MODEL_UNSUPPORTED', `config.json: model_type is ${typeof type === 'string' ? type.slice(0, 40) : 'not stated'}; Weft trains llama`, { feature: 'architecture' });
+    throw new WeftError(
+      'WEFT_MODEL_UNSUPPORTED',
+      `config.json: model_type is ${typeof type === 'string' ? type.slice(0, 40) : 'not stated'}; Weft trains llama`,
+      { feature: 'architecture' },
+    );
   }
   for (const [key, allowed] of Object.entries(neutral)) {
     if (allowed.safeParse(json[key]).success) continue;
@@ -87,7 +96,8 @@ export function parseConfigJson(text: string): ParsedConfig {
     }),
     bosTokenId: c.bos_token_id ?? undefined,
     eosTokenId: eos ?? undefined,
-    padTokenId: c.pad_token_id === null || c.pad_token_id === undefined || c.pad_token_id < 0 ? undefined : c.pad_token_id,
+    padTokenId:
+      c.pad_token_id === null || c.pad_token_id === undefined || c.pad_token_id < 0 ? undefined : c.pad_token_id,
   };
 }
 
@@ -98,12 +108,17 @@ function parseObject(text: string): Record<string, unknown> {
   } catch {
     throw new WeftError('WEFT_MODEL_CORRUPT', 'config.json is not JSON');
   }
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw new WeftError('WEFT_MODEL_CORRUPT', 'config.json is not an object');
+  if (typeof json !== 'object' || json === null || Array.isArray(json))
+    throw new WeftError('WEFT_MODEL_CORRUPT', 'config.json is not an object');
   return json as Record<string, unknown>;
 }
 
 function wholeHead(hiddenSize: number, heads: number): number {
-  if (hiddenSize % heads !== 0) throw new WeftError('WEFT_MODEL_CORRUPT', `config.json: hidden_size ${hiddenSize} does not divide among ${heads} heads`);
+  if (hiddenSize % heads !== 0)
+    throw new WeftError(
+      'WEFT_MODEL_CORRUPT',
+      `config.json: hidden_size ${hiddenSize} does not divide among ${heads} heads`,
+    );
   return hiddenSize / heads;
 }
 

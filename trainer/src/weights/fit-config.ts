@@ -34,7 +34,11 @@ export function fitTensors(tensors: ReadonlyMap<string, TensorRef>, config: Mode
     const ref = tensors.get(name);
     if (ref === undefined) throw new WeftError('WEFT_MODEL_MISMATCH', `the weights lack ${name}`, { tensor: name });
     if (ref.shape.length !== shape.length || ref.shape.some((size, i) => size !== shape[i])) {
-      throw new WeftError('WEFT_MODEL_MISMATCH', `${name} has the shape [${ref.shape.join(', ')}], the configuration says [${shape.join(', ')}]`, { tensor: name });
+      throw new WeftError(
+        'WEFT_MODEL_MISMATCH',
+        `${name} has the shape [${ref.shape.join(', ')}], the configuration says [${shape.join(', ')}]`,
+        { tensor: name },
+      );
     }
     fitted.set(name, ref);
   }
@@ -42,7 +46,11 @@ export function fitTensors(tensors: ReadonlyMap<string, TensorRef>, config: Mode
     if (expected.has(name) || isUnused(name, config)) continue;
     const layer = /^model\.layers\.(\d+)\./.exec(name);
     if (layer !== null && Number(layer[1]) >= config.layers) {
-      throw new WeftError('WEFT_MODEL_MISMATCH', `the weights hold layer ${layer[1]}, the configuration says ${config.layers} layers`, { tensor: name });
+      throw new WeftError(
+        'WEFT_MODEL_MISMATCH',
+        `the weights hold layer ${layer[1]}, the configuration says ${config.layers} layers`,
+        { tensor: name },
+      );
     }
     const feature = featureOfHuggingFaceTensor(name);
     throw new WeftError('WEFT_MODEL_UNSUPPORTED', `the model uses ${feature}`, { feature });

@@ -22,7 +22,7 @@ export async function hashFile(file: string, options: HashOptions = {}): Promise
 export async function hashHandle(handle: FileHandle, { onBytes, signal }: HashOptions = {}): Promise<Sha256> {
   const hash = createHash('sha256');
   const piece = new Uint8Array(pieceBytes);
-  for (let position = 0; ; ) {
+  for (let position = 0; ;) {
     signal?.throwIfAborted();
     const { bytesRead } = await handle.read(piece, 0, piece.length, position);
     if (bytesRead === 0) return asSha256(hash.digest('hex'));

@@ -18,13 +18,20 @@ export interface ModelHashOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-export type ModelPlace = { readonly kind: 'gguf'; readonly file: string } | { readonly kind: 'folder'; readonly folder: string };
+export type ModelPlace =
+  | { readonly kind: 'gguf'; readonly file: string }
+  | { readonly kind: 'folder'; readonly folder: string };
 
 /** Tells a GGUF file from a Hugging Face folder. */
 export async function locateModel(path: string): Promise<ModelPlace> {
   const place = resolve(path);
   const entry = await stat(place).catch((cause: unknown) => {
-    throw new WeftError('WEFT_MODEL_NOT_FOUND', `there is no model at the path (${(cause as NodeJS.ErrnoException).code ?? 'unknown'})`, { path: place }, { cause });
+    throw new WeftError(
+      'WEFT_MODEL_NOT_FOUND',
+      `there is no model at the path (${(cause as NodeJS.ErrnoException).code ?? 'unknown'})`,
+      { path: place },
+      { cause },
+    );
   });
   if (entry.isDirectory()) return { kind: 'folder', folder: place };
   if (entry.isFile() && place.toLowerCase().endsWith('.gguf')) return { kind: 'gguf', file: place };
@@ -34,13 +41,16 @@ export async function locateModel(path: string): Promise<ModelPlace> {
 /** The files that a model's hash covers, each with its own hash, in order of name. */
 export async function modelFiles(path: string, options: ModelHashOptions = {}): Promise<ModelFile[]> {
   const place = await locateModel(path);
-  const files = place.kind === 'gguf' ? [{ name: basename(place.file), file: place.file }] : await filesOfFolder(place.folder);
+  const files =
+    place.kind === 'gguf' ? [{ name: basename(place.file), file: place.file }] : await filesOfFolder(place.folder);
   const sized = await Promise.all(files.map(async (entry) => ({ ...entry, sizeBytes: (await stat(entry.file)).size })));
   const totalBytes = sized.reduce((sum, entry) => sum + entry.sizeBytes, 0);
   let doneBytes = 0;
-  const onBytes = (bytes: number): void => options.onProgress?.({ phase: 'hash', doneBytes: (doneBytes += bytes), totalBytes });
+  const onBytes = (bytes: number): void =>
+    options.onProgress?.({ phase: 'hash', doneBytes: (doneBytes += bytes), totalBytes });
   const hashed: ModelFile[] = [];
-  for (const entry of sized) hashed.push({ ...entry, sha256: await hashFile(entry.file, { onBytes, signal: options.signal }) });
+  for (const entry of sized)
+    hashed.push({ ...entry, sha256: await hashFile(entry.file, { onBytes, signal: options.signal }) });
   return hashed;
 }
 
@@ -60,7 +70,8 @@ export function hashOfFiles(place: ModelPlace, files: readonly ModelFile[]): Sha
 
 async function filesOfFolder(folder: string): Promise<{ name: string; file: string }[]> {
   const names = (await readdir(folder)).filter((name) => name.endsWith('.safetensors') && !name.startsWith('.'));
-  if (names.length === 0) throw new WeftError('WEFT_MODEL_NOT_FOUND', 'the folder holds no .safetensors file', { folder });
+  if (names.length === 0)
+    throw new WeftError('WEFT_MODEL_NOT_FOUND', 'the folder holds no .safetensors file', { folder });
   const wanted = ['config.json', 'tokenizer.json', ...names].toSorted((a, b) => (a < b ? -1 : 1));
   return Promise.all(wanted.map(async (name) => ({ name, file: await insideFolder(folder, name) })));
 }
@@ -70,7 +81,12 @@ export async function insideFolder(folder: string, name: string): Promise<string
   const file = resolve(folder, name);
   if (isAbsolute(name) || leaves(resolve(folder), file)) throw escapes(name, 'is a path');
   const real = await realpath(file).catch((cause: unknown) => {
-    throw new WeftError('WEFT_MODEL_NOT_FOUND', `the folder holds no ${name.slice(0, 120)}`, { folder, name: name.slice(0, 120) }, { cause });
+    throw new WeftError(
+      'WEFT_MODEL_NOT_FOUND',
+      `the folder holds no ${name.slice(0, 120)}`,
+      { folder, name: name.slice(0, 120) },
+      { cause },
+    );
   });
   if (leaves(await realpath(folder), real)) throw escapes(name, 'is a symbolic link');
   return join(folder, name);
@@ -82,4 +98,6 @@ const leaves = (folder: string, file: string): boolean => {
 };
 
 const escapes = (name: string, how: string): WeftError =>
-  new WeftError('WEFT_MODEL_PATH_ESCAPES', `${name.slice(0, 120)} ${how} that leaves the model's folder`, { name: name.slice(0, 120) });
+  new WeftError('WEFT_MODEL_PATH_ESCAPES', `${name.slice(0, 120)} ${how} that leaves the model's folder`, {
+    name: name.slice(0, 120),
+  });

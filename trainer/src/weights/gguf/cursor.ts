@@ -14,7 +14,10 @@ export const corrupt = (what: string): WeftError => new WeftError('WEFT_MODEL_CO
 
 export function withinLimit(limit: GgufLimit, actual: number): number {
   if (actual > ggufLimits[limit]) {
-    throw new WeftError('WEFT_MODEL_LIMIT', `gguf: ${limit} is ${actual}, the limit is ${ggufLimits[limit]}`, { limit: `gguf.${limit}`, actual });
+    throw new WeftError('WEFT_MODEL_LIMIT', `gguf: ${limit} is ${actual}, the limit is ${ggufLimits[limit]}`, {
+      limit: `gguf.${limit}`,
+      actual,
+    });
   }
   return actual;
 }
@@ -25,6 +28,7 @@ export class Cursor {
   readonly #view: DataView;
   readonly #fileBytes: number;
   readonly #text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  #arrayElements = 0;
   position = 0;
 
   constructor(bytes: Uint8Array, fileBytes: number) {
@@ -60,10 +64,17 @@ export class Cursor {
     return withinLimit(limit, Number(this.u64()));
   }
 
+  arrayLength(): number {
+    const length = this.count('arrayLength');
+    this.#arrayElements = withinLimit('arrayElements', this.#arrayElements + length);
+    return length;
+  }
+
   /** An unsigned 64-bit size or offset that must be a safe integer. */
   size(what: string): number {
     const value = this.u64();
-    if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw corrupt(`${what} is ${value}, beyond what a safe integer counts`);
+    if (value > BigInt(Number.MAX_SAFE_INTEGER))
+      throw corrupt(`${what} is ${value}, beyond what a safe integer counts`);
     return Number(value);
   }
 

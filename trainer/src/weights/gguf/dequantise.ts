@@ -8,7 +8,8 @@ import { ggufTensorTypes, type GgufTensorType } from './tensor-types.ts';
  */
 export function dequantise(type: GgufTensorType, bytes: Uint8Array, out: Float32Array): void {
   const { blockElements, blockBytes } = ggufTensorTypes[type];
-  if (bytes.length * blockElements !== out.length * blockBytes) throw new RangeError(`${bytes.length} bytes of ${type} do not fill ${out.length} values`);
+  if (bytes.length * blockElements !== out.length * blockBytes)
+    throw new RangeError(`${bytes.length} bytes of ${type} do not fill ${out.length} values`);
   kernels[type](bytes, out);
 }
 
@@ -25,7 +26,8 @@ const kernels: Readonly<Record<GgufTensorType, (bytes: Uint8Array, out: Float32A
   },
   BF16(bytes, out) {
     const words = new Uint32Array(out.buffer, out.byteOffset, out.length);
-    for (let i = 0; i < words.length; i++) words[i] = ((bytes[2 * i] as number) << 16) | ((bytes[2 * i + 1] as number) << 24);
+    for (let i = 0; i < words.length; i++)
+      words[i] = ((bytes[2 * i] as number) << 16) | ((bytes[2 * i + 1] as number) << 24);
   },
   Q8_0(bytes, out) {
     const table = halfToFloat();

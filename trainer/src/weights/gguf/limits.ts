@@ -8,6 +8,8 @@ export const ggufLimits = {
   metadataBytes: 64 * 1024 * 1024,
   /** Merges are the longest arrays: Llama 3 has 280,147. */
   arrayLength: 2_000_000,
+  /** All arrays together: a vocabulary of 262,144 with its types, scores and merges has 1.3 million. */
+  arrayElements: 4_000_000,
   /** Nobody nests arrays; the format allows it. */
   nesting: 4,
   /** Chat templates are the longest strings: some 20 kB. */

@@ -9,11 +9,16 @@ const firstReadBytes = 8 * 1024 * 1024;
 
 export async function readGgufHeader(file: string): Promise<GgufHeader> {
   const handle = await open(file, 'r').catch((cause: unknown) => {
-    throw new WeftError('WEFT_MODEL_NOT_FOUND', `cannot open the GGUF file (${(cause as NodeJS.ErrnoException).code ?? 'unknown'})`, { file }, { cause });
+    throw new WeftError(
+      'WEFT_MODEL_NOT_FOUND',
+      `cannot open the GGUF file (${(cause as NodeJS.ErrnoException).code ?? 'unknown'})`,
+      { file },
+      { cause },
+    );
   });
   try {
     const { size } = await handle.stat();
-    for (let length = Math.min(firstReadBytes, size); ; ) {
+    for (let length = Math.min(firstReadBytes, size); ;) {
       const bytes = await readExactly(handle, 0, length);
       try {
         return parseGgufHeader(bytes, size);

@@ -31,19 +31,30 @@ export interface UnpackOptions {
  * Made once for each GGUF hash. Several processes may do it at the same moment: each writes a file of its own
  * and renames it into place, with the same bytes.
  */
-export async function unpackGguf(gguf: string, sha256: Sha256, header: GgufHeader, config: ModelConfig, options: UnpackOptions): Promise<SafetensorsFile> {
+export async function unpackGguf(
+  gguf: string,
+  sha256: Sha256,
+  header: GgufHeader,
+  config: ModelConfig,
+  options: UnpackOptions,
+): Promise<SafetensorsFile> {
   const folder = await ensureCacheDir(options.cacheDir);
   const file = join(folder, `${sha256}-f32.safetensors`);
   const cached = await readCached(file, sha256);
   if (cached !== undefined) return cached;
   await removeAbandoned(folder);
-  const jobs = [...header.tensors.values()].map((tensor) => ({ tensor, name: nameOf(tensor), elements: elementsOf(tensor) }));
+  const jobs = [...header.tensors.values()].map((tensor) => ({
+    tensor,
+    name: nameOf(tensor),
+    elements: elementsOf(tensor),
+  }));
   const totalBytes = jobs.reduce((sum, job) => sum + job.elements * 4, 0);
   await refuseFullDisk(file, totalBytes);
   const source = await open(gguf, 'r');
   try {
     let doneBytes = 0;
-    const onPiece = (bytes: number): void => options.onProgress?.({ phase: 'unpack', doneBytes: (doneBytes += bytes), totalBytes });
+    const onPiece = (bytes: number): void =>
+      options.onProgress?.({ phase: 'unpack', doneBytes: (doneBytes += bytes), totalBytes });
     const tensors = jobs.map(({ tensor, name }): TensorToWrite => ({
       name,
       dtype: 'F32',
@@ -51,9 +62,15 @@ export async function unpackGguf(gguf: string, sha256: Sha256, header: GgufHeade
       data: () => unpackedPieces(source, tensor, permutedHeads(name, config), onPiece),
     }));
     const metadata = { format: 'pt', 'weft.gguf_sha256': sha256, 'weft.unpacking': unpackingVersion };
-    await writeSafetensors(file, tensors, { metadata, beforeRename: options.unchanged, ...(options.signal && { signal: options.signal }) });
+    await writeSafetensors(file, tensors, {
+      metadata,
+      beforeRename: options.unchanged,
+      ...(options.signal && { signal: options.signal }),
+    });
   } catch (error) {
-    throw ['EACCES', 'EPERM', 'EROFS'].includes((error as NodeJS.ErrnoException).code ?? '') ? unusable(folder, error) : error;
+    throw ['EACCES', 'EPERM', 'EROFS'].includes((error as NodeJS.ErrnoException).code ?? '')
+      ? unusable(folder, error)
+      : error;
   } finally {
     await source.close();
   }
@@ -87,7 +104,12 @@ function permutedHeads(name: string, config: ModelConfig): number {
   return name.endsWith('.k_proj.weight') ? config.kvHeads : 0;
 }
 
-async function* unpackedPieces(source: FileHandle, tensor: GgufTensor, heads: number, onPiece: (bytes: number) => void): AsyncGenerator<Uint8Array> {
+async function* unpackedPieces(
+  source: FileHandle,
+  tensor: GgufTensor,
+  heads: number,
+  onPiece: (bytes: number) => void,
+): AsyncGenerator<Uint8Array> {
   const { blockElements, blockBytes } = ggufTensorTypes[tensor.type];
   const rowElements = tensor.shape.at(-1) ?? 1;
   const rows = elementsOf(tensor) / Math.max(1, rowElements);
@@ -127,7 +149,11 @@ async function refuseFullDisk(file: string, neededBytes: number): Promise<void> 
   const { bavail, bsize } = await statfs(dirname(file));
   const freeBytes = bavail * bsize;
   if (freeBytes < neededBytes) {
-    throw new WeftError('WEFT_DISK_FULL', `the unpacked model needs ${neededBytes} bytes in the cache, ${freeBytes} are free`, { neededBytes, freeBytes });
+    throw new WeftError(
+      'WEFT_DISK_FULL',
+      `the unpacked model needs ${neededBytes} bytes in the cache, ${freeBytes} are free`,
+      { neededBytes, freeBytes },
+    );
   }
 }
 

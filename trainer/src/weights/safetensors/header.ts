@@ -23,11 +23,15 @@ export const lengthFieldBytes = 8;
 
 const corrupt = (what: string): WeftError => new WeftError('WEFT_MODEL_CORRUPT', `safetensors: ${what}`);
 const beyond = (name: keyof typeof limits, actual: number): WeftError =>
-  new WeftError('WEFT_MODEL_LIMIT', `safetensors: ${name} is ${actual}, the limit is ${limits[name]}`, { limit: `safetensors.${name}`, actual });
+  new WeftError('WEFT_MODEL_LIMIT', `safetensors: ${name} is ${actual}, the limit is ${limits[name]}`, {
+    limit: `safetensors.${name}`,
+    actual,
+  });
 
 /** The header's length from the file's first 8 bytes, checked against the file's size before anything is allocated. */
 export function parseHeaderLength(field: Uint8Array, fileBytes: number): number {
-  if (field.length < lengthFieldBytes) throw corrupt(`the file has ${fileBytes} bytes, a header alone needs more than ${lengthFieldBytes}`);
+  if (field.length < lengthFieldBytes)
+    throw corrupt(`the file has ${fileBytes} bytes, a header alone needs more than ${lengthFieldBytes}`);
   const length = new DataView(field.buffer, field.byteOffset, lengthFieldBytes).getBigUint64(0, true);
   if (length > BigInt(limits.headerBytes)) throw beyond('headerBytes', Number(length));
   const headerBytes = Number(length);
@@ -48,7 +52,9 @@ export function parseSafetensorsHeader(json: Uint8Array, fileBytes: number): Saf
   let end = dataStart;
   for (const tensor of tensors) {
     if (tensor.offset !== end) {
-      throw corrupt(`tensor data ${tensor.offset < end ? 'overlaps' : 'has a gap'} at byte ${tensor.offset}, the tensor before ends at ${end}`);
+      throw corrupt(
+        `tensor data ${tensor.offset < end ? 'overlaps' : 'has a gap'} at byte ${tensor.offset}, the tensor before ends at ${end}`,
+      );
     }
     end += tensor.sizeBytes;
   }
@@ -63,7 +69,8 @@ function parseJsonObject(json: Uint8Array): Record<string, unknown> {
   } catch {
     throw corrupt('the header is not JSON in UTF-8');
   }
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) throw corrupt('the header is not a JSON object');
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
+    throw corrupt('the header is not a JSON object');
   return parsed as Record<string, unknown>;
 }
 
@@ -73,13 +80,18 @@ function parseEntry(name: string, value: unknown, dataStart: number): Safetensor
   const { dtype, shape, data_offsets: offsets } = value as Record<string, unknown>;
   if (typeof dtype !== 'string') throw corrupt(`${name} has no dtype`);
   if (!isTensorDtype(dtype)) {
-    throw new WeftError('WEFT_MODEL_UNSUPPORTED', `${name} has dtype ${dtype.slice(0, 16)}; Weft reads F32, F16 and BF16`, { feature: 'dtype' });
+    throw new WeftError(
+      'WEFT_MODEL_UNSUPPORTED',
+      `${name} has dtype ${dtype.slice(0, 16)}; Weft reads F32, F16 and BF16`,
+      { feature: 'dtype' },
+    );
   }
   if (!Array.isArray(shape)) throw corrupt(`${name} has no shape`);
   if (shape.length > limits.dimensions) throw beyond('dimensions', shape.length);
   let elements = 1;
   for (const size of shape as unknown[]) {
-    if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) throw corrupt(`${name} has a dimension that is no whole number`);
+    if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0)
+      throw corrupt(`${name} has a dimension that is no whole number`);
     elements *= size;
     if (!Number.isSafeInteger(elements * 4)) throw corrupt(`${name} has more elements than a safe integer counts`);
   }
@@ -93,13 +105,16 @@ function parseEntry(name: string, value: unknown, dataStart: number): Safetensor
 const isTensorDtype = (dtype: string): dtype is TensorDtype => Object.hasOwn(bytesPerElement, dtype);
 
 const isOffsets = (value: unknown): value is [number, number] =>
-  Array.isArray(value) && value.length === 2 && value.every((v) => typeof v === 'number' && Number.isSafeInteger(v) && v >= 0);
+  Array.isArray(value) &&
+  value.length === 2 &&
+  value.every((v) => typeof v === 'number' && Number.isSafeInteger(v) && v >= 0);
 
 function parseMetadata(value: unknown): Record<string, string> {
   if (value === undefined || value === null) return {};
   if (typeof value !== 'object' || Array.isArray(value)) throw corrupt('__metadata__ is not an object');
   const entries = Object.entries(value);
   if (entries.length > limits.metadataEntries) throw beyond('metadataEntries', entries.length);
-  for (const [, text] of entries) if (typeof text !== 'string') throw corrupt('__metadata__ holds a value that is no string');
+  for (const [, text] of entries)
+    if (typeof text !== 'string') throw corrupt('__metadata__ holds a value that is no string');
   return Object.fromEntries(entries as [string, string][]);
 }

@@ -24,7 +24,10 @@ export async function readSafetensorsHeader(path: string): Promise<SafetensorsFi
     const { size } = await handle.stat();
     const headerBytes = parseHeaderLength(await readExactly(handle, 0, Math.min(lengthFieldBytes, size)), size);
     const header = parseSafetensorsHeader(await readExactly(handle, lengthFieldBytes, headerBytes), size);
-    return { tensors: new Map(header.tensors.map((tensor) => [tensor.name, { ...tensor, file }])), metadata: header.metadata };
+    return {
+      tensors: new Map(header.tensors.map((tensor) => [tensor.name, { ...tensor, file }])),
+      metadata: header.metadata,
+    };
   } finally {
     await handle.close();
   }
@@ -41,7 +44,9 @@ export async function readTensor(ref: TensorRef): Promise<Float32Array> {
 }
 
 /** Every tensor of a small file, an adapter for instance, in memory. */
-export async function readTensors(path: string): Promise<{ tensors: Map<string, TensorValues>; metadata: Readonly<Record<string, string>> }> {
+export async function readTensors(
+  path: string,
+): Promise<{ tensors: Map<string, TensorValues>; metadata: Readonly<Record<string, string>> }> {
   const { tensors, metadata } = await readSafetensorsHeader(path);
   const read = new Map<string, TensorValues>();
   for (const [name, ref] of tensors) read.set(name, { shape: ref.shape, values: await readTensor(ref) });
@@ -52,7 +57,12 @@ async function openFile(file: string): Promise<FileHandle> {
   try {
     return await open(file, 'r');
   } catch (cause) {
-    throw new WeftError('WEFT_MODEL_NOT_FOUND', `cannot open a weights file (${(cause as NodeJS.ErrnoException).code ?? 'unknown'})`, { file }, { cause });
+    throw new WeftError(
+      'WEFT_MODEL_NOT_FOUND',
+      `cannot open a weights file (${(cause as NodeJS.ErrnoException).code ?? 'unknown'})`,
+      { file },
+      { cause },
+    );
   }
 }
 
@@ -67,7 +77,11 @@ export async function readInto(handle: FileHandle, bytes: Uint8Array, offset: nu
   let done = 0;
   while (done < bytes.length) {
     const { bytesRead } = await handle.read(bytes, done, bytes.length - done, offset + done);
-    if (bytesRead === 0) throw new WeftError('WEFT_MODEL_CORRUPT', `the file ends at byte ${offset + done}, ${offset + bytes.length} are needed`);
+    if (bytesRead === 0)
+      throw new WeftError(
+        'WEFT_MODEL_CORRUPT',
+        `the file ends at byte ${offset + done}, ${offset + bytes.length} are needed`,
+      );
     done += bytesRead;
   }
 }

@@ -52,9 +52,21 @@ test('what was written is read back, in each type', async () => {
 test('tensors of whole cache lines lie aligned, whatever stands before them in the list', async () => {
   const file = join(folder, 'a.safetensors');
   const names = ['a', 'b', 'c'];
-  await writeSafetensors(file, names.map((name, i) => ({ name, dtype: 'F32', shape: [i === 0 ? 5 : 16], data: new Float32Array(i === 0 ? 5 : 16) })));
+  await writeSafetensors(
+    file,
+    names.map((name, i) => ({
+      name,
+      dtype: 'F32',
+      shape: [i === 0 ? 5 : 16],
+      data: new Float32Array(i === 0 ? 5 : 16),
+    })),
+  );
   const { tensors } = await readSafetensorsHeader(file);
-  expect([...tensors.values()].map((t) => [t.name, t.offset % 64])).toEqual([['b', 0], ['c', 0], ['a', 0]]);
+  expect([...tensors.values()].map((t) => [t.name, t.offset % 64])).toEqual([
+    ['b', 0],
+    ['c', 0],
+    ['a', 0],
+  ]);
 });
 
 test('a writer that fails leaves neither a file nor a temporary one, and the old file as it was', async () => {
@@ -63,22 +75,32 @@ test('a writer that fails leaves neither a file nor a temporary one, and the old
   const failing = (): Iterable<Uint8Array> => {
     throw new Error('source failed');
   };
-  await expect(writeSafetensors(file, [{ name: 'a', dtype: 'F32', shape: [1], data: failing }])).rejects.toThrow('source failed');
+  await expect(writeSafetensors(file, [{ name: 'a', dtype: 'F32', shape: [1], data: failing }])).rejects.toThrow(
+    'source failed',
+  );
   expect(await readdir(folder)).toEqual(['a.safetensors']);
   expect(await readFile(file, 'utf8')).toBe('old');
 });
 
 test('a tensor with fewer bytes than its shape is not written', async () => {
   const short = { name: 'a', dtype: 'F32', shape: [2], data: new Uint8Array(4) } as const;
-  await expect(writeSafetensors(join(folder, 'a.safetensors'), [short])).rejects.toThrow('gave 4 bytes to write, its shape needs 8');
+  await expect(writeSafetensors(join(folder, 'a.safetensors'), [short])).rejects.toThrow(
+    'gave 4 bytes to write, its shape needs 8',
+  );
 });
 
 test('a header of a gigabyte is refused by its name before anything is read', async () => {
-  expect(await rejection(await fileOf({}, 0, 2 ** 30))).toBe('WEFT_MODEL_LIMIT safetensors: headerBytes is 1073741824, the limit is 100000000');
+  expect(await rejection(await fileOf({}, 0, 2 ** 30))).toBe(
+    'WEFT_MODEL_LIMIT safetensors: headerBytes is 1073741824, the limit is 100000000',
+  );
 });
 
 test('hostile headers are refused', async () => {
-  const tensor = (shape: unknown, offsets: unknown, dtype = 'F32'): unknown => ({ dtype, shape, data_offsets: offsets });
+  const tensor = (shape: unknown, offsets: unknown, dtype = 'F32'): unknown => ({
+    dtype,
+    shape,
+    data_offsets: offsets,
+  });
   const cases: [string, unknown, number][] = [
     ['past the end', { a: tensor([2], [0, 8]) }, 4],
     ['overlap', { a: tensor([2], [0, 8]), b: tensor([2], [4, 12]) }, 12],
@@ -94,9 +116,15 @@ test('hostile headers are refused', async () => {
   for (const [name, header, bytes] of cases) {
     expect(await rejection(await fileOf(header, bytes)), name).toContain('WEFT_MODEL_CORRUPT');
   }
-  expect(await rejection(await fileOf({ a: tensor([1], [0, 8], 'I64') }, 8))).toContain('WEFT_MODEL_UNSUPPORTED a has dtype I64');
-  expect(await rejection(await fileOf({ ['x'.repeat(600)]: tensor([1], [0, 4]) }, 4))).toContain('nameLength is 600, the limit is 512');
-  expect(await rejection(await fileOf({ a: tensor(Array(9).fill(1), [0, 4]) }, 4))).toContain('dimensions is 9, the limit is 8');
+  expect(await rejection(await fileOf({ a: tensor([1], [0, 8], 'I64') }, 8))).toContain(
+    'WEFT_MODEL_UNSUPPORTED a has dtype I64',
+  );
+  expect(await rejection(await fileOf({ ['x'.repeat(600)]: tensor([1], [0, 4]) }, 4))).toContain(
+    'nameLength is 600, the limit is 512',
+  );
+  expect(await rejection(await fileOf({ a: tensor(Array(9).fill(1), [0, 4]) }, 4))).toContain(
+    'dimensions is 9, the limit is 8',
+  );
 });
 
 test('a truncated file is refused', async () => {

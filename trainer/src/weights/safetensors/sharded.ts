@@ -26,7 +26,8 @@ export async function readShardedTensors(folder: string, files: readonly ModelFi
     }
   }
   for (const [tensor, name] of index ?? []) {
-    if (!tensors.has(tensor)) throw new WeftError('WEFT_MODEL_CORRUPT', `the index places ${tensor} in ${name}, which does not hold it`);
+    if (!tensors.has(tensor))
+      throw new WeftError('WEFT_MODEL_CORRUPT', `the index places ${tensor} in ${name}, which does not hold it`);
   }
   return tensors;
 }
@@ -55,15 +56,24 @@ export function parseIndex(json: string): Map<string, string> {
     throw new WeftError('WEFT_MODEL_CORRUPT', 'the safetensors index is not JSON');
   }
   const map = (parsed as { weight_map?: unknown } | null)?.weight_map;
-  if (typeof map !== 'object' || map === null || Array.isArray(map)) throw new WeftError('WEFT_MODEL_CORRUPT', 'the safetensors index has no weight_map');
+  if (typeof map !== 'object' || map === null || Array.isArray(map))
+    throw new WeftError('WEFT_MODEL_CORRUPT', 'the safetensors index has no weight_map');
   const entries = Object.entries(map);
   if (entries.length > limits.tensors) throw beyond('tensors', entries.length);
   for (const [, name] of entries) {
-    if (typeof name !== 'string') throw new WeftError('WEFT_MODEL_CORRUPT', 'the safetensors index names a file by something that is no string');
+    if (typeof name !== 'string')
+      throw new WeftError('WEFT_MODEL_CORRUPT', 'the safetensors index names a file by something that is no string');
     if (/[/\\\0]/.test(name) || name === '..' || name === '.') {
-      throw new WeftError('WEFT_MODEL_PATH_ESCAPES', `the safetensors index names ${name.slice(0, 120)}, which is a path that leaves the model's folder`);
+      throw new WeftError(
+        'WEFT_MODEL_PATH_ESCAPES',
+        `the safetensors index names ${name.slice(0, 120)}, which is a path that leaves the model's folder`,
+      );
     }
-    if (!name.endsWith('.safetensors')) throw new WeftError('WEFT_MODEL_CORRUPT', `the safetensors index names ${name.slice(0, 120)}, which is no .safetensors file`);
+    if (!name.endsWith('.safetensors'))
+      throw new WeftError(
+        'WEFT_MODEL_CORRUPT',
+        `the safetensors index names ${name.slice(0, 120)}, which is no .safetensors file`,
+      );
   }
   const shards = new Set(entries.map(([, name]) => name as string)).size;
   if (shards > limits.shards) throw beyond('shards', shards);
@@ -71,4 +81,7 @@ export function parseIndex(json: string): Map<string, string> {
 }
 
 const beyond = (name: keyof typeof limits, actual: number): WeftError =>
-  new WeftError('WEFT_MODEL_LIMIT', `safetensors: ${name} is ${actual}, the limit is ${limits[name]}`, { limit: `safetensors.${name}`, actual });
+  new WeftError('WEFT_MODEL_LIMIT', `safetensors: ${name} is ${actual}, the limit is ${limits[name]}`, {
+    limit: `safetensors.${name}`,
+    actual,
+  });

@@ -31,9 +31,19 @@ const alignmentBytes = 64;
  * The format allows no gap between tensors, so those whose size is no multiple of 64 bytes come last:
  * all others then lie aligned.
  */
-export async function writeSafetensors(path: string, tensors: readonly TensorToWrite[], options: WriteOptions = {}): Promise<void> {
-  const sized = tensors.map((tensor) => ({ tensor, sizeBytes: tensor.shape.reduce((a, b) => a * b, 1) * bytesPerElement[tensor.dtype] }));
-  const ordered = [...sized.filter((t) => t.sizeBytes % alignmentBytes === 0), ...sized.filter((t) => t.sizeBytes % alignmentBytes !== 0)];
+export async function writeSafetensors(
+  path: string,
+  tensors: readonly TensorToWrite[],
+  options: WriteOptions = {},
+): Promise<void> {
+  const sized = tensors.map((tensor) => ({
+    tensor,
+    sizeBytes: tensor.shape.reduce((a, b) => a * b, 1) * bytesPerElement[tensor.dtype],
+  }));
+  const ordered = [
+    ...sized.filter((t) => t.sizeBytes % alignmentBytes === 0),
+    ...sized.filter((t) => t.sizeBytes % alignmentBytes !== 0),
+  ];
   const header = encodeHeader(ordered, options.metadata);
   await writeFileAtomically(path, async (handle) => {
     await writeAll(handle, header);
@@ -45,18 +55,27 @@ export async function writeSafetensors(path: string, tensors: readonly TensorToW
         written += piece.length;
       }
       if (written !== sizeBytes) {
-        throw new WeftError('WEFT_INTERNAL', `${tensor.name} gave ${written} bytes to write, its shape needs ${sizeBytes}`);
+        throw new WeftError(
+          'WEFT_INTERNAL',
+          `${tensor.name} gave ${written} bytes to write, its shape needs ${sizeBytes}`,
+        );
       }
     }
     await options.beforeRename?.();
   });
 }
 
-function encodeHeader(ordered: readonly { tensor: TensorToWrite; sizeBytes: number }[], metadata?: Readonly<Record<string, string>>): Uint8Array {
+function encodeHeader(
+  ordered: readonly { tensor: TensorToWrite; sizeBytes: number }[],
+  metadata?: Readonly<Record<string, string>>,
+): Uint8Array {
   const entries: [string, unknown][] = metadata && Object.keys(metadata).length > 0 ? [['__metadata__', metadata]] : [];
   let offset = 0;
   for (const { tensor, sizeBytes } of ordered) {
-    entries.push([tensor.name, { dtype: tensor.dtype, shape: tensor.shape, data_offsets: [offset, offset + sizeBytes] }]);
+    entries.push([
+      tensor.name,
+      { dtype: tensor.dtype, shape: tensor.shape, data_offsets: [offset, offset + sizeBytes] },
+    ]);
     offset += sizeBytes;
   }
   const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(entries)));
