@@ -25,4 +25,4 @@ export const addModelOptions = (command: Command): Command =>
         .default(availableParallelism(), 'all cores'),
     )
     .addOption(new Option('--device <name>', 'where to compute').choices(devices).default('auto'))
-    .option('--cache <dir>', 'where unpacked GGUF files are kept (default: $WEFT_CACHE_DIR or ~/.cache/weft)');
+    .option('--cache <dir>', 'where unpacked GGUF files are kept (default: $WEFT_CACHE or ~/.cache/weft)');

@@ -77,7 +77,7 @@ const stepsOf = ({ steps, epochs, batch }: TrainOptions, examples: number): numb
 
 /** Trains and writes the adapter; the steps go to standard output as JSON lines, or to a bar. */
 export const trainAdapter = async (options: TrainOptions): Promise<void> => {
-  const signal = onInterrupt('finishing the current step');
+  const signal = onInterrupt('stopping after this step, without writing an adapter');
   const model = await openModel(options.model, {
     ...(options.cache === undefined ? {} : { cacheDir: options.cache }),
     signal,

@@ -29,7 +29,7 @@ export const command: CommandModule = {
   configure: (command: Command): void => {
     command
       .argument('<path>', 'a Hugging Face folder or a GGUF file')
-      .option('--cache <dir>', 'where unpacked GGUF files are kept (default: $WEFT_CACHE_DIR or ~/.cache/weft)')
+      .option('--cache <dir>', 'where unpacked GGUF files are kept (default: $WEFT_CACHE or ~/.cache/weft)')
       .option('--json', 'one JSON object on standard output')
       .action((path: string, _options: unknown, command: Command) => run(path, command.opts<ModelShowOptions>()));
   },
