@@ -79,7 +79,7 @@ function createFakeInbox(home: string, identity: Identity, federationId: string,
   const offered = new Map<NodeId, Map<Sha256, { path: string; sizeBytes: number }>>();
   const partial = new Map<string, Buffer>();
   const waiting = new Set<() => void>();
-  const log: { event: 'connected' | 'disconnected' | 'piece' | 'suspended' | 'said'; nodeId: NodeId; said?: NodeSays }[] = [];
+  const log: { event: 'connected' | 'disconnected' | 'piece' | 'kept' | 'said'; nodeId: NodeId; said?: NodeSays }[] = [];
   const note = (entry: (typeof log)[number]): void => {
     log.push(entry);
     for (const wake of waiting) wake();
@@ -95,14 +95,17 @@ function createFakeInbox(home: string, identity: Identity, federationId: string,
         note({ event: 'piece', nodeId });
       },
       async finish() {
+        if (bytes.length < expected.payloadBytes) {
+          await this.suspend();
+          throw new WeftError('WEFT_TRANSFER_TRUNCATED', 'less than it said');
+        }
         partial.set(expected.payloadSha256, bytes);
-        if (bytes.length < expected.payloadBytes) throw new WeftError('WEFT_TRANSFER_TRUNCATED', 'less than it said');
         if (createHash('sha256').update(bytes).digest('hex') !== expected.payloadSha256) throw new WeftError('WEFT_TRANSFER_HASH', 'other bytes');
         return sealEnvelope(domains.receipt, ReceiptSchema, { federationId, nodeId, updateSha256: sha256(update.body) }, identity);
       },
       async suspend() {
         partial.set(expected.payloadSha256, bytes);
-        note({ event: 'suspended', nodeId });
+        note({ event: 'kept', nodeId });
       },
     };
   };

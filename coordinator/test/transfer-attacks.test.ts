@@ -111,7 +111,7 @@ describe('upload', () => {
     call.write({ $typeName: 'weft.v1.UploadRequest', kind: { case: 'data', value: payload.subarray(0, 1 << 20) } });
     await coordinator.inbox.seen(({ event, nodeId }) => event === 'piece' && nodeId === node.nodeId);
     call.cancel();
-    await coordinator.inbox.seen(({ event, nodeId }) => event === 'suspended' && nodeId === node.nodeId);
+    await coordinator.inbox.seen(({ event, nodeId }) => event === 'kept' && nodeId === node.nodeId);
     const { receivedBytes } = await node.uploadStatus(ticket, sha256(payload));
     expect(receivedBytes).toBe(1n << 20n);
     const { receipt } = await node.upload(ticket, update, payload, { offset: Number(receivedBytes) });
