@@ -16,11 +16,14 @@ export const createEventStreamParser = (lastEventId = ''): EventStreamParser => 
   let pending = '';
   let afterCarriageReturn = false;
   let id = lastEventId;
+  // an event that a break cuts off was not heard: its id counts from its end on
+  let ended = lastEventId;
   let kind = '';
   let data: string[] = [];
 
   const take = (line: string): StreamEvent | undefined => {
     if (line === '') {
+      ended = id;
       const event = data.length === 0 ? undefined : { kind: kind === '' ? 'message' : kind, data: data.join('\n') };
       kind = '';
       data = [];
@@ -55,7 +58,7 @@ export const createEventStreamParser = (lastEventId = ''): EventStreamParser => 
       return events;
     },
     get lastEventId() {
-      return id;
+      return ended;
     },
   };
 };
