@@ -25,6 +25,8 @@ describe('an error on its way to the shell', () => {
     expect(reportError(full, 'weft')).toMatchObject({ code: 'WEFT_DISK_FULL', exit: 6 });
     const taken = Object.assign(new Error('listen EADDRINUSE'), { code: 'EADDRINUSE' });
     expect(reportError(taken, 'weft')).toMatchObject({ code: 'WEFT_PORT_IN_USE', exit: 6 });
+    const denied = Object.assign(new Error("EACCES: permission denied, mkdir '/x'"), { code: 'EACCES' });
+    expect(reportError(denied, 'weft')).toMatchObject({ code: 'WEFT_PATH_UNUSABLE', what: denied.message, exit: 6 });
   });
 
   it('carries its stack where it is a fault of ours', () => {

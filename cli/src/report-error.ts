@@ -15,6 +15,12 @@ const systemErrors: Readonly<Record<string, ErrorCode>> = {
   EADDRINUSE: 'WEFT_PORT_IN_USE',
   ENOSPC: 'WEFT_DISK_FULL',
   EDQUOT: 'WEFT_DISK_FULL',
+  EACCES: 'WEFT_PATH_UNUSABLE',
+  EISDIR: 'WEFT_PATH_UNUSABLE',
+  ENOENT: 'WEFT_PATH_UNUSABLE',
+  ENOTDIR: 'WEFT_PATH_UNUSABLE',
+  EPERM: 'WEFT_PATH_UNUSABLE',
+  EROFS: 'WEFT_PATH_UNUSABLE',
 };
 
 const systemCode = (error: unknown): ErrorCode | undefined =>
