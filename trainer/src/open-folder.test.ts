@@ -1,0 +1,179 @@
+import { createHash } from 'node:crypto';
+import { copyFile, mkdir, mkdtemp, readFile, rm, stat, symlink, unlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { isWeftError } from '@weft/shared';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { folderConfig, writeModelFolder, zeroTensors, type FolderChange } from '../test/model-folder.ts';
+import type { Model } from './models/model.ts';
+import { openModel } from './open-model.ts';
+import { hashModel, modelFiles } from './weights/model-files.ts';
+import { writeSafetensors, type TensorToWrite } from './weights/safetensors/write.ts';
+
+let root: string;
+let cacheDir: string;
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'weft-model-'));
+  cacheDir = join(root, 'cache');
+});
+afterEach(() => rm(root, { recursive: true }));
+
+const open = (path: string): Promise<Model> => openModel(path, { cacheDir });
+
+const refusal = async (path: string): Promise<string> =>
+  open(path).then(
+    () => 'accepted',
+    (error: unknown) => {
+      if (isWeftError(error)) return `${error.code} ${error.message}`;
+      throw error;
+    },
+  );
+
+const putFolder = (change: FolderChange = {}): Promise<string> => writeModelFolder(join(root, 'folder'), change);
+const sha256 = (data: string | Uint8Array): string => createHash('sha256').update(data).digest('hex');
+
+test('a Hugging Face folder opens without a copy of its weights', async () => {
+  const folder = await putFolder();
+  const model = await open(folder);
+  expect(model).toMatchObject({ name: 'folder', path: folder, config: folderConfig });
+  expect(model.tensors.get('model.embed_tokens.weight')).toMatchObject({
+    dtype: 'BF16',
+    file: join(folder, 'model.safetensors'),
+  });
+  expect(model.tokenizer).toMatchObject({ vocabSize: 257, eosTokenId: 256 });
+  await expect(stat(cacheDir)).rejects.toThrow('ENOENT');
+});
+
+test("a folder's hash is that of the sorted lines of sha256sum", async () => {
+  const folder = await putFolder();
+  await writeFile(join(folder, 'README.md'), 'not covered');
+  const names = ['config.json', 'model.safetensors', 'tokenizer.json'];
+  expect((await modelFiles(folder)).map(({ name }) => name)).toEqual(names);
+  const lines = await Promise.all(
+    names.map(async (name) => `${sha256(await readFile(join(folder, name)))}  ${name}\n`),
+  );
+  expect(await hashModel(folder)).toBe(sha256(lines.toSorted().join('')));
+  expect((await open(folder)).sha256).toBe(await hashModel(folder));
+});
+
+test('features of config.json that the graph does not have are refused by name', async () => {
+  const cases: [object, string][] = [
+    [{ model_type: 'gemma3' }, 'config.json: model_type is gemma3; Weft trains llama'],
+    [{ rope_scaling: { rope_type: 'llama3', factor: 32 } }, 'config.json: the model uses rope_scaling'],
+    [{ rope_parameters: { rope_type: 'yarn', rope_theta: 1e4 } }, 'config.json: the model uses rope_parameters'],
+    [{ attention_bias: true }, 'config.json: the model uses attention_bias'],
+    [{ mlp_bias: true }, 'config.json: the model uses mlp_bias'],
+    [{ sliding_window: 4096 }, 'config.json: the model uses sliding_window'],
+    [{ hidden_act: 'gelu' }, 'config.json: the model uses hidden_act'],
+    [{ quantization_config: { bits: 4 } }, 'config.json: the model uses quantization_config'],
+  ];
+  for (const [config, expected] of cases)
+    expect(await refusal(await putFolder({ config }))).toBe(`WEFT_MODEL_UNSUPPORTED ${expected}`);
+  expect(await refusal(await putFolder({ config: { hidden_size: 'eight', num_hidden_layers: 0 } }))).toMatch(
+    /^WEFT_MODEL_CORRUPT config.json: hidden_size: .*; num_hidden_layers: /,
+  );
+  expect(await refusal(await putFolder({ config: { num_hidden_layers: 10 ** 6 } }))).toBe(
+    'WEFT_MODEL_LIMIT layers is 1000000, the limit is 512',
+  );
+});
+
+test('the rotary base is read where transformers 5 writes it', async () => {
+  const folder = await putFolder({
+    config: { rope_theta: undefined, rope_parameters: { rope_type: 'default', rope_theta: 500_000 } },
+  });
+  expect((await open(folder)).config.ropeTheta).toBe(500_000);
+});
+
+test('tensors that do not fit the configuration are refused by name', async () => {
+  expect(await refusal(await putFolder({ tensors: zeroTensors().slice(1) }))).toBe(
+    'WEFT_MODEL_MISMATCH the weights lack model.embed_tokens.weight',
+  );
+  const extra = (name: string): TensorToWrite[] => [
+    ...zeroTensors(),
+    { name, dtype: 'F32', shape: [1], data: new Float32Array(1) },
+  ];
+  expect(await refusal(await putFolder({ tensors: extra('model.layers.0.self_attn.q_norm.weight') }))).toBe(
+    'WEFT_MODEL_UNSUPPORTED the model uses qk-norm',
+  );
+  expect(await refusal(await putFolder({ tensors: extra('model.layers.7.input_layernorm.weight') }))).toBe(
+    'WEFT_MODEL_MISMATCH the weights hold layer 7, the configuration says 1 layers',
+  );
+  expect(await refusal(await putFolder({ tensors: extra('model.layers.0.self_attn.rotary_emb.inv_freq') }))).toBe(
+    'accepted',
+  );
+});
+
+test('a tokenizer that does not fit the model is refused', async () => {
+  const added = [{ id: 260, content: '<one too many>', special: true }];
+  expect(await refusal(await putFolder({ tokenizer: { added_tokens: added } }))).toBe(
+    "WEFT_MODEL_TOKENIZER_MISFIT the tokenizer's ids go up to 260, the model has 260 rows of embedding",
+  );
+});
+
+const sharded = async (weightMap: (name: string, i: number) => string): Promise<string> => {
+  const folder = await putFolder();
+  const tensors = zeroTensors();
+  await unlink(join(folder, 'model.safetensors'));
+  await writeSafetensors(join(folder, 'model-00001-of-00002.safetensors'), tensors.slice(0, 5));
+  await writeSafetensors(join(folder, 'model-00002-of-00002.safetensors'), tensors.slice(5));
+  const map = Object.fromEntries(tensors.map(({ name }, i) => [name, weightMap(name, i)]));
+  await writeFile(join(folder, 'model.safetensors.index.json'), JSON.stringify({ weight_map: map }));
+  return folder;
+};
+const rightShard = (_: string, i: number): string => `model-0000${i < 5 ? 1 : 2}-of-00002.safetensors`;
+
+test('a sharded folder opens with its index and, by the same hash, without it', async () => {
+  const folder = await sharded(rightShard);
+  const withIndex = await open(folder);
+  await unlink(join(folder, 'model.safetensors.index.json'));
+  const without = await open(folder);
+  expect(without.sha256).toBe(withIndex.sha256);
+  expect(without.tensors).toEqual(withIndex.tensors);
+});
+
+test('an index that leaves the folder, or places a tensor where it is not, is refused', async () => {
+  for (const path of ['../model.safetensors', '/etc/passwd', 'sub/model.safetensors', '..\\model.safetensors', '..']) {
+    expect(await refusal(await sharded(() => path))).toContain(
+      `WEFT_MODEL_PATH_ESCAPES the safetensors index names ${path}, which is a path`,
+    );
+  }
+  expect(await refusal(await sharded(() => 'config.json'))).toContain(
+    'WEFT_MODEL_CORRUPT the safetensors index names config.json, which is no .safetensors file',
+  );
+  expect(await refusal(await sharded(() => 'model-00001-of-00002.safetensors'))).toContain(
+    'in model-00001-of-00002.safetensors, which does not hold it',
+  );
+  expect(await refusal(await sharded(() => 'absent.safetensors'))).toBe(
+    'WEFT_MODEL_NOT_FOUND the folder holds no absent.safetensors',
+  );
+});
+
+test('a symbolic link that leaves the folder is refused, one inside it is not', async () => {
+  const names = ['config.json', 'tokenizer.json', 'model.safetensors'];
+  for (const name of names) {
+    const folder = await putFolder();
+    const outside = join(root, `outside-${name}`);
+    await copyFile(join(folder, name), outside);
+    await unlink(join(folder, name));
+    await symlink(outside, join(folder, name));
+    expect(await refusal(folder)).toBe(
+      `WEFT_MODEL_PATH_ESCAPES ${name} is a symbolic link that leaves the model's folder`,
+    );
+    await unlink(join(folder, name));
+  }
+  const folder = await putFolder();
+  await copyFile(join(folder, 'config.json'), join(folder, 'real.json'));
+  await unlink(join(folder, 'config.json'));
+  await symlink('real.json', join(folder, 'config.json'));
+  expect(await refusal(folder)).toBe('accepted');
+});
+
+test('a path that holds no model is refused', async () => {
+  expect(await refusal(join(root, 'nothing'))).toBe('WEFT_MODEL_NOT_FOUND there is no model at the path (ENOENT)');
+  await mkdir(join(root, 'empty'));
+  expect(await refusal(join(root, 'empty'))).toBe('WEFT_MODEL_NOT_FOUND the folder holds no .safetensors file');
+  await writeFile(join(root, 'model.bin'), 'x');
+  expect(await refusal(join(root, 'model.bin'))).toBe(
+    'WEFT_MODEL_NOT_FOUND the path is neither a folder nor a .gguf file',
+  );
+});
