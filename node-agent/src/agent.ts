@@ -1,0 +1,175 @@
+import { availableParallelism } from 'node:os';
+import { fromRefusal, plainModeNotice, toWeftError } from '@weft/shared';
+import { readRecords, type Device } from '@weft/trainer';
+import { toEventFault } from './event-fault.ts';
+import type { NodeEvent, NodeSummary } from './events.ts';
+import { readFederation, writeFederation, type Federation } from './home/federation-file.ts';
+import { openHome, type NodeHome } from './home/home.ts';
+import { createBaseModels } from './model/base-models.ts';
+import { acceptRenewal, dropOlderPins } from './network/renewal.ts';
+import { createTraffic } from './network/traffic.ts';
+import { createLocalData } from './round/local-data.ts';
+import { createPendingUpdates } from './round/pending-updates.ts';
+import { createRounds } from './round/rounds.ts';
+import { keepConnected, type Backoff } from './session/connection.ts';
+import type { CoordinatorSays } from './session/session.ts';
+import { agentVersion } from './version.ts';
+
+export interface NodeOptions {
+  readonly home: string;
+  /** .txt, .md, .jsonl, or folders of them; read once, at the start. */
+  readonly dataPaths: readonly string[];
+  /** A base model that is here already; taken when its hash is the offered one. */
+  readonly modelPath?: string | undefined;
+  /** Where GGUF files are unpacked. */
+  readonly unpackFolder?: string | undefined;
+  readonly threads?: number | undefined;
+  readonly device?: Device | undefined;
+  readonly onEvent?: (event: NodeEvent) => void;
+  /** Ends the agent when the first run that it took part in has ended. */
+  readonly untilRunEnds?: boolean | undefined;
+  /** Drains: what was promised to the coordinator is sent, then the agent ends. */
+  readonly signal?: AbortSignal | undefined;
+  readonly backoff?: Backoff | undefined;
+  /** Sees each serialised message that leaves. */
+  readonly onSend?: (bytes: Uint8Array) => void;
+}
+
+export interface NodeAgent {
+  readonly federation: Federation;
+  /** Resolves when the agent has drained or its run has ended; rejects when the coordinator wants no more of it. */
+  readonly finished: Promise<NodeSummary>;
+  /** Ends at once, without a word to the coordinator. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts the operator's daemon: reads the data, then keeps a session and takes part in what is offered.
+ * @throws WEFT_NODE_NOT_JOINED, WEFT_HOME_LOCKED, and what is wrong with the data
+ */
+export async function startNode(options: NodeOptions): Promise<NodeAgent> {
+  const home = await openHome(options.home);
+  try {
+    const federation = await readFederation(options.home);
+    const records = await readRecords(options.dataPaths);
+    return runAgent(options, home, federation, records);
+  } catch (error) {
+    await home.release();
+    throw error;
+  }
+}
+
+function runAgent(options: NodeOptions, home: NodeHome, pinned: Federation, records: Awaited<ReturnType<typeof readRecords>>): NodeAgent {
+  const { onEvent: emit = () => {}, signal: drainSignal } = options;
+  const traffic = createTraffic(options.onSend);
+  const stopping = new AbortController();
+  const runEnded = Promise.withResolvers<void>();
+  const seconds = { training: 0, evaluating: 0, transfer: 0 };
+  const startedMs = performance.now();
+  let federation = pinned;
+  let updates = 0;
+  let examples = 0;
+
+  const keep = (changed: Federation): Promise<void> => {
+    if (changed === federation) return Promise.resolve();
+    federation = changed;
+    return writeFederation(home.path, changed);
+  };
+  const watch = (event: NodeEvent): void => {
+    if (event.event === 'trained') examples = event.examples;
+    if (event.event === 'sent') updates += 1;
+    emit(event);
+    if (event.event === 'run-ended') runEnded.resolve();
+  };
+  const refuse = (error: unknown): void => watch({ event: 'refused', ...toEventFault(error) });
+  const hear = (message: CoordinatorSays): void => {
+    switch (message.case) {
+      case 'roundOffer':
+        return rounds.offer(message.value);
+      case 'cohort':
+        return rounds.cohort(message.value);
+      case 'roundResult':
+        return rounds.result(message.value);
+      case 'runEnded':
+        return rounds.runEnded(message.value);
+      case 'certificateRenewal': {
+        const renewed = acceptRenewal(federation, message.value);
+        if (renewed !== federation) watch({ event: 'certificate-renewed' });
+        return void keep(renewed).catch(refuse);
+      }
+      case 'refusal':
+        return watch({ event: 'refused', ...toEventFault(fromRefusal(message.value)) });
+    }
+  };
+
+  const { connection, over } = keepConnected({
+    federation: () => federation,
+    identity: home.identity,
+    agentVersion,
+    traffic,
+    ...(options.backoff && { backoff: options.backoff }),
+    onAttempt: (attempt) => watch({ event: 'connecting', address: federation.address, attempt }),
+    onOpen: () => watch({ event: 'connected', address: federation.address }),
+    onCertificate: (shown) => void keep(dropOlderPins(federation, shown)).catch(refuse),
+    onMessage(message) {
+      try {
+        hear(message);
+      } catch (error) {
+        refuse(error);
+      }
+    },
+    onClosed: (reason, retryInMs) => watch({ event: 'disconnected', retryInMs, ...toEventFault(reason) }),
+    signal: stopping.signal,
+  });
+  const rounds = createRounds({
+    home: home.path,
+    identity: home.identity,
+    nodeId: federation.nodeId,
+    connection,
+    federation: () => federation,
+    models: createBaseModels({ cacheFolder: home.cacheFolder, localPath: options.modelPath, unpackFolder: options.unpackFolder }),
+    data: createLocalData(records),
+    pending: createPendingUpdates(home.pendingFolder),
+    cacheFolder: home.cacheFolder,
+    threads: options.threads ?? availableParallelism(),
+    device: options.device ?? 'auto',
+    emit: watch,
+    onTiming: (kind, spent) => (seconds[kind] += spent),
+  });
+  const { federationId, federationName, nodeId, nodeName, address } = federation;
+  watch({ event: 'started', nodeId, nodeName, federationId, federationName, address, records: records.length, notice: plainModeNotice });
+
+  const live = async (): Promise<NodeSummary> => {
+    const drained = new Promise<void>((resolve) => {
+      const drain = (): void => void rounds.drain().then(resolve, resolve);
+      if (drainSignal?.aborted === true) drain();
+      else drainSignal?.addEventListener('abort', drain, { once: true });
+    });
+    try {
+      await Promise.race([over, drained, ...(options.untilRunEnds === true ? [runEnded.promise] : [])]);
+    } catch (error) {
+      if (toWeftError(error).code !== 'WEFT_NODE_LEAVING') throw error;
+    } finally {
+      await rounds.stop();
+      stopping.abort();
+      await over.catch(() => {});
+      await home.release();
+    }
+    const summary = { updates, examples, bytesUp: traffic.bytesUp, bytesDown: traffic.bytesDown, seconds: { ...seconds, total: (performance.now() - startedMs) / 1000 } };
+    emit({ event: 'summary', ...summary });
+    return summary;
+  };
+  const finished = live();
+  // whoever starts an agent may not listen yet when it fails
+  finished.catch(() => {});
+  return {
+    federation,
+    finished,
+    async stop() {
+      stopping.abort();
+      await finished.catch(() => {});
+    },
+  };
+}
+
+

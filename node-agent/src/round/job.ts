@@ -1,0 +1,160 @@
+import { create } from '@bufbuild/protobuf';
+import { Factor, UpdateSchema, type Evaluation, type Ready } from '@weft/proto';
+import { createAdapterLayout, domains, ring, sealEnvelope, sha256, WeftError, type AdapterLayout, type Identity, type NodeId, type TrainedFactor } from '@weft/shared';
+import { evaluate, type Device, type Model } from '@weft/trainer';
+import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
+import type { BaseModels } from '../model/base-models.ts';
+import type { NodeEvent } from '../events.ts';
+import type { Connection } from '../session/connection.ts';
+import { downloadBlob } from '../transfer/download.ts';
+import type { LocalData, LocalExamples } from './local-data.ts';
+import type { Offer } from './offer.ts';
+import type { PendingUpdate, PendingUpdates } from './pending-updates.ts';
+import { createProgressReport, type ProgressReport } from './progress-report.ts';
+import { readAdapter } from './read-adapter.ts';
+import { trainUpdate } from './train-update.ts';
+
+/** What the work of a round needs of the node. */
+export interface JobContext {
+  readonly identity: Identity;
+  readonly nodeId: NodeId;
+  readonly connection: Connection;
+  readonly models: BaseModels;
+  readonly data: LocalData;
+  readonly pending: PendingUpdates;
+  readonly cacheFolder: string;
+  readonly threads: number;
+  readonly device: Device;
+  readonly emit: (event: NodeEvent) => void;
+}
+
+export interface JobSteps {
+  readonly onEvaluated: (evaluation: Evaluation, seconds: number) => Promise<void>;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * The work of one offer up to the moment when an update waits on disk: model, adapter, score, training, quantising.
+ * @returns undefined where only a score was asked for
+ */
+export async function workOnOffer(offer: Offer, context: JobContext, { onEvaluated, signal }: JobSteps): Promise<PendingUpdate | undefined> {
+  const report = createProgressReport(offer, context.connection, context.emit);
+  const model = await context.models.open({
+    sha256: offer.spec.baseModel.sha256,
+    files: offer.baseModelFiles,
+    download: { connection: context.connection, signal, onProgress: (done) => report('downloading', done, sum(offer.baseModelFiles)) },
+  });
+  const layout = createAdapterLayout(model.config, offer.spec.adapter);
+  if (layout.sha256 !== offer.layoutSha256) {
+    throw new WeftError('WEFT_NODE_OFFER_INVALID', `the run spec gives the layout ${layout.sha256}, the offer names ${offer.layoutSha256}`);
+  }
+  const adapter = await fetchAdapter(offer, layout, context, report, signal);
+  const examples = context.data.examples(model, offer.spec);
+  const evaluation = await scoreAdapter(offer, model, layout, adapter, examples, context, report, signal);
+  if (evaluation !== undefined) await onEvaluated(evaluation.body, evaluation.seconds);
+  if (offer.kind === 'evaluate') return undefined;
+  const kept = await context.pending.find(offer.runId, offer.round);
+  if (kept?.offerSha256 === offer.sha256) return kept;
+  return prepareUpdate(offer, model, layout, adapter, examples, context, report, signal);
+}
+
+async function fetchAdapter(offer: Offer, layout: AdapterLayout, context: JobContext, report: ProgressReport, signal: AbortSignal): Promise<Float32Array> {
+  // one file at a time: the next round brings another, and the coordinator has them all
+  const path = join(context.cacheFolder, 'adapters', `${offer.adapter.sha256}.safetensors`);
+  try {
+    await downloadBlob(offer.adapter, path, {
+      connection: context.connection,
+      signal,
+      onProgress: (done) => report('downloading', done, offer.adapter.sizeBytes),
+    });
+    return await readAdapter(path, layout);
+  } finally {
+    await rm(path, { force: true });
+  }
+}
+
+async function scoreAdapter(
+  offer: Offer,
+  model: Model,
+  layout: AdapterLayout,
+  adapter: Float32Array,
+  { heldOut }: LocalExamples,
+  { threads, device, emit }: JobContext,
+  report: ProgressReport,
+  signal: AbortSignal,
+): Promise<{ body: Evaluation; seconds: number } | undefined> {
+  const { runId, round } = offer;
+  if (heldOut.length === 0) {
+    if (offer.kind === 'train') return undefined;
+    throw new WeftError('WEFT_NODE_NO_EXAMPLES', 'no record was held out to score the adapter with');
+  }
+  report('evaluating', 0, heldOut.length);
+  emit({ event: 'evaluating', runId, round, examples: heldOut.length });
+  const startedMs = performance.now();
+  const { batchSize } = offer.spec.training;
+  const { lossSum, tokens } = await evaluate({ model, layout, adapter, examples: heldOut, batchSize, threads, device, signal });
+  const seconds = (performance.now() - startedMs) / 1000;
+  emit({ event: 'evaluated', runId, round, loss: lossSum / tokens, tokens, seconds });
+  return {
+    body: { $typeName: 'weft.v1.Evaluation', runId, round, adapterSha256: offer.adapter.sha256, lossSum, tokens: BigInt(tokens) },
+    seconds,
+  };
+}
+
+async function prepareUpdate(
+  offer: Offer,
+  model: Model,
+  layout: AdapterLayout,
+  adapter: Float32Array,
+  { training }: LocalExamples,
+  context: JobContext,
+  report: ProgressReport,
+  signal: AbortSignal,
+): Promise<PendingUpdate> {
+  const { runId, round, factor, spec } = offer;
+  const { nodeId, threads, device, emit, identity, pending } = context;
+  const startedMs = performance.now();
+  const trained = await trainUpdate({
+    offer, nodeId, model, layout, adapter, threads, device, signal,
+    examples: training,
+    onStep: ({ step, steps, loss, tokensPerSecond }) => report('training', step, steps, { loss, tokensPerSecond }),
+  });
+  const trainingMs = Math.round(performance.now() - startedMs);
+  const { payload, values, weight, normL2, clipped, saturatedValues } = trained;
+  const update = sealEnvelope(domains.update, UpdateSchema, create(UpdateSchema, {
+    runId, round, nodeId,
+    baseModelSha256: model.sha256,
+    layoutSha256: layout.sha256,
+    previousAdapterSha256: offer.adapter.sha256,
+    factor: factors[factor],
+    payloadSha256: sha256(payload),
+    payloadBytes: BigInt(payload.length),
+    ringBits: ring.bits,
+    values: BigInt(values),
+    weight: BigInt(weight),
+    clipped,
+    saturatedValues: BigInt(saturatedValues),
+  }), identity);
+  const kept = await pending.save({ offerSha256: offer.sha256, update, runName: spec.name, normL2, trainingMs }, payload);
+  emit({
+    event: 'trained', runId, round, weight, normL2, clipped, saturatedValues,
+    examples: training.length,
+    payloadBytes: payload.length,
+    seconds: trainingMs / 1000,
+  });
+  return kept;
+}
+
+export const readyOf = ({ body, trainingMs }: PendingUpdate): Ready => ({
+  $typeName: 'weft.v1.Ready',
+  runId: body.runId,
+  round: body.round,
+  payloadSha256: body.payloadSha256,
+  payloadBytes: body.payloadBytes,
+  trainingMs: BigInt(trainingMs),
+});
+
+const factors: Readonly<Record<TrainedFactor, Factor>> = { A: Factor.A, B: Factor.B, both: Factor.BOTH };
+
+const sum = (files: Offer['baseModelFiles']): number => files.reduce((total, { sizeBytes }) => total + sizeBytes, 0);

@@ -1,0 +1,207 @@
+import type { Cohort, Envelope, Evaluation, RoundResult, RunEnded } from '@weft/proto';
+import { catalogue, isRunId, toWeftError, WeftError, type RunId } from '@weft/shared';
+import { toEventFault } from '../event-fault.ts';
+import type { Federation } from '../home/federation-file.ts';
+import { recordSent } from '../home/sent-record.ts';
+import { readyOf, workOnOffer, type JobContext } from './job.ts';
+import { openOffer, type Offer, type OfferSubject } from './offer.ts';
+import type { PendingUpdate } from './pending-updates.ts';
+import { batchOrderSeed } from './seeds.ts';
+import { sendUpdate } from './send-update.ts';
+
+export interface RoundsContext extends JobContext {
+  readonly home: string;
+  readonly federation: () => Federation;
+  readonly onTiming: (kind: 'training' | 'evaluating' | 'transfer', seconds: number) => void;
+}
+
+/** What the node does about each thing that the coordinator says of runs. None of these throws. */
+export interface Rounds {
+  offer(envelope: Envelope): void;
+  cohort(cohort: Cohort): void;
+  result(result: RoundResult): void;
+  runEnded(ended: RunEnded): void;
+  /** Takes no more offers, gives up what is not promised yet, and resolves when what is promised was sent. */
+  drain(): Promise<void>;
+  /** Ends all work at once and resolves when none is left. */
+  stop(): Promise<void>;
+}
+
+/** A node's part in one round: from the offer, or from an update that a restart found on disk, to the receipt. */
+interface Job {
+  readonly runId: RunId;
+  readonly round: number;
+  readonly runName: string;
+  /** What was asked for and from which adapter: an offer that says the same is a repeat. */
+  readonly task: string;
+  readonly over: AbortController;
+  evaluation?: Evaluation;
+  update?: PendingUpdate;
+  uploading?: boolean;
+  /** Only a score was asked for, and it was said. */
+  scored?: boolean;
+}
+
+const taskOf = ({ round, kind, adapter }: Offer): string => `${round}/${kind}/${adapter.sha256}`;
+
+export function createRounds(context: RoundsContext): Rounds {
+  const { connection, emit, pending, home } = context;
+  const jobs = new Map<string, Job>();
+  const running = new Set<Promise<void>>();
+  const onIdle = Promise.withResolvers<void>();
+  let draining = false;
+  // one training at a time, however many runs; uploads go on beside it
+  let line: Promise<void> = Promise.resolve();
+
+  const finish = (job: Job): void => {
+    job.over.abort();
+    if (jobs.get(job.runId) === job) jobs.delete(job.runId);
+    if (draining && jobs.size === 0) onIdle.resolve();
+  };
+  /** Nothing awaits a message's consequences: what goes wrong in them is told here. */
+  const inBackground = (work: Promise<void>): Promise<void> => {
+    const told = work.catch((error: unknown) => emit({ event: 'refused', ...toEventFault(error) })).finally(() => running.delete(told));
+    running.add(told);
+    return told;
+  };
+  const sayDecline = ({ runId, round }: OfferSubject, { code }: WeftError): boolean =>
+    connection.say({ case: 'decline', value: { runId, round, code, message: catalogue[code].todo } });
+  const sayAgain = ({ evaluation, update }: Job): void => {
+    if (evaluation !== undefined) connection.say({ case: 'evaluation', value: evaluation });
+    if (update !== undefined) connection.say({ case: 'ready', value: readyOf(update) });
+  };
+
+  const decline = async (job: Job, error: unknown): Promise<void> => {
+    if (job.over.signal.aborted) return;
+    const { runId, round, runName } = job;
+    const reason = toWeftError(error);
+    const isSaid = sayDecline(job, reason);
+    finish(job);
+    emit({ event: 'declined', runId, round, ...toEventFault(error) });
+    if (isSaid) await recordSent(home, { kind: 'decline', runId, runName, round, code: reason.code });
+    await pending.remove(runId, round);
+  };
+
+  const work = async (job: Job, offer: Offer): Promise<void> => {
+    const { runId, round, runName, over } = job;
+    if (over.signal.aborted) return;
+    try {
+      await pending.remove(runId, round - 1);
+      const update = await workOnOffer(offer, context, {
+        signal: over.signal,
+        async onEvaluated(evaluation, seconds) {
+          job.evaluation = evaluation;
+          context.onTiming('evaluating', seconds);
+          const { adapterSha256, lossSum, tokens } = evaluation;
+          // what is said goes into the record first: the record may name too much, never too little
+          await recordSent(home, { kind: 'evaluation', runId, runName, round, adapterSha256, lossSum, tokens: Number(tokens) });
+          connection.say({ case: 'evaluation', value: evaluation });
+        },
+      });
+      if (over.signal.aborted) return;
+      if (update === undefined) {
+        job.scored = true;
+        if (draining) finish(job);
+        return;
+      }
+      job.update = update;
+      context.onTiming('training', update.trainingMs / 1000);
+      connection.say({ case: 'ready', value: readyOf(update) });
+    } catch (error) {
+      await decline(job, error);
+    }
+  };
+
+  const send = async (job: Job, update: PendingUpdate): Promise<void> => {
+    if (job.uploading === true) return;
+    job.uploading = true;
+    try {
+      context.onTiming('transfer', await sendUpdate(update, context, job.over.signal));
+      finish(job);
+      await pending.remove(job.runId, job.round);
+    } catch (error) {
+      await decline(job, error);
+    }
+  };
+
+  /** A cohort names a round that this process knows nothing of: it was restarted after it had reported ready. */
+  const resume = async (runId: RunId, round: number): Promise<void> => {
+    const update = await pending.find(runId, round);
+    if (jobs.has(runId)) return;
+    if (update === undefined) {
+      sayDecline({ runId, round }, new WeftError('WEFT_NODE_UPDATE_LOST', 'the update of this round is gone'));
+      return;
+    }
+    const job: Job = { runId, round, runName: update.runName, task: '', over: new AbortController(), update };
+    jobs.set(runId, job);
+    await send(job, update);
+  };
+
+  return {
+    offer(envelope) {
+      let subject: OfferSubject | undefined;
+      let offer: Offer;
+      try {
+        offer = openOffer(envelope, context.federation(), (known) => (subject = known));
+      } catch (error) {
+        emit({ event: 'refused', ...toEventFault(error) });
+        if (subject !== undefined) sayDecline(subject, toWeftError(error));
+        return;
+      }
+      if (draining) {
+        sayDecline(offer, new WeftError('WEFT_NODE_LEAVING', 'this node is stopping'));
+        return;
+      }
+      const { runId, round, kind, spec, factor } = offer;
+      const known = jobs.get(runId);
+      if (known?.task === taskOf(offer)) return sayAgain(known);
+      if (known !== undefined) finish(known);
+      const job: Job = { runId, round, runName: spec.name, task: taskOf(offer), over: new AbortController() };
+      jobs.set(runId, job);
+      emit({
+        event: 'offered', runId, round, kind, factor,
+        runName: spec.name,
+        rounds: spec.rounds,
+        steps: spec.training.steps,
+        batchOrderSeed: batchOrderSeed({ ...offer, nodeId: context.nodeId }),
+      });
+      line = inBackground(line.then(() => work(job, offer)));
+    },
+    cohort({ runId, round, nodeIds }) {
+      if (!isRunId(runId)) return;
+      const isMember = nodeIds.includes(context.nodeId);
+      const job = jobs.get(runId);
+      if (job === undefined || job.round !== round) {
+        if (isMember) void inBackground(resume(runId, round));
+      } else if (!isMember) {
+        emit({ event: 'left-out', runId, round });
+        finish(job);
+      } else if (job.update !== undefined) void inBackground(send(job, job.update));
+    },
+    result({ runId, round, committed, contributors, reason }) {
+      const job = jobs.get(runId);
+      if (job !== undefined && job.round <= round) finish(job);
+      void inBackground(pending.remove(runId, round));
+      emit({ event: 'round-ended', runId, round, committed, contributors, code: Object.hasOwn(catalogue, reason) ? reason : '' });
+    },
+    runEnded({ runId, outcome }) {
+      const job = jobs.get(runId);
+      if (job !== undefined) finish(job);
+      void inBackground(pending.remove(runId, Infinity));
+      emit({ event: 'run-ended', runId, outcome: ['finished', 'aborted', 'stopped'].includes(outcome) ? outcome : '' });
+    },
+    async drain() {
+      draining = true;
+      for (const job of [...jobs.values()]) {
+        if (job.scored === true) finish(job);
+        else if (job.update === undefined) await decline(job, new WeftError('WEFT_NODE_LEAVING', 'the operator stopped this node'));
+      }
+      if (jobs.size > 0) await onIdle.promise;
+    },
+    async stop() {
+      draining = true;
+      for (const job of [...jobs.values()]) finish(job);
+      while (running.size > 0) await Promise.all(running);
+    },
+  };
+}
