@@ -1,0 +1,64 @@
+import { endianness } from 'node:os';
+import { factorSize, gatherFactor, scatterFactor, WeftError, type AdapterLayout } from '@weft/shared';
+import { encodeAdapter, readAdapter } from '../adapters/adapter-file.ts';
+import { gatherState, scatterState } from '../aggregation/factor-slices.ts';
+import type { Aggregate, Effect, RunState } from '../round/index.ts';
+import type { BlobInfo } from '../store/events.ts';
+import { weightCapOf } from './binding.ts';
+import type { RunContext } from './run-context.ts';
+
+/** Adds the accepted updates up and makes the next adapter version durable. Doing it again gives the same bytes. */
+export async function aggregateRound(
+  context: RunContext,
+  state: RunState,
+  layout: AdapterLayout,
+  { updates }: Extract<Effect, { kind: 'aggregate' }>,
+): Promise<Aggregate> {
+  const startedAt = context.clock.now();
+  const { spec, factor } = state;
+  const before = await readAdapter(layout, context.blobs.adapters.path(state.adapter.sha256));
+  const momentumBefore = state.momentum && (await readMomentum(context, state.momentum));
+  const { next, momentum, weightSum, stepNormL2 } = await context.aggregator.aggregate({
+    values: factorSize(layout, factor),
+    updates: [...updates.values()].map(({ payload }) => readUpdate(context, payload)),
+    clipNormL2: spec.aggregation.clipNormL2,
+    weightCap: weightCapOf(spec),
+    server: spec.aggregation.server,
+    previous: gatherFactor(layout, before, factor),
+    momentum: momentumBefore && gatherState(layout, momentumBefore, factor),
+  });
+  const adapter = await context.blobs.adapters.put(await encodeAdapter(layout, scatterFactor(layout, before, factor, next)));
+  const momentumAfter = momentum && scatterState(layout, momentumBefore ?? new Float64Array(layout.size), factor, momentum);
+  return {
+    adapter,
+    ...(momentumAfter && { momentum: await context.blobs.adapters.put(toLittleEndian(momentumAfter)) }),
+    weightSum,
+    deltaNormL2: stepNormL2,
+    seconds: (context.clock.now() - startedAt) / 1000,
+  };
+}
+
+async function* readUpdate({ blobs, onPoint }: RunContext, { sha256, sizeBytes }: BlobInfo): AsyncGenerator<Uint8Array> {
+  onPoint('before-addition');
+  let readBytes = 0;
+  for await (const piece of blobs.updates.read(sha256)) {
+    readBytes += piece.length;
+    yield piece;
+  }
+  if (readBytes !== sizeBytes) throw new WeftError('WEFT_BLOB_MISSING', `an accepted update has ${readBytes} bytes left of ${sizeBytes}`);
+  onPoint('after-addition');
+}
+
+async function readMomentum({ blobs }: RunContext, { sha256 }: BlobInfo): Promise<Float64Array> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of blobs.adapters.read(sha256)) pieces.push(piece);
+  const bytes = new Uint8Array(Buffer.concat(pieces));
+  return new Float64Array(swapOnBigEndian(bytes).buffer);
+}
+
+const toLittleEndian = (state: Float64Array): Uint8Array => swapOnBigEndian(new Uint8Array(state.slice().buffer));
+
+const swapOnBigEndian = (bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> => {
+  if (endianness() === 'BE') Buffer.from(bytes.buffer).swap64();
+  return bytes;
+};

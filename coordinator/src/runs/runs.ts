@@ -1,0 +1,192 @@
+import { stat } from 'node:fs/promises';
+import type { NodeMessage } from '@weft/proto';
+import {
+  createAdapterLayout,
+  hashRunSpec,
+  isSha256,
+  parseRunSpec,
+  toFederationId,
+  WeftError,
+  type Identity,
+  type NodeId,
+  type RunDetailView,
+  type RunId,
+  type RunView,
+  type SeededRandom,
+} from '@weft/shared';
+import { initAdapter } from '@weft/trainer';
+import { pino, type Logger } from 'pino';
+import { encodeAdapter } from '../adapters/adapter-file.ts';
+import { createAggregator } from '../aggregation/aggregator.ts';
+import type { NodeGateway, RunInbox } from '../federation/ports.ts';
+import type { Models } from '../models/models.ts';
+import { defaultTiming, type RoundTiming } from '../round/index.ts';
+import type { Store } from '../store/store.ts';
+import { createRunViews } from '../views/run-views.ts';
+import { systemClock, type Clock } from './clock.ts';
+import { toInputs } from './node-says.ts';
+import type { OnPoint } from './points.ts';
+import { Run } from './run.ts';
+import type { RunBlobs } from './run-blobs.ts';
+import type { RunContext } from './run-context.ts';
+import { systemRandom } from './system-random.ts';
+import { createUploads, removePartials } from './uploads.ts';
+
+export interface RunsOptions {
+  readonly store: Store;
+  readonly blobs: RunBlobs;
+  readonly identity: Identity;
+  readonly gateway: NodeGateway;
+  readonly registry: RunContext['registry'];
+  readonly models: Models;
+  readonly clock?: Clock;
+  readonly random?: SeededRandom;
+  readonly timing?: Partial<RoundTiming>;
+  readonly logger?: Logger;
+  readonly onPoint?: OnPoint;
+}
+
+export interface Runs extends RunInbox {
+  /** @param spec parsed YAML or JSON. @throws WEFT_SPEC_INVALID, WEFT_MODEL_NOT_REGISTERED */
+  create(spec: unknown): Promise<RunView>;
+  /** One run at a time trains. @throws WEFT_RUN_UNKNOWN, WEFT_RUN_STATE, as the next three do */
+  start(id: string): RunView;
+  pause(id: string): RunView;
+  resume(id: string): RunView;
+  /** For good. */
+  stop(id: string): RunView;
+  list(): readonly RunView[];
+  show(id: string): RunDetailView;
+  /** Where the newest adapter version lies, for an export. */
+  adapterFile(id: string): { path: string; run: Run };
+  /** Ends timers and threads; the event table knows how to go on. */
+  close(): Promise<void>;
+}
+
+/** Opens all runs of the home as their rows left them: a round that was under way goes on. */
+export async function createRuns(options: RunsOptions): Promise<Runs> {
+  const { store, blobs, gateway, models } = options;
+  const aggregator = createAggregator();
+  const context: RunContext = {
+    ...options,
+    federationId: toFederationId(options.identity.publicKey),
+    clock: options.clock ?? systemClock,
+    random: options.random ?? systemRandom,
+    timing: { ...defaultTiming, ...options.timing },
+    logger: options.logger ?? pino({ level: 'silent' }),
+    onPoint: options.onPoint ?? (() => {}),
+    aggregator,
+  };
+  const runs = replayRuns(context);
+  const views = createRunViews(store);
+  const active = (): Run[] => [...runs.values()].filter((run) => !run.hasEnded);
+  const uploads = createUploads(context, (id) => runs.get(id));
+
+  const needed = new Set(active().flatMap((run) => run.neededUpdates()));
+  for (const sha256 of await blobs.updates.list()) if (!needed.has(sha256)) await blobs.updates.remove(sha256);
+  await removePartials(context, (name) => active().some((run) => run.needsPartial(name)));
+
+  const unsubscribe = store.subscribe(({ kind, nodeId }) => {
+    if (kind === 'node.revoked' && nodeId !== undefined) for (const run of active()) run.dispatch({ kind: 'revoked', nodeId });
+  });
+
+  const get = (id: string): Run => {
+    const run = runs.get(id);
+    if (run === undefined) throw new WeftError('WEFT_RUN_UNKNOWN', `there is no run ${id.slice(0, 40)}`);
+    return run;
+  };
+  const requireAlone = (id: string): void => {
+    const other = active().find((run) => run.id !== id && run.state.lifecycle === 'running');
+    if (other !== undefined) {
+      throw new WeftError('WEFT_RUN_STATE', `run ${other.id} is running; pause or stop it first, one run trains at a time`, { runId: other.id });
+    }
+  };
+  const tell = (id: string, kind: 'start' | 'pause' | 'resume' | 'stop'): RunView => {
+    const run = get(id);
+    if (kind === 'start' || kind === 'resume') requireAlone(id);
+    run.dispatch({ kind });
+    return views.run(run.id);
+  };
+
+  for (const run of active()) run.dispatch({ kind: 'recover' });
+
+  return {
+    async create(input) {
+      const spec = parseRunSpec(input);
+      const layout = createAdapterLayout(models.get(spec.baseModel.sha256).dimensions, spec.adapter);
+      const adapter = await blobs.adapters.put(await encodeAdapter(layout, initAdapter(layout, spec.seed)));
+      const created = store.append({
+        kind: 'run.created',
+        runId: createRunId(context.random),
+        data: { spec, specSha256: hashRunSpec(spec), layoutSha256: layout.sha256, adapter },
+      });
+      const run = new Run(context, created);
+      runs.set(run.id, run);
+      for (const nodeId of gateway.connected()) run.dispatch({ kind: 'connected', nodeId });
+      return views.run(run.id);
+    },
+    start: (id) => tell(id, 'start'),
+    pause: (id) => tell(id, 'pause'),
+    resume: (id) => tell(id, 'resume'),
+    stop: (id) => tell(id, 'stop'),
+    list: () => views.runs(),
+    show: (id) => views.detail(get(id).id, get(id).state.bytesDown),
+    adapterFile(id) {
+      const run = get(id);
+      return { path: blobs.adapters.path(run.state.adapter.sha256), run };
+    },
+
+    nodeConnected(nodeId) {
+      for (const run of active()) run.dispatch({ kind: 'connected', nodeId });
+    },
+    nodeDisconnected(nodeId) {
+      for (const run of active()) run.dispatch({ kind: 'disconnected', nodeId });
+    },
+    async receive(nodeId: NodeId, said: NodeMessage['kind']) {
+      const { runId, inputs } = toInputs(nodeId, said);
+      // A sign of life is one for every run.
+      const addressed = runId === undefined ? active() : [get(runId)];
+      for (const run of addressed) for (const input of inputs) if (input.kind !== 'heard' || !run.hasEnded) run.dispatch(input);
+    },
+    async offeredBlob(nodeId, sha256) {
+      if (!isSha256(sha256)) return undefined;
+      for (const run of runs.values()) {
+        if (run.mayDownload(nodeId, sha256)) {
+          const sizeBytes = await blobs.adapters.sizeBytes(sha256);
+          if (sizeBytes !== undefined) return { path: blobs.adapters.path(sha256), sizeBytes };
+        }
+        if (run.hasEnded || !run.wasOfferedTo(nodeId)) continue;
+        const file = models.get(run.state.spec.baseModel.sha256).files.find((known) => known.sha256 === sha256);
+        // What the node was told; if the file has changed since, its hash will not hold there.
+        if (file !== undefined && (await stat(file.file)).size === file.sizeBytes) return { path: file.file, sizeBytes: file.sizeBytes };
+      }
+      return undefined;
+    },
+    countDownload(nodeId, sizeBytes) {
+      for (const run of active()) if (run.wasOfferedTo(nodeId)) run.dispatch({ kind: 'downloaded', nodeId, sizeBytes });
+    },
+    openUpload: (nodeId, update, offset) => uploads.open(nodeId, update, offset),
+    uploadStatus: (nodeId, upload) => uploads.status(nodeId, upload),
+
+    async close() {
+      unsubscribe();
+      views.close();
+      await Promise.all([...runs.values()].map((run) => run.close()));
+      await aggregator.close();
+    },
+  };
+}
+
+/** Folds the event table: every acknowledged update is in it, once. */
+function replayRuns(context: RunContext): Map<string, Run> {
+  const runs = new Map<string, Run>();
+  for (const event of context.store.read()) {
+    if (event.runId === undefined) continue;
+    if (event.kind === 'run.created') runs.set(event.runId, new Run(context, event));
+    else runs.get(event.runId)?.replay(event);
+  }
+  return runs;
+}
+
+const createRunId = (random: SeededRandom): RunId =>
+  `r_${Array.from({ length: 4 }, () => random.uint32().toString(16).padStart(8, '0')).join('')}` as RunId;

@@ -1,0 +1,218 @@
+import {
+  WeftError,
+  type NodeId,
+  type RoundNodeView,
+  type RoundPhase,
+  type RoundView,
+  type RunDetailView,
+  type RunId,
+  type RunView,
+} from '@weft/shared';
+import type { EventData, StoredEvent } from '../store/events.ts';
+import type { Store } from '../store/store.ts';
+
+/** What admin page and command line show of runs: folded from the same rows that recovery reads. */
+export interface RunViews {
+  runs(): RunView[];
+  run(id: RunId): RunView;
+  /** @param bytesDown of the round that is under way; those of earlier rounds are in their rows */
+  detail(id: RunId, bytesDown?: ReadonlyMap<NodeId, number>): RunDetailView;
+  close(): void;
+}
+
+interface Fold {
+  view: RunView;
+  readonly created: EventData<'run.created'>;
+  readonly rounds: Map<number, RoundView & { lossSum: number }>;
+  phaseBeforePause: RoundPhase;
+  finalLossSum: number;
+  finalTokens: number;
+}
+
+export function createRunViews(store: Store): RunViews {
+  const folds = new Map<RunId, Fold>();
+  const take = (event: StoredEvent): void => {
+    if (event.runId === undefined) return;
+    if (event.kind === 'run.created') folds.set(event.runId, createFold(event));
+    else {
+      const fold = folds.get(event.runId);
+      if (fold !== undefined) foldEvent(fold, event);
+    }
+  };
+  const close = store.subscribe(take);
+  for (const event of store.read()) take(event);
+  const get = (id: RunId): Fold => {
+    const fold = folds.get(id);
+    if (fold === undefined) throw new WeftError('WEFT_RUN_UNKNOWN', `there is no run ${id}`);
+    return fold;
+  };
+  return {
+    runs: () => [...folds.values()].map(({ view }) => ({ ...view })),
+    run: (id) => ({ ...get(id).view }),
+    detail(id, bytesDown) {
+      const { view, created, rounds, finalLossSum, finalTokens } = get(id);
+      return {
+        ...view,
+        spec: created.spec,
+        roundsDone: [...rounds.values()].map(({ lossSum: _, ...round }) => ({
+          ...round,
+          nodes: round.nodes.map((node) => ({
+            ...node,
+            ...(round.endedAt === null && { bytesDown: bytesDown?.get(node.nodeId as NodeId) ?? 0 }),
+          })),
+        })),
+        finalHeldOutLoss: finalTokens === 0 ? null : finalLossSum / finalTokens,
+      };
+    },
+    close,
+  };
+}
+
+function createFold({ runId, at, data }: StoredEvent<'run.created'>): Fold {
+  return {
+    created: data,
+    rounds: new Map(),
+    phaseBeforePause: 'waiting',
+    finalLossSum: 0,
+    finalTokens: 0,
+    view: {
+      id: runId!,
+      name: data.spec.name,
+      state: 'created',
+      phase: 'waiting',
+      round: 0,
+      rounds: data.spec.rounds,
+      specSha256: data.specSha256,
+      adapterSha256: data.adapter.sha256,
+      createdAt: at,
+      endedAt: null,
+      reason: null,
+    },
+  };
+}
+
+function foldEvent(fold: Fold, event: StoredEvent): void {
+  const { view } = fold;
+  const round = event.round === undefined ? undefined : fold.rounds.get(event.round);
+  const node = event.nodeId === undefined ? undefined : round?.nodes.find(({ nodeId }) => nodeId === event.nodeId);
+  switch (event.kind) {
+    case 'run.started':
+      view.state = 'running';
+      return;
+    case 'run.paused':
+      fold.phaseBeforePause = view.phase;
+      return void Object.assign(view, { state: 'paused', phase: 'paused', reason: event.data.reason?.message ?? null });
+    case 'run.resumed':
+      return void Object.assign(view, { state: 'running', phase: fold.phaseBeforePause, reason: null });
+    case 'run.stopped':
+      endOpenRounds(fold, event.at);
+      return void Object.assign(view, { state: 'stopped', phase: 'aborted', endedAt: event.at });
+    case 'run.aborted':
+      return void Object.assign(view, { state: 'aborted', phase: 'aborted', endedAt: event.at, reason: event.data.reason.message });
+    case 'run.finished':
+      return void Object.assign(view, { state: 'finished', phase: 'finished', endedAt: event.at });
+    case 'round.started':
+      view.round = event.round!;
+      fold.rounds.set(event.round!, createRound(event));
+      return;
+    case 'round.phase':
+      if (view.state === 'running') view.phase = event.data.phase;
+      // A round that is over keeps the phase in which it ended.
+      if (round !== undefined && round.endedAt === null) round.phase = event.data.phase;
+      return;
+    case 'node.offered':
+      if (round === undefined) return;
+      if (node === undefined) round.nodes.push(createRoundNode(event.nodeId!));
+      else Object.assign(node, { stage: 'offered', reason: null });
+      return;
+    case 'evaluation.reported': {
+      const { lossSum, tokens } = event.data;
+      if (round === undefined) {
+        fold.finalLossSum += lossSum;
+        fold.finalTokens += tokens;
+        return;
+      }
+      round.lossSum += lossSum;
+      round.heldOutTokens += tokens;
+      round.heldOutLoss = round.heldOutTokens === 0 ? null : round.lossSum / round.heldOutTokens;
+      if (node !== undefined) node.heldOutLoss = tokens === 0 ? null : lossSum / tokens;
+      return;
+    }
+    case 'node.ready':
+      if (node !== undefined) Object.assign(node, { stage: 'ready', trainingMs: event.data.trainingMs, reason: null });
+      return;
+    case 'node.declined':
+      if (node !== undefined) Object.assign(node, { stage: 'declined', reason: event.data.message });
+      return;
+    case 'node.left':
+      if (node !== undefined) Object.assign(node, { stage: 'left', reason: event.data.cause === 'lease' ? `silent for ${event.data.silentMs} ms` : 'revoked' });
+      return;
+    case 'cohort.fixed':
+      if (round !== undefined) round.seconds.training = (event.at - round.startedAt) / 1000;
+      return;
+    case 'update.accepted':
+      if (node !== undefined) Object.assign(node, { stage: 'accepted', bytesUp: event.data.payloadBytes });
+      return;
+    case 'round.committed':
+      view.adapterSha256 = event.data.adapter.sha256;
+      if (round !== undefined) commitRound(round, event);
+      return;
+    case 'round.aborted':
+      if (round === undefined) return;
+      Object.assign(round, { phase: 'aborted', endedAt: event.at });
+      setBytesDown(round, event.data.bytesDown);
+      return;
+    default:
+  }
+}
+
+const createRound = ({ round, at, data }: StoredEvent<'round.started'>): RoundView & { lossSum: number } => ({
+  round: round!,
+  phase: 'training',
+  factor: data.factor,
+  startedAt: at,
+  endedAt: null,
+  adapterBefore: data.adapter.sha256,
+  adapterAfter: null,
+  heldOutLoss: null,
+  heldOutTokens: 0,
+  contributors: 0,
+  clippedShare: null,
+  saturatedShare: null,
+  deltaNormL2: null,
+  seconds: { training: 0, transfer: 0, aggregation: 0 },
+  nodes: [],
+  lossSum: 0,
+});
+
+const createRoundNode = (nodeId: string): RoundNodeView => ({
+  nodeId,
+  stage: 'offered',
+  bytesUp: 0,
+  bytesDown: 0,
+  trainingMs: null,
+  heldOutLoss: null,
+  reason: null,
+});
+
+function commitRound(round: RoundView, { at, data }: StoredEvent<'round.committed'>): void {
+  Object.assign(round, {
+    phase: 'finished',
+    endedAt: at,
+    adapterAfter: data.adapter.sha256,
+    contributors: data.nodeIds.length,
+    clippedShare: data.clippedShare,
+    saturatedShare: data.saturatedShare,
+    deltaNormL2: data.deltaNormL2,
+    seconds: { ...data.seconds },
+  });
+  setBytesDown(round, data.bytesDown);
+}
+
+function setBytesDown(round: RoundView, bytesDown: Readonly<Record<string, number>>): void {
+  for (const node of round.nodes) node.bytesDown = bytesDown[node.nodeId] ?? 0;
+}
+
+function endOpenRounds({ rounds }: Fold, at: number): void {
+  for (const round of rounds.values()) if (round.endedAt === null) Object.assign(round, { phase: 'aborted', endedAt: at });
+}
