@@ -8,6 +8,7 @@ import {
   readRecords,
   saveAdapter,
   train,
+  type LoadedAdapter,
   type Model,
 } from '@weft/trainer';
 import { onInterrupt } from './interrupt.ts';
@@ -39,11 +40,6 @@ export interface TrainOptions extends ModelOptions {
 
 const defaults = { rank: 8, alpha: 16, targets: ['q_proj', 'v_proj'] as readonly LoraTarget[] };
 
-interface Adapter {
-  readonly layout: AdapterLayout;
-  readonly values: Float32Array;
-}
-
 /** A flag that says something else than the adapter that was named cannot be obeyed. */
 const refuseDisagreement = (layout: AdapterLayout, { rank, alpha, targets }: TrainOptions, folder: string): void => {
   const asked = { rank, alpha, targets: targets?.join(',') };
@@ -51,25 +47,25 @@ const refuseDisagreement = (layout: AdapterLayout, { rank, alpha, targets }: Tra
   for (const flag of ['rank', 'alpha', 'targets'] as const) {
     if (asked[flag] !== undefined && asked[flag] !== found[flag]) {
       throw new WeftError(
-        'WEFT_ADAPTER_FLAG_DISAGREES',
+        'WEFT_FLAG_DISAGREES',
         `--${flag} says ${asked[flag]}, the adapter in ${folder} has ${found[flag]}`,
       );
     }
   }
 };
 
-const startAdapter = async (model: Model, options: TrainOptions): Promise<Adapter> => {
+const startAdapter = async (model: Model, options: TrainOptions): Promise<LoadedAdapter> => {
   if (options.initAdapter !== undefined) {
-    const { layout, values } = await loadAdapter(options.initAdapter, model);
-    refuseDisagreement(layout, options, options.initAdapter);
-    return { layout, values };
+    const loaded = await loadAdapter(options.initAdapter, model);
+    refuseDisagreement(loaded.layout, options, options.initAdapter);
+    return loaded;
   }
   const layout = createAdapterLayout(model.config, {
     rank: options.rank ?? defaults.rank,
     alpha: options.alpha ?? defaults.alpha,
     targets: options.targets ?? defaults.targets,
   });
-  return { layout, values: initAdapter(layout, options.seed) };
+  return { layout, adapter: initAdapter(layout, options.seed) };
 };
 
 const stepsOf = ({ steps, epochs, batch }: TrainOptions, examples: number): number =>
@@ -78,22 +74,19 @@ const stepsOf = ({ steps, epochs, batch }: TrainOptions, examples: number): numb
 /** Trains and writes the adapter; the steps go to standard output as JSON lines, or to a bar. */
 export const trainAdapter = async (options: TrainOptions): Promise<void> => {
   const signal = onInterrupt('stopping after this step, without writing an adapter');
-  const model = await openModel(options.model, {
-    ...(options.cache === undefined ? {} : { cacheDir: options.cache }),
-    signal,
-  });
+  const model = await openModel(options.model, { cacheDir: options.cache, signal });
   const records = await readRecords([...options.data]);
   const { examples, report } = encodeRecords(records, model.tokenizer, { sequenceLength: options.seq });
   process.stderr.write(`${tokenReport(report, options.seq)}\n`);
-  const adapter = await startAdapter(model, options);
+  const { layout, adapter } = await startAdapter(model, options);
   const steps = stepsOf(options, examples.length);
 
   const progress = options.json ? undefined : createProgress();
   const bar = progress?.bar('train', steps);
   const training = train({
     model,
-    layout: adapter.layout,
-    adapter: adapter.values,
+    layout,
+    adapter,
     examples,
     steps,
     batchSize: options.batch,
@@ -119,6 +112,6 @@ export const trainAdapter = async (options: TrainOptions): Promise<void> => {
   }
   bar?.finish();
   progress?.close();
-  await saveAdapter(options.out, model, adapter.layout, result.value.adapter);
+  await saveAdapter(options.out, model, layout, result.value.adapter);
   process.stderr.write(`wrote the adapter to ${options.out} (adapter_config.json, adapter_model.safetensors)\n`);
 };

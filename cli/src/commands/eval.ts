@@ -17,17 +17,14 @@ interface EvalOptions extends ModelOptions {
 const run = async (options: EvalOptions): Promise<void> => {
   const { encodeRecords, evaluate, loadAdapter, openModel, readRecords } = await import('@weft/trainer');
   const signal = onInterrupt('stopping');
-  const model = await openModel(options.model, {
-    ...(options.cache === undefined ? {} : { cacheDir: options.cache }),
-    signal,
-  });
+  const model = await openModel(options.model, { cacheDir: options.cache, signal });
   const adapter = options.adapter === undefined ? undefined : await loadAdapter(options.adapter, model);
   const records = await readRecords([...options.data]);
   const { examples, report } = encodeRecords(records, model.tokenizer, { sequenceLength: options.seq });
   process.stderr.write(`${tokenReport(report, options.seq)}\n`);
   const { lossSum, tokens } = await evaluate({
     model,
-    ...(adapter === undefined ? {} : { layout: adapter.layout, adapter: adapter.values }),
+    ...adapter,
     examples,
     batchSize: options.batch,
     threads: options.threads,

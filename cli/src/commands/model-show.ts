@@ -11,7 +11,7 @@ interface ModelShowOptions {
 const run = async (path: string, { cache, json }: ModelShowOptions): Promise<void> => {
   const { openModel } = await import('@weft/trainer');
   const signal = onInterrupt('stopping');
-  const model = await openModel(path, { ...(cache === undefined ? {} : { cacheDir: cache }), signal });
+  const model = await openModel(path, { cacheDir: cache, signal });
   const tensors = [...model.tensors.values()];
   const shown = {
     name: model.name,

@@ -10,4 +10,5 @@ export const generalErrors = defineErrors({
   WEFT_PORT_IN_USE: { grpc: 'UNAVAILABLE', http: 503, exit: 6, todo: 'name another port, or 0 for any free one', retry: false },
   WEFT_RUNTIME_UNSUPPORTED: { grpc: 'FAILED_PRECONDITION', http: 500, exit: 6, todo: 'use Node 24, which `npx -y pnpm@12.21.0 install` brings', retry: false },
   WEFT_PATH_UNUSABLE: { grpc: 'FAILED_PRECONDITION', http: 500, exit: 6, todo: 'check that the path is there and that you may read or write it', retry: false },
+  WEFT_FLAG_DISAGREES: { grpc: 'INVALID_ARGUMENT', http: 400, exit: 2, todo: 'leave the flag out: what was named decides', retry: false },
 });
