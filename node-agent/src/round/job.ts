@@ -55,7 +55,7 @@ export async function workOnOffer(offer: Offer, context: JobContext, { onEvaluat
   if (evaluation !== undefined) await onEvaluated(evaluation.body, evaluation.seconds);
   if (offer.kind === 'evaluate') return undefined;
   const kept = await context.pending.find(offer.runId, offer.round);
-  if (kept?.offerSha256 === offer.sha256) return kept;
+  if (kept !== undefined && answers(kept, offer)) return kept;
   return prepareUpdate(offer, model, layout, adapter, examples, context, report, signal);
 }
 
@@ -136,7 +136,7 @@ async function prepareUpdate(
     clipped,
     saturatedValues: BigInt(saturatedValues),
   }), identity);
-  const kept = await pending.save({ offerSha256: offer.sha256, update, runName: spec.name, normL2, trainingMs }, payload);
+  const kept = await pending.save({ update, runName: spec.name, normL2, trainingMs }, payload);
   emit({
     event: 'trained', runId, round, weight, normL2, clipped, saturatedValues,
     examples: training.length,
@@ -145,6 +145,12 @@ async function prepareUpdate(
   });
   return kept;
 }
+
+const answers = ({ body }: PendingUpdate, { spec, layoutSha256, adapter, factor }: Offer): boolean =>
+  body.baseModelSha256 === spec.baseModel.sha256 &&
+  body.layoutSha256 === layoutSha256 &&
+  body.previousAdapterSha256 === adapter.sha256 &&
+  body.factor === factors[factor];
 
 export const readyOf = ({ body, trainingMs }: PendingUpdate): Ready => ({
   $typeName: 'weft.v1.Ready',

@@ -6,7 +6,6 @@ import {
   isSha256,
   openEnvelope,
   parseRunSpec,
-  sha256,
   WeftError,
   type RunId,
   type RunSpec,
@@ -34,8 +33,6 @@ export interface OfferedBlob {
 
 /** A round offer whose signature held and whose parts fit together. */
 export interface Offer {
-  /** Of the signed bytes. */
-  readonly sha256: Sha256;
   readonly runId: RunId;
   readonly round: number;
   readonly kind: 'train' | 'evaluate';
@@ -70,7 +67,6 @@ export function openOffer(envelope: Envelope, federation: Federation, onSubject:
   if (offer.adapter === undefined) throw invalid('it names no adapter');
   if (!isSha256(offer.layoutSha256)) throw invalid('its layout hash has another form');
   return {
-    sha256: sha256(envelope.body),
     runId: offer.runId,
     round: offer.round,
     kind: kindOf(offer),

@@ -7,8 +7,6 @@ import { writeFileAtomically } from '@weft/trainer';
 import { z } from 'zod';
 
 const pendingSchema = z.strictObject({
-  /** Of the offer that the update answers. */
-  offerSha256: z.string(),
   /** The signed Update, an Envelope in base64: what is sent after a restart is what was meant before it. */
   update: z.string(),
   runName: z.string(),
@@ -18,7 +16,6 @@ const pendingSchema = z.strictObject({
 
 /** An update that is trained and has no receipt yet. */
 export interface PendingUpdate {
-  readonly offerSha256: string;
   readonly update: Envelope;
   readonly body: Update;
   readonly payloadPath: string;

@@ -3,8 +3,11 @@ import { train, type Device, type Example, type Model } from '@weft/trainer';
 import type { Offer } from './offer.ts';
 import { batchOrderSeed, roundingSeed } from './seeds.ts';
 
+/** What of an offer decides how a round is trained. */
+export type TrainingOffer = Pick<Offer, 'runId' | 'round' | 'spec' | 'factor' | 'batchSeed'>;
+
 export interface LocalWork {
-  readonly offer: Offer;
+  readonly offer: TrainingOffer;
   readonly nodeId: NodeId;
   readonly model: Model;
   readonly layout: AdapterLayout;
@@ -35,7 +38,7 @@ export async function trainUpdate(work: LocalWork): Promise<TrainedUpdate> {
   const { offer, layout, adapter, examples, nodeId } = work;
   const { aggregation } = offer.spec;
   if (examples.length === 0) throw new WeftError('WEFT_NODE_NO_EXAMPLES', 'no record is left to train on');
-  const trained = await runTraining(work);
+  const trained = await trainRound(work);
   const delta = subtract(gatherFactor(layout, trained, offer.factor), gatherFactor(layout, adapter, offer.factor));
   const isUniform = aggregation.weighting === 'uniform';
   const weightCap = isUniform ? 1 : aggregation.weightCap;
@@ -47,7 +50,11 @@ export async function trainUpdate(work: LocalWork): Promise<TrainedUpdate> {
   return { payload: ringWordsToBytes(words), values: delta.length, weight, normL2, clipped, saturatedValues };
 }
 
-async function runTraining({ offer, nodeId, model, layout, adapter, examples, threads, device, signal, onStep }: LocalWork): Promise<Float32Array> {
+/**
+ * The steps of one round: batches, rate and schedule follow from the offer and the node alone.
+ * @returns the whole adapter afterwards
+ */
+export async function trainRound({ offer, nodeId, model, layout, adapter, examples, threads, device, signal, onStep }: LocalWork): Promise<Float32Array> {
   const { training } = offer.spec;
   const steps = train({
     model,
