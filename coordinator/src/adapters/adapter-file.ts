@@ -1,29 +1,29 @@
-import { randomBytes } from 'node:crypto';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { WeftError, type AdapterLayout } from '@weft/shared';
-import { readTensors, writeSafetensors } from '@weft/trainer';
+import { readTensors, saveAdapter } from '@weft/trainer';
 
-/** The bytes of adapter_model.safetensors: the same values give the same bytes, so their SHA-256 names the version. */
-export async function encodeAdapter(layout: AdapterLayout, values: Float32Array): Promise<Uint8Array> {
+const tensorsName = 'adapter_model.safetensors';
+
+/** The files of the PEFT layout, `adapter_config.json` and `adapter_model.safetensors`, by name. */
+export async function peftFiles(layout: AdapterLayout, values: Float32Array, modelName: string): Promise<Map<string, Uint8Array>> {
   const folder = await mkdtemp(join(tmpdir(), 'weft-adapter-'));
   try {
-    const file = join(folder, `${randomBytes(8).toString('hex')}.safetensors`);
-    await writeSafetensors(
-      file,
-      layout.tensors.map(({ name, shape, offset }) => ({
-        name,
-        dtype: 'F32',
-        shape,
-        data: values.subarray(offset, offset + shape[0] * shape[1]),
-      })),
-      { metadata: { format: 'pt' } },
-    );
-    return await readFile(file);
+    await saveAdapter(folder, { name: modelName }, layout, values);
+    const files = new Map<string, Uint8Array>();
+    for (const name of (await readdir(folder)).sort()) files.set(name, await readFile(join(folder, name)));
+    return files;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** The bytes of adapter_model.safetensors: the same values give the same bytes, so their SHA-256 names the version. */
+export async function encodeAdapter(layout: AdapterLayout, values: Float32Array): Promise<Uint8Array> {
+  const bytes = (await peftFiles(layout, values, '')).get(tensorsName);
+  if (bytes === undefined) throw new WeftError('WEFT_INTERNAL', `no ${tensorsName} was written`);
+  return bytes;
 }
 
 /** @returns [layout.size] values in layout order */

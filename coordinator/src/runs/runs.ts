@@ -7,6 +7,7 @@ import {
   parseRunSpec,
   toFederationId,
   WeftError,
+  type ExportView,
   type Identity,
   type NodeId,
   type RunDetailView,
@@ -16,7 +17,7 @@ import {
 } from '@weft/shared';
 import { initAdapter } from '@weft/trainer';
 import { pino, type Logger } from 'pino';
-import { encodeAdapter } from '../adapters/adapter-file.ts';
+import { encodeAdapter, peftFiles, readAdapter } from '../adapters/adapter-file.ts';
 import { createAggregator } from '../aggregation/aggregator.ts';
 import type { NodeGateway, RunInbox } from '../federation/ports.ts';
 import type { Models } from '../models/models.ts';
@@ -57,8 +58,8 @@ export interface Runs extends RunInbox {
   stop(id: string): RunView;
   list(): readonly RunView[];
   show(id: string): RunDetailView;
-  /** Where the newest adapter version lies, for an export. */
-  adapterFile(id: string): { path: string; run: Run };
+  /** The newest adapter version in the PEFT layout. */
+  export(id: string): Promise<ExportView>;
   /** Ends timers and threads; the event table knows how to go on. */
   close(): Promise<void>;
 }
@@ -131,9 +132,15 @@ export async function createRuns(options: RunsOptions): Promise<Runs> {
     stop: (id) => tell(id, 'stop'),
     list: () => views.runs(),
     show: (id) => views.detail(get(id).id, get(id).state.bytesDown),
-    adapterFile(id) {
-      const run = get(id);
-      return { path: blobs.adapters.path(run.state.adapter.sha256), run };
+    async export(id) {
+      const { state, layout, id: runId } = get(id);
+      const { sha256 } = state.adapter;
+      const files = await peftFiles(layout, await readAdapter(layout, blobs.adapters.path(sha256)), state.spec.baseModel.name);
+      return {
+        runId,
+        adapterSha256: sha256,
+        files: [...files].map(([name, bytes]) => ({ name, base64: Buffer.from(bytes).toString('base64') })),
+      };
     },
 
     nodeConnected(nodeId) {
