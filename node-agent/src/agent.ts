@@ -109,8 +109,10 @@ function runAgent(options: NodeOptions, home: NodeHome, pinned: Federation, reco
     traffic,
     ...(options.backoff && { backoff: options.backoff }),
     onAttempt: (attempt) => watch({ event: 'connecting', address: federation.address, attempt }),
-    onOpen: () => watch({ event: 'connected', address: federation.address }),
-    onCertificate: (shown) => void keep(dropOlderPins(federation, shown)).catch(refuse),
+    onOpen(_session, certificate) {
+      watch({ event: 'connected', address: federation.address });
+      void keep(dropOlderPins(federation, certificate)).catch(refuse);
+    },
     onMessage(message) {
       try {
         hear(message);

@@ -51,7 +51,7 @@ export async function joinFederation({ home: path, invite: text, nodeName, organ
       inviteToken: invite.token,
       publicKey: identity.publicKey,
     }, identity);
-    const client = openClient({ address: invite.address, certificates: [invite.certificateDer] }, traffic ?? createTraffic());
+    const client = openClient({ address: invite.address, certificate: invite.certificateDer }, traffic ?? createTraffic());
     const response = await callUnary(client, new Metadata(), NodeService.method.enroll, { envelope }, { deadline: Date.now() + enrolTimeoutMs })
       .catch((error: unknown) => {
         throw fromServiceError(error, invite.address);

@@ -15,19 +15,15 @@ const limits = {
 export interface CoordinatorAddress {
   /** host:port */
   readonly address: string;
-  /** DER; TLS accepts one of these and nothing else. */
-  readonly certificates: readonly Uint8Array[];
+  /** DER; TLS accepts this one and nothing else. */
+  readonly certificate: Uint8Array;
 }
 
 /**
  * One channel to the coordinator. Close it after use: each attempt at a session opens its own, so that a failed
  * attempt leaves no back-off behind and a renewed certificate counts at once.
  */
-export function openClient(
-  { address, certificates }: CoordinatorAddress,
-  traffic: Traffic,
-  onAccepted?: (certificateDer: Uint8Array) => void,
-): Client {
+export function openClient({ address, certificate }: CoordinatorAddress, traffic: Traffic): Client {
   const host = hostOf(address);
   const options: ChannelOptions = {
     'grpc.max_receive_message_length': limits.messageBytes,
@@ -39,7 +35,7 @@ export function openClient(
     // a proxy of the environment may be the way out, but never to this machine itself
     ...(isLoopback(host) && { 'grpc.enable_http_proxy': 0 }),
   };
-  return new Client(`dns:${address}`, pinnedCredentials(certificates, onAccepted), { ...options, interceptors: [traffic.interceptor] });
+  return new Client(`dns:${address}`, pinnedCredentials(certificate), { ...options, interceptors: [traffic.interceptor] });
 }
 
 const hostOf = (address: string): string => address.slice(0, address.lastIndexOf(':')).replace(/^\[|\]$/g, '');

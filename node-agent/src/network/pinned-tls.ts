@@ -1,30 +1,19 @@
 import { X509Certificate } from 'node:crypto';
-import type { PeerCertificate } from 'node:tls';
 import { credentials, type ChannelCredentials } from '@grpc/grpc-js';
 import { certificateToPem, checkPinnedCertificate, WeftError } from '@weft/shared';
 
 /**
- * TLS that trusts these certificates and nothing else. Each is a root of its own, and the one that the server shows
- * must be one of them to the byte: a certificate that merely chains to a pinned one is refused as well.
+ * TLS that trusts this certificate and nothing else. It is the only root, and the one that the server shows must be it
+ * to the byte: a certificate that merely chains to it is refused as well.
  *
  * `rejectUnauthorized` stays true whatever the environment says (NODE_TLS_REJECT_UNAUTHORIZED): without it Node ignores
  * what checkServerIdentity finds, and an impostor gets through.
- * @param onAccepted learns which pin the server showed
- * @throws WEFT_CERTIFICATE_RENEWAL where a pin is no certificate
+ * @throws WEFT_CERTIFICATE_RENEWAL where the pin is no certificate
  */
-export function pinnedCredentials(
-  pins: readonly Uint8Array[],
-  onAccepted: (certificateDer: Uint8Array) => void = () => {},
-): ChannelCredentials {
-  for (const der of pins) requireCertificate(der);
-  const checkPin = checkPinnedCertificate(pins);
-  const checkServerIdentity = (host: string, peer: PeerCertificate): Error | undefined => {
-    const refused = checkPin(host, peer);
-    if (refused === undefined) onAccepted(peer.raw);
-    return refused;
-  };
-  return credentials.createSsl(Buffer.from(pins.map(certificateToPem).join('')), null, null, {
-    checkServerIdentity,
+export function pinnedCredentials(pin: Uint8Array): ChannelCredentials {
+  requireCertificate(pin);
+  return credentials.createSsl(Buffer.from(certificateToPem(pin)), null, null, {
+    checkServerIdentity: checkPinnedCertificate([pin]),
     rejectUnauthorized: true,
   });
 }

@@ -22,9 +22,8 @@ export interface ConnectionOptions {
   readonly traffic: Traffic;
   readonly backoff?: Backoff;
   readonly onAttempt: (attempt: number) => void;
-  readonly onOpen: (session: Session) => void;
-  /** DER of the pin that the coordinator showed. */
-  readonly onCertificate: (shown: Uint8Array) => void;
+  /** @param certificate DER of the pin that the coordinator showed */
+  readonly onOpen: (session: Session, certificate: Uint8Array) => void;
   readonly onMessage: (message: CoordinatorSays) => void;
   readonly onClosed: (reason: WeftError, retryInMs: number) => void;
   readonly signal: AbortSignal;
@@ -59,19 +58,18 @@ export function keepConnected(options: ConnectionOptions): { connection: Connect
   // nobody may be waiting when the end comes
   next.promise.catch(() => {});
 
-  const once = async (): Promise<WeftError> => {
-    const federation = options.federation();
-    const pins = { address: federation.address, certificates: federation.certificates.map(({ der }) => der) };
-    const client = openClient(pins, options.traffic, options.onCertificate);
+  /** One attempt with one pin: OpenSSL tells roots of the same subject apart by name only, so they are tried in turn. */
+  const attemptWith = async (federation: Federation, certificate: Uint8Array): Promise<WeftError> => {
+    const { identity, agentVersion, onMessage } = options;
+    const client = openClient({ address: federation.address, certificate }, options.traffic);
     try {
-      const { identity, agentVersion, onMessage } = options;
       const session = await openSession({ client, federation, identity, agentVersion, onMessage });
       const leave = (): void => session.end(leaving());
       signal.addEventListener('abort', leave, { once: true });
       if (signal.aborted) leave();
       current = session;
       next.resolve(session);
-      options.onOpen(session);
+      options.onOpen(session, certificate);
       const reason = await session.ended;
       signal.removeEventListener('abort', leave);
       return reason;
@@ -80,6 +78,16 @@ export function keepConnected(options: ConnectionOptions): { connection: Connect
     } finally {
       client.close();
     }
+  };
+
+  const once = async (): Promise<WeftError> => {
+    const federation = options.federation();
+    let reason = leaving();
+    for (const { der } of federation.certificates.toReversed()) {
+      reason = await attemptWith(federation, der);
+      if (reason.code !== 'WEFT_COORDINATOR_CERTIFICATE') break;
+    }
+    return reason;
   };
 
   const run = async (): Promise<never> => {
