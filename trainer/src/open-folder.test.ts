@@ -132,9 +132,16 @@ test('a sharded folder opens with its index and, by the same hash, without it', 
 });
 
 test('an index that leaves the folder, or places a tensor where it is not, is refused', async () => {
-  for (const path of ['../model.safetensors', '/etc/passwd', 'sub/model.safetensors', '..\\model.safetensors', '..']) {
+  for (const path of [
+    '../model.safetensors',
+    '/etc/passwd',
+    'sub/model.safetensors',
+    '..\\model.safetensors',
+    '..',
+    '.hidden.safetensors',
+  ]) {
     expect(await refusal(await sharded(() => path))).toContain(
-      `WEFT_MODEL_PATH_ESCAPES the safetensors index names ${path}, which is a path`,
+      `WEFT_MODEL_PATH_ESCAPES the safetensors index names ${path}, which is no plain file name`,
     );
   }
   expect(await refusal(await sharded(() => 'config.json'))).toContain(

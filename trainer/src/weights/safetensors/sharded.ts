@@ -18,7 +18,11 @@ export async function readShardedTensors(folder: string, files: readonly ModelFi
   const names = index === undefined ? weightFiles(files.map((file) => file.name)) : new Set(index.values());
   const tensors = new Map<string, TensorRef>();
   for (const name of names) {
-    const shard = await readSafetensorsHeader(await insideFolder(folder, name));
+    const file = await insideFolder(folder, name);
+    if (!files.some((hashed) => hashed.name === name)) {
+      throw new WeftError('WEFT_MODEL_CORRUPT', `the index names ${name}, which the model's hash does not cover`);
+    }
+    const shard = await readSafetensorsHeader(file);
     for (const [tensor, ref] of shard.tensors) {
       if (index !== undefined && index.get(tensor) !== name) continue; // transformers takes the index at its word
       if (tensors.has(tensor)) throw new WeftError('WEFT_MODEL_CORRUPT', `${tensor} stands in two safetensors files`);
@@ -63,10 +67,10 @@ export function parseIndex(json: string): Map<string, string> {
   for (const [, name] of entries) {
     if (typeof name !== 'string')
       throw new WeftError('WEFT_MODEL_CORRUPT', 'the safetensors index names a file by something that is no string');
-    if (/[/\\\0]/.test(name) || name === '..' || name === '.') {
+    if (/[/\\\0]/.test(name) || name.startsWith('.')) {
       throw new WeftError(
         'WEFT_MODEL_PATH_ESCAPES',
-        `the safetensors index names ${name.slice(0, 120)}, which is a path that leaves the model's folder`,
+        `the safetensors index names ${name.slice(0, 120)}, which is no plain file name in the model's folder`,
       );
     }
     if (!name.endsWith('.safetensors'))
