@@ -1,7 +1,8 @@
+import { readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { create, toBinary, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary, type MessageInitShape } from '@bufbuild/protobuf';
 import { NodeMessageSchema, OfferKind, ReceiptSchema, RoundOfferSchema, UpdateSchema, type Envelope, type Receipt, type RoundOffer } from '@weft/proto';
 import {
   createAdapterLayout,
@@ -83,7 +84,7 @@ export async function openLoopback(
   if (store.read({ kinds: ['model.registered'] }).length === 0) store.append({ kind: 'model.registered', data: loopbackModel });
   const connected = new Set<NodeId>();
   let onTheirWay: Promise<unknown>[] = [];
-  const nodes = Array.from({ length: options.nodes ?? 3 }, (_, i) => new LoopbackNode(i));
+  const nodes = Array.from({ length: options.nodes ?? 3 }, (_, i) => new LoopbackNode(i, home));
   const runs = await createRuns({
     store,
     blobs: await openRunBlobs(home),
@@ -158,10 +159,11 @@ export class LoopbackNode {
   readonly receipts: Receipt[] = [];
   runs!: Runs;
   readonly #index: number;
-  #offer: RoundOffer | undefined;
+  readonly #home: string;
 
-  constructor(index: number) {
+  constructor(index: number, home = tmpdir()) {
     this.#index = index;
+    this.#home = home;
     this.identity = createIdentity(Buffer.alloc(32, index + 1)).identity;
     this.id = toNodeId(this.identity.publicKey);
   }
@@ -177,13 +179,22 @@ export class LoopbackNode {
       await this.evaluate(offer);
       if (offer.kind === OfferKind.TRAIN) await this.ready(offer);
     }
-    if (message.case === 'cohort' && this.#offer !== undefined) await this.upload(this.prepare(this.#offer));
+    if (message.case === 'cohort') await this.upload(this.prepare(this.#recallOffer()));
   }
 
   readOffer(message: CoordinatorSays): RoundOffer {
     if (message.case !== 'roundOffer') throw new Error(`${message.case} is no offer`);
-    this.#offer = openEnvelope(domains.roundOffer, RoundOfferSchema, message.value as Envelope, coordinatorIdentity.publicKey);
-    return this.#offer;
+    const envelope = message.value as Envelope;
+    const offer = openEnvelope(domains.roundOffer, RoundOfferSchema, envelope, coordinatorIdentity.publicKey);
+    writeFileSync(this.#offerFile, envelope.body);
+    return offer;
+  }
+
+  /** An agent keeps what it works on across restarts. */
+  #recallOffer = (): RoundOffer => fromBinary(RoundOfferSchema, readFileSync(this.#offerFile));
+
+  get #offerFile(): string {
+    return join(this.#home, `${this.id}.offer`);
   }
 
   /** The newest offer that it heard. */
