@@ -19,5 +19,6 @@ export const coordinatorErrors = defineErrors({
   WEFT_ADMIN_UNAUTHENTICATED: { grpc: 'UNAUTHENTICATED', http: 401, exit: 4, todo: 'log in with the password that `weft coordinator init` printed', retry: false },
   WEFT_ADMIN_RATE_LIMITED: { grpc: 'RESOURCE_EXHAUSTED', http: 429, exit: 4, todo: 'wait a minute', retry: true },
   WEFT_ADMIN_ORIGIN: { grpc: 'PERMISSION_DENIED', http: 403, exit: 4, todo: 'open the page at the address that `weft coordinator start` printed', retry: false },
+  WEFT_ADMIN_NOT_FOUND: { grpc: 'NOT_FOUND', http: 404, exit: 4, todo: 'use the same version of Weft for the command and the coordinator', retry: false },
   WEFT_ADMIN_UNREACHABLE: { grpc: 'UNAVAILABLE', http: 503, exit: 5, todo: 'start it with `weft coordinator start`, or name its --home', retry: true },
 });

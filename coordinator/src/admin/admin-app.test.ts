@@ -1,0 +1,287 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { get, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { FastifyInstance, InjectOptions } from 'fastify';
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import {
+  WeftError,
+  createIdentity,
+  errorViewSchema,
+  federationViewSchema,
+  inviteViewSchema,
+  nodeViewSchema,
+  parseInvite,
+  parseRunSpec,
+  plainModeNotice,
+  type NodeId,
+} from '@weft/shared';
+import { createRegistry, type Registry } from '../registry/registry.ts';
+import { openStore, type Store } from '../store/store.ts';
+import { createAdminApp } from './admin-app.ts';
+import { toFederationView } from './admin-views.ts';
+import { createLiveFeed, type LiveFeed } from './live-feed.ts';
+import type { AdminContext } from './routes.ts';
+
+const adminToken = randomBytes(32).toString('hex');
+const password = 'correct horse battery staple';
+const host = '127.0.0.1:7480';
+const origin = `http://${host}`;
+const command = { host, authorization: `Bearer ${adminToken}` };
+
+let folder: string;
+let store: Store;
+let registry: Registry;
+let live: LiveFeed;
+let app: FastifyInstance;
+let now: number;
+
+/** Runs that accept a spec and know nothing of rounds. */
+const unknownRun = (): never => {
+  throw new WeftError('WEFT_RUN_UNKNOWN', 'there is no such run');
+};
+const runs: AdminContext['runs'] = {
+  create: async (spec) => {
+    parseRunSpec(spec);
+    return unknownRun();
+  },
+  start: unknownRun,
+  pause: unknownRun,
+  resume: unknownRun,
+  stop: unknownRun,
+  show: unknownRun,
+  export: unknownRun,
+  list: () => [],
+};
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'weft-admin-'));
+  store = openStore(folder);
+  registry = createRegistry({ store });
+  live = createLiveFeed();
+  now = Date.now();
+  app = await createAdminApp({
+    registry,
+    store,
+    live,
+    runs,
+    adminToken,
+    models: { list: () => [], register: () => Promise.reject(new WeftError('WEFT_MODEL_NOT_FOUND', 'no model')) },
+    sessions: { presence: () => undefined },
+    verifyPassword: async (tried) => tried === password,
+    logger: pino({ level: 'silent' }),
+    coordinatorKey: createIdentity().identity.publicKey,
+    certificateDer: () => new Uint8Array(300),
+    now: () => now,
+    federation: () =>
+      toFederationView({ id: 'f', name: 'libraries', coordinatorKey: '', certificateSha256: '', grpcAddress: 'weft.example:7443', version: '0' }),
+  });
+});
+afterEach(async () => {
+  await app.close();
+  store.close();
+  await rm(folder, { recursive: true });
+});
+
+const logIn = async (): Promise<string> => {
+  const answer = await app.inject({ method: 'POST', url: '/api/login', headers: { host, origin }, payload: { password } });
+  expect(answer.statusCode).toBe(204);
+  return `weft_admin=${answer.cookies[0]!.value}`;
+};
+
+const enrol = (): NodeId => {
+  const token = randomBytes(32);
+  registry.createInvite({ token, expiresAt: Date.now() + 1000, autoApprove: false });
+  return registry.enrol({ token, publicKey: createIdentity().identity.publicKey, name: 'north library', organisation: '' }).id;
+};
+
+describe('the admin API', () => {
+  it('shows the federation, and says in plain words who can read a delta', async () => {
+    const answer = await app.inject({ url: '/api/federation', headers: command });
+    expect(federationViewSchema.parse(answer.json()).privacyNotice).toBe(plainModeNotice);
+  });
+
+  it('approves and revokes a node', async () => {
+    const id = enrol();
+    const post = async (order: string) => nodeViewSchema.parse((await app.inject({ method: 'POST', url: `/api/nodes/${id}/${order}`, headers: command })).json());
+    expect(await post('approve')).toMatchObject({ state: 'approved', connected: false });
+    expect(await post('revoke')).toMatchObject({ state: 'revoked' });
+    const again = await app.inject({ method: 'POST', url: `/api/nodes/${id}/approve`, headers: command });
+    expect(again.statusCode).toBe(403);
+    expect(errorViewSchema.parse(again.json()).code).toBe('WEFT_NODE_REVOKED');
+    const unknown = await app.inject({ method: 'POST', url: '/api/nodes/n_x/approve', headers: command });
+    expect(unknown.json()).toMatchObject({ code: 'WEFT_NODE_UNKNOWN', todo: expect.stringContaining('weft node join') });
+  });
+
+  it('makes an invite that ends after 24 hours, unless told otherwise', async () => {
+    const create = async (payload: object) => app.inject({ method: 'POST', url: '/api/invites', headers: command, payload });
+    const view = inviteViewSchema.parse((await create({})).json());
+    expect(view).toMatchObject({ autoApprove: false, expiresAt: Math.round(now + 24 * 3600 * 1000) });
+    const invite = parseInvite(view.invite);
+    expect(invite).toMatchObject({ address: 'weft.example:7443', federationName: 'libraries' });
+    expect(invite.token.length).toBeGreaterThanOrEqual(16);
+    const other = inviteViewSchema.parse((await create({ expiresInHours: 1, autoApprove: true, advertise: '10.0.0.1:1' })).json());
+    expect(parseInvite(other.invite).address).toBe('10.0.0.1:1');
+    expect((await create({ advertise: 'nowhere' })).json()).toMatchObject({ code: 'WEFT_USAGE' });
+    expect((await create({ expiresInHour: 1 })).statusCode).toBe(400);
+  });
+
+  it('reports every mistake of a spec', async () => {
+    const answer = await app.inject({ method: 'POST', url: '/api/runs', headers: command, payload: { rounds: 0, nme: 'x' } });
+    expect(answer.statusCode).toBe(422);
+    const { message } = errorViewSchema.parse(answer.json());
+    for (const part of ['rounds', 'nme', 'name', 'baseModel', 'aggregation']) expect(message, part).toContain(part);
+  });
+
+  it('answers what is not JSON, too long or nowhere with a catalogued error', async () => {
+    const headers = { ...command, 'content-type': 'application/json' };
+    expect((await app.inject({ method: 'POST', url: '/api/runs', headers, payload: '{' })).json()).toMatchObject({ code: 'WEFT_USAGE' });
+    expect((await app.inject({ method: 'POST', url: '/api/runs', headers, payload: `"${'x'.repeat(300_000)}"` })).json()).toMatchObject({ code: 'WEFT_USAGE' });
+    expect((await app.inject({ url: '/api/nothing', headers })).json()).toMatchObject({ code: 'WEFT_ADMIN_NOT_FOUND' });
+  });
+});
+
+describe('access', () => {
+  it('is refused without a login, with a wrong token and with a made-up cookie', async () => {
+    const attempts = [{}, { authorization: `Bearer ${'0'.repeat(64)}` }, { authorization: 'Bearer ' }, { cookie: 'weft_admin=x' }];
+    for (const url of ['/api/federation', '/api/nodes', '/api/runs', '/api/events', '/api/live', '/api/runs/r/adapter']) {
+      for (const headers of attempts) expect((await app.inject({ url, headers: { host, ...headers } })).statusCode, url).toBe(401);
+    }
+    expect((await app.inject({ method: 'POST', url: '/api/invites', headers: { host, origin } })).statusCode).toBe(401);
+  });
+
+  it('comes with the password, as a cookie that no script reads and no other site sends', async () => {
+    const answer = await app.inject({ method: 'POST', url: '/api/login', headers: { host, origin }, payload: { password } });
+    expect(answer.headers['set-cookie']).toMatch(/HttpOnly/);
+    expect(answer.headers['set-cookie']).toMatch(/SameSite=Strict/);
+    const cookie = `weft_admin=${answer.cookies[0]!.value}`;
+    expect((await app.inject({ url: '/api/nodes', headers: { host, cookie } })).statusCode).toBe(200);
+    await app.inject({ method: 'POST', url: '/api/logout', headers: { host, origin, cookie } });
+    expect((await app.inject({ url: '/api/nodes', headers: { host, cookie } })).statusCode).toBe(401);
+  });
+
+  it('ends with the working day', async () => {
+    const cookie = await logIn();
+    now += 12 * 3600 * 1000;
+    expect((await app.inject({ url: '/api/nodes', headers: { host, cookie } })).statusCode).toBe(401);
+  });
+
+  it('is limited to ten tries a minute, the right password among them', async () => {
+    const attempt = (tried: string) => app.inject({ method: 'POST', url: '/api/login', headers: { host, origin }, payload: { password: tried } });
+    for (let i = 0; i < 10; i++) expect((await attempt('wrong')).json()).toMatchObject({ code: 'WEFT_ADMIN_UNAUTHENTICATED' });
+    const late = await attempt(password);
+    expect(late.statusCode).toBe(429);
+    expect(late.json()).toMatchObject({ code: 'WEFT_ADMIN_RATE_LIMITED', retry: true });
+  });
+
+  it('of a page does not reach what is for commands on this machine', async () => {
+    const cookie = await logIn();
+    const register = (headers: object) => app.inject({ method: 'POST', url: '/api/models', headers: { host, ...headers }, payload: { path: '/etc' } });
+    expect((await register({ cookie, origin })).json()).toMatchObject({ code: 'WEFT_ADMIN_ORIGIN' });
+    expect((await register(command)).json()).toMatchObject({ code: 'WEFT_MODEL_NOT_FOUND' });
+  });
+});
+
+describe('a request is refused', () => {
+  const expectRefused = async (request: InjectOptions) => {
+    const answer = await app.inject(request);
+    expect(answer.json()).toMatchObject({ code: 'WEFT_ADMIN_ORIGIN' });
+  };
+
+  it('that names another host, as after DNS rebinding, also for the page itself', async () => {
+    for (const url of ['/', '/main.js', '/api/federation']) {
+      for (const name of ['evil.example', 'evil.example:7480', '127.0.0.1.evil.example', '127.0.0.1@evil.example']) {
+        await expectRefused({ url, headers: { ...command, host: name } });
+      }
+    }
+  });
+
+  it('that comes from a page of another site, whatever it carries', async () => {
+    const cookie = await logIn();
+    for (const foreign of ['http://evil.example', 'http://127.0.0.1:9999', 'null']) {
+      await expectRefused({ method: 'POST', url: '/api/invites', headers: { host, cookie, origin: foreign } });
+      await expectRefused({ method: 'POST', url: '/api/login', headers: { host, origin: foreign }, payload: { password } });
+    }
+    await expectRefused({ url: '/api/nodes', headers: { host, cookie, 'sec-fetch-site': 'cross-site' } });
+    // a form or script that hides where it comes from
+    await expectRefused({ method: 'POST', url: '/api/invites', headers: { host, cookie } });
+  });
+});
+
+describe('the page', () => {
+  it('is served under a policy without inline script, and nothing beside its files', async () => {
+    const page = await app.inject({ url: '/', headers: { host } });
+    expect(page.body).toContain('<script type="module" src="/main.js">');
+    expect(page.headers['content-security-policy']).toContain("script-src 'self';");
+    expect(page.headers['content-security-policy']).not.toContain('unsafe');
+    expect((await app.inject({ url: '/main.js', headers: { host } })).headers['content-type']).toContain('javascript');
+    for (const url of ['/package.json', '/../package.json', '/%2e%2e/package.json', '/src/main.tsx']) {
+      expect((await app.inject({ url, headers: { host } })).statusCode, url).toBe(404);
+    }
+  });
+});
+
+describe('the event stream', () => {
+  const open = async (path: string, headers: Record<string, string>): Promise<{ next(): Promise<string>; response: IncomingMessage }> => {
+    if (!app.server.listening) await app.listen({ port: 0, host: '127.0.0.1' });
+    const { port } = app.server.address() as AddressInfo;
+    const request = get({ port, path, headers: { ...headers } });
+    const [response] = (await once(request, 'response')) as [IncomingMessage];
+    response.setEncoding('utf8');
+    let text = '';
+    const next = async (): Promise<string> => {
+      for (;;) {
+        const end = text.indexOf('\n\n');
+        const event = end < 0 ? undefined : text.slice(0, end);
+        if (event !== undefined) {
+          text = text.slice(end + 2);
+          if (event.includes('data:')) return event;
+          continue;
+        }
+        const [piece] = (await Promise.race([once(response, 'data'), once(response, 'end').then(() => ['\n\n'])])) as [string];
+        if (response.readableEnded) return 'ended';
+        text += piece;
+      }
+    };
+    return { next, response };
+  };
+
+  it('tells the rows that are there, then each new one, and resumes behind the last', async () => {
+    const id = enrol();
+    const stream = await open('/api/events', command);
+    expect(await stream.next()).toContain('event: invite.created');
+    expect(await stream.next()).toContain('event: node.enrolled');
+    expect(await stream.next()).toContain('event: invite.used');
+    registry.approve(id);
+    const approved = await stream.next();
+    expect(approved).toContain(`"nodeId":"${id}"`);
+    const seq = /id: (\d+)/.exec(approved)![1]!;
+    stream.response.destroy();
+    registry.revoke(id);
+    const resumed = await open('/api/events', { ...command, 'last-event-id': seq });
+    expect(await resumed.next()).toContain('event: node.revoked');
+    resumed.response.destroy();
+  });
+
+  it('ends when its admin logs out', async () => {
+    const cookie = await logIn();
+    const stream = await open('/api/events', { host: 'localhost', cookie });
+    await app.inject({ method: 'POST', url: '/api/logout', headers: { host, origin, cookie } });
+    expect(await stream.next()).toBe('ended');
+  });
+
+  it('of live progress passes on what fits the contract, and nothing else', async () => {
+    const stream = await open('/api/live', command);
+    const progress = { runId: 'r', round: 2, stage: 'training', done: 3n, total: 8n, tokensPerSecond: 100 };
+    const say = (value: object) => live.take('n_1' as NodeId, { case: 'progress', value } as never);
+    say({ ...progress, stage: '<b>' });
+    say({ ...progress, tokensPerSecond: Number.NaN });
+    say(progress);
+    expect(await stream.next()).toContain('{"runId":"r","round":2,"nodeId":"n_1","stage":"training","done":3,"total":8,"tokensPerSecond":100}');
+    stream.response.destroy();
+  });
+});
