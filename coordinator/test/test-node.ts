@@ -32,7 +32,6 @@ import {
   toNodeId,
   type Identity,
 } from '@weft/shared';
-import type { TestCoordinator } from './test-coordinator.ts';
 
 type NodeSays = NonNullable<MessageInitShape<typeof NodeMessageSchema>['kind']>;
 
@@ -46,9 +45,17 @@ export const refusalCode = async (call: Promise<unknown>): Promise<string> => {
   }
 };
 
+/** What a node knows of a coordinator: its invite. */
+export interface KnownCoordinator {
+  readonly address: string;
+  readonly federationId: string;
+  readonly identity: Pick<Identity, 'publicKey'>;
+  readonly certificate: { readonly der: Uint8Array };
+}
+
 /** A node that keeps to the protocol unless a test tells it otherwise. */
 export function createTestNode(
-  coordinator: TestCoordinator,
+  coordinator: KnownCoordinator,
   { identity = createIdentity().identity, pinned = coordinator.certificate.der, address = coordinator.address } = {},
 ) {
   const nodeId = toNodeId(identity.publicKey);
@@ -139,7 +146,7 @@ interface SessionTampering {
 type Said<C extends CoordinatorMessage['kind']['case']> = Extract<CoordinatorMessage['kind'], { case: C }>['value'];
 export type TestSession = ReturnType<typeof connect> & { hello: Envelope; transcript: Uint8Array; welcome: Said<'welcome'>; ticket: Uint8Array };
 
-function connect(coordinator: TestCoordinator, client: Client, identity: Identity) {
+function connect(coordinator: KnownCoordinator, client: Client, identity: Identity) {
   const call = callBidiStream(client, new Metadata(), NodeService.method.session);
   const received: CoordinatorMessage[] = [];
   let expected = 0n;
