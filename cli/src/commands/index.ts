@@ -2,6 +2,11 @@ import type { CommandEntry } from '../command.ts';
 
 /** Every command of `weft`, in the order in which `weft --help` lists them. */
 export const commands: readonly CommandEntry[] = [
+  {
+    words: ['demo'],
+    summary: 'a federation of three nodes on this machine, each with its own language',
+    load: () => import('./demo.ts'),
+  },
   { words: ['train'], summary: 'fine-tune a LoRA adapter on this machine', load: () => import('./train.ts') },
   { words: ['eval'], summary: 'loss and perplexity of a model on a file', load: () => import('./eval.ts') },
   {

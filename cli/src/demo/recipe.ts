@@ -1,4 +1,46 @@
+import { loraTargets, type RunSpecInput } from '@weft/shared';
 import type { Locale } from './corpus.ts';
 
 /** The languages of the demo's three nodes; the base model has seen none of them. */
 export const demoLocales = ['tr', 'pl', 'ko'] as const satisfies readonly Locale[];
+
+/** How a demo's federation trains: a part of its run spec, and how much of the public held-out text is scored. */
+export interface DemoRecipe {
+  readonly rounds: number;
+  /** What a slow machine may lower `rounds` to; even, so that RoLoRA trains both factors. */
+  readonly fewestRounds: number;
+  /** The demo is made to end within it. */
+  readonly limitSeconds: number;
+  readonly adapter: NonNullable<RunSpecInput['adapter']>;
+  /** Steps are those of one round at one node; rows are full, since short texts are packed. */
+  readonly training: RunSpecInput['training'] & { readonly batchSize: number; readonly sequenceLength: number };
+  readonly aggregation: RunSpecInput['aggregation'];
+  /** Share of its records that a node holds back to score what it receives. */
+  readonly heldOutShare: number;
+  /** Messages a language that each adapter is scored on at the end; the same keys in every language. */
+  readonly heldOutMessages: number;
+}
+
+/** For the bundled base model: under three minutes on two cores. */
+export const bundledModelRecipe: DemoRecipe = {
+  rounds: 8,
+  fewestRounds: 4,
+  limitSeconds: 150,
+  adapter: { rank: 16, alpha: 32, targets: [...loraTargets], schedule: 'rolora' },
+  training: { learningRate: 5e-3, steps: 12, batchSize: 16, sequenceLength: 64 },
+  aggregation: { mode: 'plain', clipNormL2: 10, server: { optimizer: 'fedavg' } },
+  heldOutShare: 0.1,
+  heldOutMessages: 100,
+};
+
+/** For a real open-weight model of some hundred million parameters: under fifteen minutes on two cores. */
+export const givenModelRecipe: DemoRecipe = {
+  rounds: 4,
+  fewestRounds: 2,
+  limitSeconds: 780,
+  adapter: { rank: 8, alpha: 16, targets: [...loraTargets], schedule: 'rolora' },
+  training: { learningRate: 2e-3, steps: 4, batchSize: 2, sequenceLength: 64 },
+  aggregation: { mode: 'plain', clipNormL2: 10, server: { optimizer: 'fedavg' } },
+  heldOutShare: 0.02,
+  heldOutMessages: 20,
+};

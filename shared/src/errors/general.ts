@@ -11,4 +11,5 @@ export const generalErrors = defineErrors({
   WEFT_RUNTIME_UNSUPPORTED: { grpc: 'FAILED_PRECONDITION', http: 500, exit: 6, todo: 'use Node 24, which `npx -y pnpm@12.21.0 install` brings', retry: false },
   WEFT_PATH_UNUSABLE: { grpc: 'FAILED_PRECONDITION', http: 500, exit: 6, todo: 'check that the path is there and that you may read or write it', retry: false },
   WEFT_FLAG_DISAGREES: { grpc: 'INVALID_ARGUMENT', http: 400, exit: 2, todo: 'leave the flag out: what was named decides', retry: false },
+  WEFT_DEMO_RUN_FAILED: { grpc: 'INTERNAL', http: 500, exit: 1, todo: 'read the lines of the process above; `--keep DIR` keeps everything that the demo wrote', retry: false },
 });
