@@ -7,3 +7,4 @@ export { trustRenewal } from './trust.ts';
 export { batchOrderSeed, type RoundSubject } from './round/seeds.ts';
 export { createLocalData, type LocalExamples } from './round/local-data.ts';
 export { trainRound, type LocalWork, type TrainingOffer } from './round/train-update.ts';
+export { readStatus, type NodeStatus } from './status.ts';

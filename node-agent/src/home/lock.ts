@@ -37,6 +37,12 @@ export async function lockHome(home: string): Promise<HomeLock> {
   };
 }
 
+/** The process that holds the home now, without taking it. */
+export async function findHolder(home: string): Promise<number | undefined> {
+  const holder = parseHolder(await readFile(join(home, 'lock'), 'utf8').catch(() => ''));
+  return holder !== undefined && isAlive(holder) ? holder.pid : undefined;
+}
+
 async function linked(candidate: string, path: string): Promise<boolean> {
   try {
     await link(candidate, path);

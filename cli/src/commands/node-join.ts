@@ -1,0 +1,48 @@
+import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import process from 'node:process';
+import { text } from 'node:stream/consumers';
+import { Option, type Command } from 'commander';
+import { plainModeNotice } from '@weft/shared';
+import type { CommandModule } from '../command.ts';
+import { addNodeHome } from '../node-home.ts';
+
+interface NodeJoinOptions {
+  readonly home: string;
+  readonly name: string;
+  readonly organisation?: string;
+  readonly json?: true;
+}
+
+/** An invite holds a token: as an argument it stays in the shell's history, from a file or a pipe it does not. */
+const readInvite = (argument: string): Promise<string> | string => {
+  if (argument === '-') return text(process.stdin);
+  return argument.startsWith('@') ? readFile(argument.slice(1), 'utf8') : argument;
+};
+
+const run = async (argument: string, { home, name, organisation, json }: NodeJoinOptions): Promise<void> => {
+  const { joinFederation } = await import('@weft/node-agent');
+  const invite = await readInvite(argument);
+  const { federation, status } = await joinFederation({ home, invite, nodeName: name, ...(organisation !== undefined && { organisation }) });
+  const { federationId, federationName, nodeId, nodeName, address } = federation;
+  process.stderr.write(`${plainModeNotice}\n`);
+  if (json) {
+    process.stdout.write(`${JSON.stringify({ federationId, federationName, nodeId, nodeName, address, status, home, notice: plainModeNotice })}\n`);
+    return;
+  }
+  const next = status === 'approved' ? 'Approved.' : 'The admin has yet to approve this node; it may be started meanwhile.';
+  process.stdout.write(`federation  ${federationName} (${federationId})\nnode        ${nodeName} (${nodeId})\ncoordinator ${address}\nstatus      ${status}\n`);
+  process.stderr.write(`${next} Go on with \`weft node start --data PATH\`.\n`);
+};
+
+export const command: CommandModule = {
+  examples: ['weft node join weft1_CAESDjEyNy4wLjAuMTo3NDQz…', 'weft node join @invite.txt --name archive --organisation "City Library"'],
+  configure: (command: Command): void => {
+    addNodeHome(command)
+      .argument('<invite>', 'as the admin gave it; @FILE reads a file, - standard input')
+      .addOption(new Option('--name <text>', 'what the admin sees').env('WEFT_NODE_NAME').default(hostname(), 'the host name'))
+      .option('--organisation <text>', 'what the admin sees beside the name')
+      .option('--json', 'one JSON object on standard output')
+      .action((invite: string, _options: unknown, command: Command) => run(invite, command.opts<NodeJoinOptions>()));
+  },
+};

@@ -1,0 +1,59 @@
+import { availableParallelism } from 'node:os';
+import process from 'node:process';
+import { Option, type Command } from 'commander';
+import type { NodeEvent } from '@weft/node-agent';
+import type { CommandModule } from '../command.ts';
+import { onInterrupt } from '../interrupt.ts';
+import { devices, type Device } from '../model-options.ts';
+import { addNodeHome } from '../node-home.ts';
+import { createNodeView } from '../node-view.ts';
+import { wholeNumber } from '../option-values.ts';
+import { createProgress } from '../progress.ts';
+
+interface NodeStartOptions {
+  readonly home: string;
+  readonly data: readonly string[];
+  readonly model?: string;
+  readonly cache?: string;
+  readonly threads: number;
+  readonly device: Device;
+  readonly untilRunEnds?: true;
+  readonly json?: true;
+}
+
+const run = async ({ home, data, model, cache, threads, device, untilRunEnds, json }: NodeStartOptions): Promise<void> => {
+  const { startNode } = await import('@weft/node-agent');
+  const progress = json ? undefined : createProgress();
+  const onEvent = progress === undefined ? (event: NodeEvent) => void process.stdout.write(`${JSON.stringify(event)}\n`) : createNodeView(progress);
+  try {
+    const agent = await startNode({
+      home,
+      dataPaths: data,
+      modelPath: model,
+      unpackFolder: cache,
+      threads,
+      device,
+      untilRunEnds,
+      onEvent,
+      signal: onInterrupt('sending what was promised, then stopping'),
+    });
+    await agent.finished;
+  } finally {
+    progress?.close();
+  }
+};
+
+export const command: CommandModule = {
+  examples: ['weft node start --data texts/', 'weft node start --data chats.jsonl notes.md --model SmolLM2-135M-Instruct.Q4_1.gguf --threads 4'],
+  configure: (command: Command): void => {
+    addNodeHome(command)
+      .requiredOption('--data <path...>', 'what to train on: .txt, .md and .jsonl files, or folders of them; none of it leaves this machine')
+      .option('--model <path>', 'a base model that is here already; used when its hash is the offered one, fetched otherwise')
+      .addOption(new Option('--threads <n>', 'threads of the runtime').argParser(wholeNumber(1, 1024)).default(availableParallelism(), 'all cores'))
+      .addOption(new Option('--device <name>', 'where to compute').choices(devices).default('auto'))
+      .option('--cache <dir>', 'where unpacked GGUF files are kept (default: $WEFT_CACHE or the user\'s cache folder)')
+      .option('--until-run-ends', 'end when the first run has ended, instead of waiting for the next')
+      .option('--json', 'a JSON line for each event on standard output, the last one {"event":"summary"}')
+      .action((_options: unknown, command: Command) => run(command.opts<NodeStartOptions>()));
+  },
+};
