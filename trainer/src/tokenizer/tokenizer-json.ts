@@ -65,6 +65,10 @@ export function checkTokenizerJson(json: unknown): TokenizerJson {
   }
   const { model, added_tokens: added } = parsed.data;
   if (model.continuing_subword_prefix) throw unsupported('tokenizer continuing_subword_prefix');
+  if (typeof model.unk_token === 'string' && !Object.hasOwn(model.vocab, model.unk_token)) {
+    const isAdded = added?.some((token) => token.content === model.unk_token) ?? false;
+    if (!isAdded) throw new WeftError('WEFT_MODEL_CORRUPT', 'tokenizer.json: unk_token is not in the vocabulary');
+  }
   const singleWord = added?.find((token) => token.single_word);
   if (singleWord !== undefined) throw unsupported('tokenizer single_word');
   return {
@@ -114,12 +118,11 @@ function checkStep(value: unknown, rules: StepRules, depth = 0): Step | null {
       actual: depth,
     });
   if (!Object.hasOwn(rules, type)) throw unsupported(`tokenizer step ${type.slice(0, 40)}`);
-  checkPattern((value as { pattern?: unknown }).pattern);
+  if (type === 'Split' || type === 'Replace') checkPattern((value as { pattern?: unknown }).pattern);
   return (rules[type] as StepRules[string])(value as Step, depth);
 }
 
 function checkPattern(pattern: unknown): void {
-  if (pattern === undefined) return;
   const { Regex: regex, String: literal } = (pattern ?? {}) as { Regex?: unknown; String?: unknown };
   const text = regex ?? literal;
   if (typeof text !== 'string') throw new WeftError('WEFT_MODEL_CORRUPT', 'tokenizer.json: a pattern is no text');
@@ -162,7 +165,11 @@ const normalizers: StepRules = {
 };
 
 const preTokenizers: StepRules = {
-  Metaspace: keep,
+  /** The library does not split at spaces here, which the original does unless it is told not to. */
+  Metaspace: (step) => {
+    if (step['split'] === false) return step;
+    throw unsupported('tokenizer step Metaspace with split');
+  },
   Sequence: sequenceOf('pretokenizers', () => preTokenizers),
   /** The library's own expression is JavaScript's; see split-patterns.ts. */
   ByteLevel: (step) =>

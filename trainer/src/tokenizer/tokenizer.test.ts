@@ -110,6 +110,7 @@ test('tokenizers of other kinds are refused by the name of what they use', () =>
       { pre_tokenizer: { type: 'Split', pattern: { Regex: 'a' }, behavior: 'MergedWithNext' } },
       'tokenizer split behavior MergedWithNext',
     ],
+    [{ pre_tokenizer: { type: 'Metaspace' } }, 'tokenizer step Metaspace with split'],
     [{ normalizer: { type: 'BertNormalizer' } }, 'tokenizer step BertNormalizer'],
     [{ added_tokens: [{ id: 1, content: 'a', single_word: true }] }, 'tokenizer single_word'],
     [{ model: { ...model, continuing_subword_prefix: '##' } }, 'tokenizer continuing_subword_prefix'],
@@ -128,6 +129,9 @@ test('malformed descriptions are refused', () => {
   );
   expect(refusal(() => tokenizerOf({ model: { type: 'BPE', vocab: letters, merges: ['a b c'] } }))).toContain(
     'model.merges: is no list of pairs',
+  );
+  expect(refusal(() => tokenizerOf({ model: { type: 'BPE', vocab: letters, merges: [], unk_token: '<unk>' } }))).toBe(
+    'WEFT_MODEL_CORRUPT tokenizer.json: unk_token is not in the vocabulary',
   );
   expect(refusal(() => tokenizerOf({ pre_tokenizer: nest(12) }))).toBe(
     'WEFT_MODEL_LIMIT tokenizer.json: nesting is 9, the limit is 8',
