@@ -76,7 +76,10 @@ export const trainAdapter = async (options: TrainOptions): Promise<void> => {
   const signal = onInterrupt('stopping after this step, without writing an adapter');
   const model = await openModel(options.model, { cacheDir: options.cache, signal });
   const records = await readRecords([...options.data]);
-  const { examples, report } = encodeRecords(records, model.tokenizer, { sequenceLength: options.seq });
+  const { examples, report } = encodeRecords(records, model.tokenizer, {
+    sequenceLength: options.seq,
+    vocabSize: model.config.vocabSize,
+  });
   process.stderr.write(`${tokenReport(report, options.seq)}\n`);
   const { layout, adapter } = await startAdapter(model, options);
   const steps = stepsOf(options, examples.length);

@@ -20,7 +20,11 @@ const run = async (options: EvalOptions): Promise<void> => {
   const model = await openModel(options.model, { cacheDir: options.cache, signal });
   const adapter = options.adapter === undefined ? undefined : await loadAdapter(options.adapter, model);
   const records = await readRecords([...options.data]);
-  const { examples, report } = encodeRecords(records, model.tokenizer, { sequenceLength: options.seq });
+  const { examples, report } = encodeRecords(records, model.tokenizer, {
+    sequenceLength: options.seq,
+    vocabSize: model.config.vocabSize,
+    shortText: 'keep',
+  });
   process.stderr.write(`${tokenReport(report, options.seq)}\n`);
   const { lossSum, tokens } = await evaluate({
     model,
