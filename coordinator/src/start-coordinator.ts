@@ -15,11 +15,11 @@ import { announceRunning, openCoordinatorHome, type CoordinatorHome } from './ho
 import { createModels } from './models/models.ts';
 import { createRegistry } from './registry/registry.ts';
 import type { OnPoint } from './runs/points.ts';
+import { openRunBlobs } from './runs/run-blobs.ts';
 import { createRuns, type RunsOptions } from './runs/runs.ts';
 import { defaultLimits, type NetworkLimits } from './sessions/limits.ts';
 import { createSessions } from './sessions/sessions.ts';
 import { createTickets } from './sessions/tickets.ts';
-import { openFileBlobs } from './store/file-blobs.ts';
 import { openStore } from './store/store.ts';
 import { openCertificates } from './tls/certificate-store.ts';
 import { version } from './version.ts';
@@ -97,10 +97,7 @@ async function compose({ home, config, logger, closers, close, options }: Compos
 
   const store = openStore(home.path);
   closers.push(() => store.close());
-  const blobs = {
-    adapters: await openFileBlobs(join(home.path, 'adapters')),
-    updates: await openFileBlobs(join(home.path, 'updates')),
-  };
+  const blobs = await openRunBlobs(home.path);
   const registry = createRegistry({ store });
   const tickets = createTickets();
   const live = createLiveFeed();
