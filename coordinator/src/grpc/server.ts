@@ -1,4 +1,4 @@
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { Server, ServerCredentials, logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import { NodeService, toServiceDefinition, type ServiceHandlers } from '@weft/proto';
 import { WeftError } from '@weft/shared';
 import type { NetworkLimits } from '../sessions/limits.ts';
@@ -24,6 +24,8 @@ const framingBytes = 64 * 1024;
 
 /** Serves nodes over TLS. @throws WEFT_PORT_IN_USE */
 export async function startGrpcServer({ host, port, certificatePem, privateKeyPem, handlers, limits }: GrpcServerOptions): Promise<GrpcServer> {
+  // It writes to standard error by itself, and what matters of that comes as an error or an ended call anyway.
+  setLogVerbosity(logVerbosity.NONE);
   const server = new Server({
     'grpc.max_receive_message_length': limits.chunkBytes + framingBytes,
     'grpc.max_send_message_length': limits.chunkBytes + framingBytes,

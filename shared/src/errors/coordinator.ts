@@ -11,6 +11,7 @@ export const coordinatorErrors = defineErrors({
   WEFT_UPDATE_WRONG_WEIGHT: { grpc: 'INVALID_ARGUMENT', http: 422, exit: 4, todo: 'send a weight from 1 to aggregation.weightCap, the same in the update and in its last ring word', retry: false },
   WEFT_RUN_UNKNOWN: { grpc: 'NOT_FOUND', http: 404, exit: 2, todo: 'see `weft run list`', retry: false },
   WEFT_RUN_STATE: { grpc: 'FAILED_PRECONDITION', http: 409, exit: 2, todo: 'see `weft run show RUN` for what the run is doing', retry: false },
+  WEFT_RUN_NOT_FINISHED: { grpc: 'FAILED_PRECONDITION', http: 409, exit: 4, todo: 'see `weft run show RUN` for what each round brought', retry: false },
   WEFT_ROUND_TOO_FEW_READY: { grpc: 'ABORTED', http: 409, exit: 4, todo: 'nothing; the next round starts by itself', retry: true },
   WEFT_COORDINATOR_STOPPING: { grpc: 'UNAVAILABLE', http: 503, exit: 5, todo: 'nothing; nodes connect again by themselves when it is back', retry: true },
   WEFT_COORDINATOR_HOME: { grpc: 'FAILED_PRECONDITION', http: 409, exit: 2, todo: 'run `weft coordinator init` with this --home, or name the home that it made', retry: false },

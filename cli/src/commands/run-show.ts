@@ -1,0 +1,58 @@
+import process from 'node:process';
+import type { Command } from 'commander';
+import { runDetailViewSchema, type RoundView, type RunDetailView } from '@weft/shared';
+import { openAdminClient } from '../admin-client.ts';
+import type { CommandModule } from '../command.ts';
+import { addHomeOption } from '../coordinator-home.ts';
+import { findRun, runArgument, type RunOptions } from '../run-order.ts';
+import { formatLoss, formatTable, formatTime } from '../table.ts';
+
+const percent = (share: number | null): string | null => (share === null ? null : `${(share * 100).toFixed(1)} %`);
+
+const roundRow = ({ round, phase, factor, contributors, heldOutLoss, clippedShare, saturatedShare, seconds }: RoundView) => [
+  round,
+  phase,
+  factor,
+  contributors,
+  formatLoss(heldOutLoss),
+  percent(clippedShare),
+  percent(saturatedShare),
+  seconds.training.toFixed(1),
+  seconds.transfer.toFixed(1),
+  seconds.aggregation.toFixed(1),
+];
+
+const shown = (run: RunDetailView): string => {
+  const facts = {
+    run: run.id,
+    name: run.name,
+    state: run.reason === null ? run.state : `${run.state}: ${run.reason}`,
+    'base model': `${run.spec.baseModel.name} ${run.spec.baseModel.sha256}`,
+    spec: run.specSha256,
+    adapter: run.adapterSha256 ?? '–',
+    created: formatTime(run.createdAt) ?? '',
+    ended: formatTime(run.endedAt) ?? '–',
+    'final loss': formatLoss(run.finalHeldOutLoss) ?? '–',
+  };
+  const headings = ['ROUND', 'PHASE', 'FACTOR', 'NODES', 'LOSS BEFORE', 'CLIPPED', 'SATURATED', 'TRAINING S', 'TRANSFER S', 'AGGREGATION S'];
+  return `${Object.entries(facts)
+    .map(([key, value]) => `${key.padEnd(12)}${value}\n`)
+    .join('')}\n${formatTable(headings, run.roundsDone.map(roundRow))}`;
+};
+
+const run = async (word: string, options: RunOptions): Promise<void> => {
+  const client = await openAdminClient(options);
+  const detail = await client.get(`/api/runs/${(await findRun(client, word)).id}`, runDetailViewSchema);
+  process.stdout.write(options.json ? `${JSON.stringify(detail)}\n` : shown(detail));
+};
+
+export const command: CommandModule = {
+  examples: ['weft run show languages', 'weft run show r_1f00 --json'],
+  configure: (command: Command): void => {
+    addHomeOption(command)
+      .argument(...runArgument)
+      .option('--json', 'the run with its spec, rounds and nodes on standard output')
+      .addHelpText('after', '\nLoss is the token-weighted mean, in nats a token, of the adapter that the round began with on what the nodes hold back.')
+      .action((word: string, _options: unknown, command: Command) => run(word, command.opts<RunOptions>()));
+  },
+};

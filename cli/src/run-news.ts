@@ -1,0 +1,44 @@
+import type { EventView, RunDetailView } from '@weft/shared';
+
+/** What a row of a run's history tells somebody who watches; undefined for rows that only matter to recovery. */
+export function describeEvent({ kind, round, nodeId, data }: EventView, names: ReadonlyMap<string, string>): string | undefined {
+  const who = names.get(nodeId ?? '') ?? nodeId ?? '';
+  const inRound = `round ${round}`;
+  switch (kind) {
+    case 'run.started':
+    case 'run.resumed':
+    case 'run.stopped':
+    case 'run.finished':
+      return kind.replace('.', ' ');
+    case 'run.paused':
+    case 'run.aborted':
+    case 'round.aborted':
+      return `${round === null ? kind.replace('.', ' ') : `${inRound} aborted`}${reasonOf(data)}`;
+    case 'round.started':
+      return `${inRound}: training ${data['factor'] === 'both' ? 'both factors' : `factor ${String(data['factor'])}`}`;
+    case 'round.phase':
+      return `${inRound}: ${String(data['phase'])}`;
+    case 'node.ready':
+      return `${inRound}: ${who} has trained`;
+    case 'node.declined':
+      return `${inRound}: ${who} declined: ${String(data['message'])}`;
+    case 'node.left':
+      return `${inRound}: ${who} left`;
+    case 'update.accepted':
+      return `${inRound}: ${who} sent ${((data['payloadBytes'] as number) / 1024).toFixed(0)} KiB`;
+    default:
+      return undefined;
+  }
+}
+
+/** What a committed round brought, from the fold of its rows. */
+export function describeRound({ roundsDone }: RunDetailView, round: number): string {
+  const view = roundsDone.find((one) => one.round === round);
+  const loss = view?.heldOutLoss == null ? '' : `, held-out loss before it ${view.heldOutLoss.toFixed(4)}`;
+  return `round ${round} committed: ${view?.contributors ?? 0} nodes${loss}`;
+}
+
+const reasonOf = (data: EventView['data']): string => {
+  const reason = data['reason'];
+  return typeof reason === 'object' && reason !== null && 'message' in reason ? `: ${String(reason.message)}` : '';
+};
