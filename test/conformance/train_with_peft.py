@@ -2,7 +2,7 @@
 
   train  writes FOLDER/initial (a PEFT adapter whose B is not zero) and FOLDER/rows.jsonl, trains on them in fp32,
          and leaves FOLDER/losses.json and FOLDER/final (the trained adapter)
-  score  loads any PEFT adapter with PEFT and prints the mean loss on rows.jsonl as JSON
+  score  loads any PEFT adapter with PEFT and prints its mean loss on ROWS as JSON
 """
 
 import argparse
@@ -98,8 +98,9 @@ def score(options):
     model.eval()
     loss_sum, tokens = 0.0, 0
     with torch.no_grad():
-        for row in read_rows(os.path.join(options.folder, "rows.jsonl"))[: options.rows]:
-            batch = collate([row])
+        rows = read_rows(options.rows)
+        for start in range(0, len(rows), 8):
+            batch = collate(rows[start : start + 8])
             counted = int((batch["labels"][:, 1:] != IGNORED).sum())
             loss_sum += model(**batch).loss.item() * counted
             tokens += counted
@@ -114,7 +115,7 @@ def main():
     parser.add_argument("--folder", required=True)
     parser.add_argument("--text")
     parser.add_argument("--adapter")
-    parser.add_argument("--rows", type=int)
+    parser.add_argument("--rows")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--batch", type=int)
     parser.add_argument("--seq", type=int)
