@@ -102,6 +102,8 @@ function runAgent(options: NodeOptions, home: NodeHome, pinned: Federation, reco
     }
   };
 
+  const { federationId, federationName, nodeId, nodeName, address } = federation;
+  watch({ event: 'started', nodeId, nodeName, federationId, federationName, address, records: records.length, notice: plainModeNotice });
   const { connection, over } = keepConnected({
     federation: () => federation,
     identity: home.identity,
@@ -138,8 +140,6 @@ function runAgent(options: NodeOptions, home: NodeHome, pinned: Federation, reco
     emit: watch,
     onTiming: (kind, spent) => (seconds[kind] += spent),
   });
-  const { federationId, federationName, nodeId, nodeName, address } = federation;
-  watch({ event: 'started', nodeId, nodeName, federationId, federationName, address, records: records.length, notice: plainModeNotice });
 
   const live = async (): Promise<NodeSummary> => {
     const drained = new Promise<void>((resolve) => {

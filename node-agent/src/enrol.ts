@@ -7,7 +7,7 @@ import { openHome } from './home/home.ts';
 import { recordSent } from './home/sent-record.ts';
 import { openClient } from './network/coordinator-client.ts';
 import { fromServiceError } from './network/service-error.ts';
-import { createTraffic, type Traffic } from './network/traffic.ts';
+import { createTraffic } from './network/traffic.ts';
 
 /** One answer is enough to wait for: a coordinator that takes longer is not reachable. */
 const enrolTimeoutMs = 30_000;
@@ -20,7 +20,8 @@ export interface JoinOptions {
   /** What the admin sees. */
   readonly nodeName: string;
   readonly organisation?: string;
-  readonly traffic?: Traffic;
+  /** Sees each serialised message that leaves. */
+  readonly onSend?: (bytes: Uint8Array) => void;
 }
 
 export interface Joined {
@@ -34,7 +35,7 @@ export interface Joined {
  * invite: the coordinator answers the same key again.
  * @throws WEFT_INVITE_MALFORMED, WEFT_NODE_ALREADY_JOINED, WEFT_COORDINATOR_CERTIFICATE, WEFT_INVITE_USED …
  */
-export async function joinFederation({ home: path, invite: text, nodeName, organisation = '', traffic }: JoinOptions): Promise<Joined> {
+export async function joinFederation({ home: path, invite: text, nodeName, organisation = '', onSend }: JoinOptions): Promise<Joined> {
   const invite = parseInvite(text);
   const federationId = toFederationId(invite.coordinatorKey);
   const home = await openHome(path);
@@ -51,7 +52,7 @@ export async function joinFederation({ home: path, invite: text, nodeName, organ
       inviteToken: invite.token,
       publicKey: identity.publicKey,
     }, identity);
-    const client = openClient({ address: invite.address, certificate: invite.certificateDer }, traffic ?? createTraffic());
+    const client = openClient({ address: invite.address, certificate: invite.certificateDer }, createTraffic(onSend));
     const response = await callUnary(client, new Metadata(), NodeService.method.enroll, { envelope }, { deadline: Date.now() + enrolTimeoutMs })
       .catch((error: unknown) => {
         throw fromServiceError(error, invite.address);

@@ -14,7 +14,10 @@ export interface TestNode {
   readonly agent: NodeAgent;
   readonly events: NodeEvent[];
   /** The first event of this kind, past or future. */
-  event<E extends NodeEvent['event']>(kind: E, matches?: (event: Extract<NodeEvent, { event: E }>) => boolean): Promise<Extract<NodeEvent, { event: E }>>;
+  event<E extends NodeEvent['event']>(
+    kind: E,
+    matches?: (event: Extract<NodeEvent, { event: E }>) => boolean,
+  ): Promise<Extract<NodeEvent, { event: E }>>;
   drain(): void;
 }
 
@@ -25,7 +28,11 @@ export interface TestFederation {
   coordinator: RunningCoordinator;
   admin<T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<T>;
   restart(changes?: Partial<CoordinatorOptions>): Promise<void>;
-  join(name: string, text: string, options?: { autoApprove?: boolean }): Promise<{ home: string; dataPath: string; nodeId: string }>;
+  join(
+    name: string,
+    text: string,
+    options?: { autoApprove?: boolean },
+  ): Promise<{ home: string; dataPath: string; nodeId: string }>;
   startNode(name: string, place: { home: string; dataPath: string }, changes?: Partial<NodeOptions>): Promise<TestNode>;
   createRun(changes?: Partial<RunSpecInput>): Promise<RunView>;
   runUntil(runId: string, matches: (run: RunDetailView) => boolean): Promise<RunDetailView>;
@@ -41,7 +48,15 @@ export async function openFederation(changes: Partial<CoordinatorOptions> = {}):
   await writeTinyModel(modelPath, sentences('model', 400));
   await initCoordinator(coordinatorHome);
   const start = (port: number, more: Partial<CoordinatorOptions> = {}): Promise<RunningCoordinator> =>
-    startCoordinator({ home: coordinatorHome, grpcPort: port, httpPort: 0, logLevel: 'silent', timing, ...changes, ...more });
+    startCoordinator({
+      home: coordinatorHome,
+      grpcPort: port,
+      httpPort: 0,
+      logLevel: 'silent',
+      timing,
+      ...changes,
+      ...more,
+    });
   const token = await readFile(join(coordinatorHome, 'admin-token'), 'utf8');
   const nodes: TestNode[] = [];
 
@@ -52,7 +67,10 @@ export async function openFederation(changes: Partial<CoordinatorOptions> = {}):
     async admin(method, path, body) {
       const response = await fetch(new URL(path, federation.coordinator.httpUrl), {
         method,
-        headers: { authorization: `Bearer ${token}`, ...(body !== undefined && { 'content-type': 'application/json' }) },
+        headers: {
+          authorization: `Bearer ${token}`,
+          ...(body !== undefined && { 'content-type': 'application/json' }),
+        },
         ...(body !== undefined && { body: JSON.stringify(body) }),
       });
       const answer: unknown = await response.json();
@@ -97,7 +115,12 @@ export async function openFederation(changes: Partial<CoordinatorOptions> = {}):
   return federation;
 }
 
-async function startTestNode(name: string, home: string, dataPath: string, changes: Partial<NodeOptions>): Promise<TestNode> {
+async function startTestNode(
+  name: string,
+  home: string,
+  dataPath: string,
+  changes: Partial<NodeOptions>,
+): Promise<TestNode> {
   const events: NodeEvent[] = [];
   const listeners = new Set<(event: NodeEvent) => void>();
   const draining = new AbortController();
@@ -150,4 +173,8 @@ const runSpec = (sha256: string): RunSpecInput => ({
 
 /** Lines of made-up text, different for each subject. */
 export const sentences = (subject: string, count: number): string =>
-  Array.from({ length: count }, (_, i) => `On day ${i * 7} the ${subject} wrote ${(i * i * 31) % 997} words about the ${['river', 'garden', 'harbour', 'letter'][i % 4]}.`).join('\n');
+  Array.from(
+    { length: count },
+    (_, i) =>
+      `On day ${i * 7} the ${subject} wrote ${(i * i * 31) % 997} words about the ${['river', 'garden', 'harbour', 'letter'][i % 4]}.`,
+  ).join('\n');

@@ -10,7 +10,9 @@ afterEach(() => federation.close());
 
 const twoNodes = async () => {
   const places = await Promise.all(['amina', 'bruno'].map((name) => federation.join(name, sentences(name, 200))));
-  return Promise.all(places.map((place, i) => federation.startNode(['amina', 'bruno'][i]!, place, { untilRunEnds: true })));
+  return Promise.all(
+    places.map((place, i) => federation.startNode(['amina', 'bruno'][i]!, place, { untilRunEnds: true })),
+  );
 };
 
 test('two nodes take a run from its first offer to its end, fetch the model, and lower the loss', async () => {
@@ -19,7 +21,14 @@ test('two nodes take a run from its first offer to its end, fetch the model, and
   await federation.admin('POST', `/api/runs/${id}/start`);
   const summaries = await Promise.all(nodes.map(({ agent }) => agent.finished));
   const run = await federation.runUntil(id, ({ state }) => state === 'finished');
-  expect(run.roundsDone.filter(({ adapterAfter }) => adapterAfter !== null).map(({ contributors, factor }) => [contributors, factor])).toEqual([[2, 'B'], [2, 'A']]);
+  expect(
+    run.roundsDone
+      .filter(({ adapterAfter }) => adapterAfter !== null)
+      .map(({ contributors, factor }) => [contributors, factor]),
+  ).toEqual([
+    [2, 'B'],
+    [2, 'A'],
+  ]);
   for (const [i, { events, home }] of nodes.entries()) {
     const losses = events.filter((event) => event.event === 'evaluated').map(({ loss }) => loss);
     expect(losses).toHaveLength(3);
@@ -27,7 +36,14 @@ test('two nodes take a run from its first offer to its end, fetch the model, and
     expect(summaries[i]).toMatchObject({ updates: 2 });
     expect(summaries[i]!.bytesDown).toBeGreaterThan(100_000);
     const sent = await readSent(home);
-    expect(sent.map(({ kind }) => kind)).toEqual(['enrolment', 'evaluation', 'update', 'evaluation', 'update', 'evaluation']);
+    expect(sent.map(({ kind }) => kind)).toEqual([
+      'enrolment',
+      'evaluation',
+      'update',
+      'evaluation',
+      'update',
+      'evaluation',
+    ]);
     expect(sent.find(({ kind }) => kind === 'update')!.said).toContain('tells the coordinator the number of examples');
   }
 });

@@ -1,6 +1,13 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { initWeights, toTokenizerJson, trainBpe, weightShapes, writeSafetensors, type ModelConfig } from '@weft/trainer';
+import {
+  initWeights,
+  toTokenizerJson,
+  trainBpe,
+  weightShapes,
+  writeSafetensors,
+  type ModelConfig,
+} from '@weft/trainer';
 
 const specialTokens = ['<|endoftext|>'];
 const vocabSize = 320;
@@ -25,7 +32,12 @@ export async function writeTinyModel(folder: string, text: string): Promise<void
   await mkdir(folder, { recursive: true });
   const bpe = trainBpe([text], { vocabSize, specialTokens });
   const shapes = weightShapes(config);
-  const tensors = [...initWeights(config, 1)].map(([name, data]) => ({ name, dtype: 'F32' as const, shape: shapes.get(name)!, data }));
+  const tensors = [...initWeights(config, 1)].map(([name, data]) => ({
+    name,
+    dtype: 'F32' as const,
+    shape: shapes.get(name)!,
+    data,
+  }));
   await writeSafetensors(join(folder, 'model.safetensors'), tensors);
   await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(toTokenizerJson(bpe, specialTokens)));
   await writeFile(

@@ -27,6 +27,7 @@ const sentSchema = z.discriminatedUnion('kind', [
     payloadBytes: z.number(),
     values: z.number(),
     weight: z.number(),
+    weighting: z.enum(['examples', 'uniform']),
     normL2: z.number(),
     clipped: z.boolean(),
     saturatedValues: z.number(),
@@ -79,12 +80,13 @@ function inPlainWords(facts: SentFacts): string {
       return `Sent how well the adapter does on the held-out records: a loss sum of ${facts.lossSum.toFixed(2)} nats over ${facts.tokens} tokens, two numbers and no text.`;
     case 'update':
       return (
-        `Sent an update of round ${facts.round} of "${facts.runName}": ${facts.values} numbers in ${facts.payloadBytes} bytes, the change that training made to ${facts.factor === 'both' ? 'both factors' : `factor ${facts.factor}`} of the adapter ` +
+        `Sent the update of round ${facts.round + 1} of "${facts.runName}": ${facts.values} numbers in ${facts.payloadBytes} bytes, the change that training made to ${facts.factor === 'both' ? 'both factors' : `factor ${facts.factor}`} of the adapter ` +
         `(L2 norm ${facts.normL2.toPrecision(4)}${facts.clipped ? ', clipped' : ''}). ` +
-        `Its weight, ${facts.weight}, tells the coordinator the number of examples (or that all nodes count alike). The coordinator can read the update; it does not contain the data itself.`
+        `${facts.weighting === 'examples' ? `Its weight, ${facts.weight}, tells the coordinator the number of examples (up to the run's cap).` : 'Its weight is 1: all nodes count alike.'} ` +
+        'The coordinator can read the update; the text itself is not in it.'
       );
     case 'decline':
-      return `Declined round ${facts.round} of "${facts.runName}" with the code ${facts.code}; no update was sent.`;
+      return `Declined round ${facts.round + 1} of "${facts.runName}" with the code ${facts.code}; no update was sent.`;
   }
 }
 

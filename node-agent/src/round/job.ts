@@ -136,7 +136,7 @@ async function prepareUpdate(
     clipped,
     saturatedValues: BigInt(saturatedValues),
   }), identity);
-  const kept = await pending.save({ update, runName: spec.name, normL2, trainingMs }, payload);
+  const kept = await pending.save({ update, runName: spec.name, weighting: spec.aggregation.weighting, normL2, trainingMs }, payload);
   emit({
     event: 'trained', runId, round, weight, normL2, clipped, saturatedValues,
     examples: training.length,

@@ -10,6 +10,7 @@ const pendingSchema = z.strictObject({
   /** The signed Update, an Envelope in base64: what is sent after a restart is what was meant before it. */
   update: z.string(),
   runName: z.string(),
+  weighting: z.enum(['examples', 'uniform']),
   normL2: z.number(),
   trainingMs: z.number(),
 });
@@ -20,6 +21,7 @@ export interface PendingUpdate {
   readonly body: Update;
   readonly payloadPath: string;
   readonly runName: string;
+  readonly weighting: 'examples' | 'uniform';
   readonly normL2: number;
   readonly trainingMs: number;
 }

@@ -45,6 +45,7 @@ export async function sendUpdate(update: PendingUpdate, { home, connection, fede
     payloadBytes,
     values: Number(body.values),
     weight: Number(body.weight),
+    weighting: update.weighting,
     normL2: update.normL2,
     clipped: body.clipped,
     saturatedValues: Number(body.saturatedValues),

@@ -8,8 +8,8 @@ import type { Session } from '../session/session.ts';
 const maxFruitlessAttempts = 6;
 const firstDelayMs = 200;
 
-/** The catalogue says no to a plain repeat of these; a transfer that asks again with what it has learnt may succeed. */
-const resumable: ReadonlySet<ErrorCode> = new Set(['WEFT_NODE_LEAVING', 'WEFT_COORDINATOR_UNREACHABLE', 'WEFT_TICKET_INVALID', 'WEFT_COORDINATOR_STOPPING']);
+/** The catalogue says no to a plain repeat of some of these; a transfer goes on from what is there, and may get through. */
+const resumable: ReadonlySet<ErrorCode> = new Set(['WEFT_NODE_LEAVING', 'WEFT_COORDINATOR_UNREACHABLE', 'WEFT_TICKET_INVALID', 'WEFT_COORDINATOR_STOPPING', 'WEFT_INTERNAL']);
 
 /**
  * Runs one attempt at a transfer in the open session, and again in the next where the line broke. Waiting for a session
