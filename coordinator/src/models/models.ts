@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { WeftError, type Sha256 } from '@weft/shared';
 import { modelFiles, openModel } from '@weft/trainer';
 import type { EventData } from '../store/events.ts';
@@ -13,13 +14,16 @@ export interface Models {
   /** @throws WEFT_MODEL_NOT_REGISTERED */
   get(sha256: Sha256): RegisteredModel;
   list(): readonly RegisteredModel[];
+  /** A file of the model by its hash. @throws WEFT_MODEL_NOT_REGISTERED where it is no longer there */
+  file(model: Sha256, sha256: Sha256): Promise<{ path: string; sizeBytes: number } | undefined>;
 }
 
 export function createModels({ store, cacheDir }: { store: Store; cacheDir?: string }): Models {
   const models = new Map<Sha256, RegisteredModel>();
   for (const { data } of store.read({ kinds: ['model.registered'] })) models.set(data.sha256, data);
   return {
-    async register(path) {
+    async register(place) {
+      const path = resolve(place);
       const { name, sha256, config } = await openModel(path, { cacheDir });
       const known = models.get(sha256);
       if (known?.path === path && (await unchanged(known))) return known;
@@ -41,10 +45,25 @@ export function createModels({ store, cacheDir }: { store: Store; cacheDir?: str
       return model;
     },
     list: () => [...models.values()],
+    async file(model, sha256) {
+      const entry = models.get(model)?.files.find((file) => file.sha256 === sha256);
+      if (entry === undefined) return undefined;
+      // If it has the old size and other bytes, its hash does not hold at the node.
+      if ((await sizeOf(entry.file)) !== entry.sizeBytes) {
+        throw new WeftError('WEFT_MODEL_NOT_REGISTERED', `${entry.name} of base model ${model} is no longer what was registered`, { file: entry.file });
+      }
+      return { path: entry.file, sizeBytes: entry.sizeBytes };
+    },
   };
 }
 
-const unchanged = async (model: RegisteredModel): Promise<boolean> => {
-  const sizes = await Promise.all(model.files.map(({ file }) => stat(file).then(({ size }) => size, () => -1)));
-  return model.files.every(({ sizeBytes }, i) => sizeBytes === sizes[i]);
+const unchanged = async ({ files }: RegisteredModel): Promise<boolean> => {
+  const sizes = await Promise.all(files.map(({ file }) => sizeOf(file)));
+  return files.every(({ sizeBytes }, i) => sizeBytes === sizes[i]);
 };
+
+const sizeOf = (file: string): Promise<number> =>
+  stat(file).then(
+    ({ size }) => size,
+    () => -1,
+  );

@@ -82,7 +82,7 @@ export function evolve(state: RunState, event: RunEvent): RunState {
     case 'round.phase':
       return enterPhase(state, event);
     case 'node.offered':
-      return withParticipant(state, event.nodeId!, (known) => ({ evaluated: false, offeredAt: event.at, ...known, stage: 'offered' }));
+      return withParticipant(state, event.nodeId!, (known) => ({ evaluated: false, announcements: 0, offeredAt: event.at, ...known, stage: 'offered' }));
     case 'evaluation.reported':
       return withParticipant(state, event.nodeId!, (known) =>
         known && { ...known, evaluated: true, stage: activePhase(state) === 'evaluating' ? 'evaluated' : known.stage },
@@ -93,7 +93,12 @@ export function evolve(state: RunState, event: RunEvent): RunState {
           state,
           event.nodeId!,
           (known) =>
-            known && { ...known, stage: 'ready', payload: { sha256: event.data.payloadSha256, sizeBytes: event.data.payloadBytes } },
+            known && {
+              ...known,
+              stage: 'ready',
+              payload: { sha256: event.data.payloadSha256, sizeBytes: event.data.payloadBytes },
+              announcements: known.announcements + 1,
+            },
         ),
         trainingTimes: [...state.trainingTimes, event.data.elapsedMs].slice(-rememberedTrainingTimes),
       };

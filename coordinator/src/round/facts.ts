@@ -3,6 +3,9 @@ import type { RoundInput } from './inputs.ts';
 import { activePhase, hasEnded, hasRoom, type Participant } from './state.ts';
 import type { Turn } from './turn.ts';
 
+/** Each is a row for ever. Who crashes more often than this in one round may try again in the next. */
+const announcementLimit = 20;
+
 type Fact<K extends RoundInput['kind']> = Extract<RoundInput, { kind: K }>;
 
 /** What nodes report. A fact is recorded once; what does not belong to this round is refused, and changes nothing. */
@@ -18,6 +21,9 @@ export function takeReady(turn: Turn, { nodeId, round, payload, trainingMs }: Fa
   if (!inTime) throw new WeftError('WEFT_UPDATE_NOT_EXPECTED', `round ${round} is ${phase}: its cohort is fixed without ${nodeId}`);
   if (phase === 'training' && (known.stage === 'left' || known.stage === 'declined') && !hasRoom(turn.state)) {
     throw new WeftError('WEFT_UPDATE_NOT_EXPECTED', `the place of ${nodeId} in round ${round} was given to another node, cohort.maximum is ${turn.state.spec.cohort.maximum}`);
+  }
+  if (known.announcements >= announcementLimit) {
+    throw new WeftError('WEFT_UPDATE_NOT_EXPECTED', `${nodeId} announced ${known.announcements} updates in round ${round}, the limit is ${announcementLimit}`);
   }
   turn.record({
     kind: 'node.ready',

@@ -36,8 +36,9 @@ export interface Participant {
   readonly stage: ParticipantStage;
   readonly offeredAt: number;
   readonly evaluated: boolean;
-  /** What it announced. */
+  /** What it announced last, and how often it did. */
   readonly payload?: BlobInfo;
+  readonly announcements: number;
   /** What was accepted. */
   readonly update?: AcceptedUpdate;
 }

@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises';
 import type { NodeMessage } from '@weft/proto';
 import {
   createAdapterLayout,
@@ -163,9 +162,8 @@ export async function createRuns(options: RunsOptions): Promise<Runs> {
           if (sizeBytes !== undefined) return { path: blobs.adapters.path(sha256), sizeBytes };
         }
         if (run.hasEnded || !run.wasOfferedTo(nodeId)) continue;
-        const file = models.get(run.state.spec.baseModel.sha256).files.find((known) => known.sha256 === sha256);
-        // What the node was told; if the file has changed since, its hash will not hold there.
-        if (file !== undefined && (await stat(file.file)).size === file.sizeBytes) return { path: file.file, sizeBytes: file.sizeBytes };
+        const file = await models.file(run.state.spec.baseModel.sha256, sha256);
+        if (file !== undefined) return file;
       }
       return undefined;
     },

@@ -44,8 +44,8 @@ export function createUploads(context: RunContext, runOf: (runId: string) => Run
       current.set(nodeId, token);
       const openedAt = clock.now();
       /** Everything holds and the bytes are durable: one row, then the receipt. */
-      const accept = (): Envelope => {
-        run.dispatch({
+      const accept = async (): Promise<Envelope> => {
+        const input = {
           kind: 'uploaded',
           nodeId,
           round: update.round,
@@ -61,7 +61,14 @@ export function createUploads(context: RunContext, runOf: (runId: string) => Run
             values: bound.values,
             transferMs: clock.now() - openedAt,
           },
-        });
+        } as const;
+        try {
+          run.dispatch(input);
+        } catch (error) {
+          // The round went on without it. After a full disk it is still wanted, and its bytes are here.
+          if (!run.neededUpdates().includes(bound.payload.sha256)) await blobs.updates.remove(bound.payload.sha256);
+          throw error;
+        }
         const row = findAccepted(context, run.id, update.round, nodeId);
         if (row === undefined) throw new WeftError('WEFT_INTERNAL', 'an accepted update has no row');
         onPoint('before-receipt');
@@ -83,6 +90,7 @@ export function createUploads(context: RunContext, runOf: (runId: string) => Run
       await removeOthers(context, name);
       const partial = await blobs.updates.openPartial(name);
       try {
+        if (current.get(nodeId) !== token) throw takenOver();
         if (offset > partial.sizeBytes) {
           throw new WeftError('WEFT_TRANSFER_OFFSET', `${partial.sizeBytes} bytes are here, the upload goes on at ${offset}`);
         }
@@ -92,7 +100,11 @@ export function createUploads(context: RunContext, runOf: (runId: string) => Run
         throw error;
       }
       return partialSink(partial, bound, {
-        isCurrent: () => current.get(nodeId) === token,
+        requireCurrent() {
+          // Two connections must not write the same file.
+          if (current.get(nodeId) !== token) throw takenOver();
+          checkUpload(run, nodeId, update.round, bound.payload.sha256);
+        },
         heard: () => {
           onPoint('mid-upload');
           run.heard(nodeId);
@@ -116,20 +128,19 @@ export function createUploads(context: RunContext, runOf: (runId: string) => Run
   };
 }
 
+const takenOver = (): WeftError => new WeftError('WEFT_TRANSFER_TRUNCATED', 'a later connection of this node took the upload over');
+
 interface SinkOwner {
-  isCurrent(): boolean;
+  /** @throws where another connection took over, or the round no longer waits for this update */
+  requireCurrent(): void;
   heard(): void;
-  accept(): Envelope;
+  accept(): Promise<Envelope>;
 }
 
 function partialSink(partial: PartialBlob, { payload, ...bound }: BoundUpdate, owner: SinkOwner): UploadSink {
-  // Two connections must not write the same file.
-  const requireCurrent = (): void => {
-    if (!owner.isCurrent()) throw new WeftError('WEFT_TRANSFER_TRUNCATED', 'a later connection of this node took the upload over');
-  };
   return {
     async write(chunk) {
-      requireCurrent();
+      owner.requireCurrent();
       if (partial.sizeBytes + chunk.length > payload.sizeBytes) {
         throw new WeftError('WEFT_TRANSFER_TOO_LARGE', `the upload reaches ${partial.sizeBytes + chunk.length} bytes, ${payload.sizeBytes} were announced`);
       }
@@ -138,7 +149,7 @@ function partialSink(partial: PartialBlob, { payload, ...bound }: BoundUpdate, o
     },
     async finish() {
       try {
-        requireCurrent();
+        owner.requireCurrent();
         await partial.seal(payload, createPayloadCheck(bound));
       } catch (error) {
         await partial.close();

@@ -1,9 +1,8 @@
-import { isNodeId, isRunId, isSha256, roundPhases, runSpecSchema, type NodeId, type RunId, type Sha256 } from '@weft/shared';
+import { isNodeId, isSha256, roundPhases, runSpecSchema, type NodeId, type RunId, type Sha256 } from '@weft/shared';
 import { z } from 'zod';
 
 const hash = z.custom<Sha256>((value) => typeof value === 'string' && isSha256(value), 'must be 64 lower-case hex digits');
 const nodeId = z.custom<NodeId>((value) => typeof value === 'string' && isNodeId(value), 'must be a node id');
-const runId = z.custom<RunId>((value) => typeof value === 'string' && isRunId(value), 'must be a run id');
 const timestamp = z.number().int().describe('milliseconds since 1970');
 const count = z.number().int().min(0);
 const share = z.number().min(0).max(1);
@@ -122,5 +121,3 @@ export type StoredEvent<K extends EventKind = EventKind> = {
 }[K];
 
 export const isEventKind = (kind: string): kind is EventKind => Object.hasOwn(eventSchemas, kind);
-
-export const idSchemas = { hash, nodeId, runId };
