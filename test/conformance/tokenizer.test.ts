@@ -10,7 +10,7 @@ import { sampleLines, scripts } from './sample-lines.ts';
 
 const python = findPython(['transformers', 'torch', 'gguf']);
 const gguf = findGguf();
-const otherPreTokenizers = ['llama-bpe', 'qwen2', 'gpt-2', 'default'];
+const otherPreTokenizers = ['llama-bpe', 'qwen2'];
 
 interface Reference {
   readonly ids: number[][];
