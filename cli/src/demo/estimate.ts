@@ -21,17 +21,22 @@ const stepCostInForwardPasses = 2.6;
 /** Processes and handshakes; then sessions, each node's score of the adapter, and a new version, each round. */
 const overheadSeconds = { demo: 12, round: 2 };
 
-/** @returns tokens a second of the forward pass, the cost of opening a session left out */
+/**
+ * @returns tokens a second of the forward pass. The first pass pays for opening the session; what the longer second one
+ * takes more is the passes themselves, counted as at least half of its time, since a busy machine disturbs either.
+ */
 export async function measureForward(model: Model, rows: readonly Example[], threads: number, signal: AbortSignal): Promise<number> {
+  const repeats = 4;
   const tokens = rows.reduce((sum, { inputIds }) => sum + inputIds.length, 0);
-  const time = async (examples: readonly Example[]): Promise<number> => {
+  const timeMs = async (examples: readonly Example[]): Promise<number> => {
     const started = performance.now();
     await evaluate({ model, examples, threads, device: 'cpu', batchSize: rows.length, signal });
     return performance.now() - started;
   };
-  const once = await time(rows);
-  const thrice = await time([...rows, ...rows, ...rows]);
-  return (1000 * 2 * tokens) / Math.max(1, thrice - once);
+  const onceMs = await timeMs(rows);
+  const oftenMs = await timeMs(Array.from({ length: repeats }, () => rows).flat());
+  const passesMs = Math.max((oftenMs - onceMs) * (repeats / (repeats - 1)), oftenMs / 2);
+  return (1000 * repeats * tokens) / passesMs;
 }
 
 /** The same steps are done twice, by the federation and by the local adapters. */

@@ -41,7 +41,7 @@ export async function runFederation(plan: FederationPlan): Promise<FederationOut
   const home = join(plan.folder, 'coordinator');
   const weft: RunWeft = (...args) => {
     plan.signal.throwIfAborted();
-    plan.onCommand(`weft ${args.join(' ')}`);
+    plan.onCommand(commandLine(args));
     return processes.run(`weft ${args.slice(0, 2).join(' ')}`, [...args, '--json']);
   };
   try {
@@ -64,10 +64,13 @@ export async function runFederation(plan: FederationPlan): Promise<FederationOut
   }
 }
 
+/** As a user would type it; an invite holds a token and is long, so only its place. */
+const commandLine = (args: readonly string[]): string => `weft ${args.map((word) => (word.startsWith('weft1_') ? 'INVITE' : word)).join(' ')}`;
+
 /** Resolves once it serves. */
 async function startCoordinator(processes: ProcessGroup, plan: FederationPlan, home: string): Promise<{ exited: Promise<number> }> {
   const args = ['coordinator', 'start', '--home', home, '--grpc-port', '0', '--http-port', '0'];
-  plan.onCommand(`weft ${args.join(' ')}`);
+  plan.onCommand(commandLine(args));
   const serving = Promise.withResolvers<void>();
   const coordinator = processes.start({ name: 'the coordinator', args: [...args, '--json'], onLine: () => serving.resolve() });
   await Promise.race([serving.promise, endedEarly(coordinator.exited)]);
@@ -79,7 +82,7 @@ async function startNode(processes: ProcessGroup, weft: RunWeft, plan: Federatio
   const { invite } = (await weft('invite', 'create', '--auto-approve', '--home', coordinatorHome)) as { invite: string };
   const { nodeId } = (await weft('node', 'join', invite, '--name', name, '--home', home)) as { nodeId: string };
   const args = ['node', 'start', '--home', home, '--data', dataFile, '--model', plan.modelPath, '--threads', String(plan.threadsPerNode), '--until-run-ends'];
-  plan.onCommand(`weft ${args.join(' ')}`);
+  plan.onCommand(commandLine(args));
   const started = Promise.withResolvers<void>();
   let summary: NodeSummary | undefined;
   const agent = processes.start({
