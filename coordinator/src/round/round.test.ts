@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { RunEvent } from './evolve.ts';
 import { evolve, initialState } from './evolve.ts';
 import { simulate, simulatedNodes, type Simulation } from './simulation.ts';
-import { defaultTiming, type RunState } from './state.ts';
+import { defaultTiming, hasEnded, type RunState } from './state.ts';
 
 const [a, b, c, d] = simulatedNodes as [never, never, never, never];
 const phasesOf = (simulation: Simulation): RoundPhase[] =>
@@ -219,7 +219,9 @@ describe('under any schedule of events', () => {
         run.apply({ kind: 'start' });
         for (const act of actions) act(run);
         expect(durable(replay(run.created, run.events))).toEqual(durable(run.state));
+        const hadAChance = !hasEnded(run.state) && run.state.failedTries < defaultTiming.failedTries - 1;
         run.finish();
+        if (hadAChance) expect(run.state.lifecycle).toBe('finished');
         checkHistory(run);
       }),
       { numRuns: 2000 },

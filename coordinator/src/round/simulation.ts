@@ -148,6 +148,7 @@ export function simulate(spec: Partial<RunSpec['cohort']> & { rounds: number; he
       if (state.lifecycle === 'created') apply({ kind: 'start' });
       for (let turns = 0; !hasEnded(state); turns++) {
         if (turns > 1000) throw new Error(`stuck in ${state.phase} (${activePhase(state)}) of round ${state.round}`);
+        const rows = events.length;
         if (state.lifecycle === 'paused') apply({ kind: 'resume' });
         for (const nodeId of simulatedNodes) if (!state.connected.has(nodeId)) apply({ kind: 'connected', nodeId });
         for (const [nodeId, { stage }] of [...state.participants]) {
@@ -156,7 +157,8 @@ export function simulate(spec: Partial<RunSpec['cohort']> & { rounds: number; he
           if (state.phase === 'collecting' && stage !== 'accepted' && simulation.ready(nodeId, 'last') === undefined) simulation.upload(nodeId, 'last');
         }
         simulation.aggregate();
-        if (timerAt !== undefined) simulation.wait(Math.max(0, timerAt - now));
+        // Time passes only when nobody has anything left to do.
+        if (timerAt !== undefined && events.length === rows) simulation.wait(Math.max(0, timerAt - now));
       }
     },
   };

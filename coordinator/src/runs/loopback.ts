@@ -24,10 +24,11 @@ import {
   type Sha256,
   type TrainedFactor,
 } from '@weft/shared';
+import type Database from 'better-sqlite3';
 import type { CoordinatorSays } from '../federation/ports.ts';
 import { createModels } from '../models/models.ts';
 import type { RoundTiming } from '../round/index.ts';
-import { openStore, type Store } from '../store/store.ts';
+import { createStore, openStore, type Store } from '../store/store.ts';
 import { createManualClock, type ManualClock } from './clock.ts';
 import type { OnPoint } from './points.ts';
 import { openRunBlobs } from './run-blobs.ts';
@@ -76,11 +77,11 @@ export interface Loopback {
 }
 
 export async function openLoopback(
-  options: { home?: string; nodes?: number; onPoint?: OnPoint; timing?: Partial<RoundTiming>; automatic?: boolean } = {},
+  options: { home?: string; nodes?: number; onPoint?: OnPoint; timing?: Partial<RoundTiming>; automatic?: boolean; database?: Database.Database } = {},
 ): Promise<Loopback> {
   const home = options.home ?? (await mkdtemp(join(tmpdir(), 'weft-loopback-')));
   const clock = createManualClock();
-  const store = openStore(home, { now: clock.now });
+  const store = options.database === undefined ? openStore(home, { now: clock.now }) : createStore(options.database, clock.now);
   if (store.read({ kinds: ['model.registered'] }).length === 0) store.append({ kind: 'model.registered', data: loopbackModel });
   const connected = new Set<NodeId>();
   let onTheirWay: Promise<unknown>[] = [];

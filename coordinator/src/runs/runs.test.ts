@@ -1,7 +1,10 @@
-import { readdir } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isWeftError, ring, sha256, type Sha256 } from '@weft/shared';
+import { domains, isWeftError, ring, sha256, signBody, type Sha256 } from '@weft/shared';
+import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
+import { openDatabase } from '../store/database.ts';
 import type { StoredEvent } from '../store/events.ts';
 import { LoopbackNode, loopbackSpec, openLoopback, receiptBytes, type Loopback, type PreparedUpdate } from './loopback.ts';
 
@@ -240,6 +243,61 @@ test('a run needs a registered base model and a sound spec, and only one run tra
   expect(runs.stop(two.id)).toMatchObject({ state: 'stopped', phase: 'aborted' });
   expect(runs.resume(one.id)).toMatchObject({ state: 'running', phase: 'waiting' });
   expect(() => runs.show('r_none')).toThrow(/no run/);
+});
+
+test('a full disk refuses what cannot be kept, and the round goes on once there is room', async () => {
+  const home = await mkdtemp(join(tmpdir(), 'weft-full-'));
+  const database = openDatabase(join(home, 'weft.db'));
+  const loopback = await loopbackOf({ automatic: false, home, database });
+  const { id } = await loopback.runs.create(loopbackSpec({ rounds: 1 }));
+  for (const node of loopback.nodes) loopback.connect(node);
+  loopback.runs.start(id);
+  for (const node of loopback.nodes) await node.ready(node.offer);
+  const [first] = loopback.nodes as [LoopbackNode];
+  database.pragma(`max_page_count = ${Number(database.pragma('page_count', { simple: true }))}`);
+  let token = 0;
+  const fill = () => {
+    for (;;) loopback.store.append({ kind: 'invite.used', data: { tokenSha256: sha256(String(token++)) } });
+  };
+  expect(fill).toThrow(/disk was full/);
+  expect(await refusalOf(first.upload(first.prepare(first.offer)))).toBe('WEFT_DISK_FULL');
+  expect(eventsOf(loopback, 'update.accepted')).toEqual([]);
+  database.pragma('max_page_count = 100000');
+  for (const node of loopback.nodes) await node.upload(node.prepare(node.offer));
+  await loopback.settle();
+  expect(eventsOf(loopback, 'round.committed')).toHaveLength(1);
+  await rm(home, { recursive: true });
+});
+
+test('whatever a node says or signs, the runs refuse it with an error of the catalogue', async () => {
+  const { loopback, nodes } = await reachCollecting({ rounds: 1 });
+  const [first] = nodes as [LoopbackNode];
+  const { runId, round, adapter } = first.offer;
+  const text = fc.oneof(fc.string(), fc.constantFrom(runId, adapter!.sha256, first.id, 'f'.repeat(64)));
+  const uint64 = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
+  const uint32 = fc.oneof(fc.constant(round), fc.integer({ min: 0, max: 2 ** 32 - 1 }));
+  const said = fc.oneof(
+    fc.record({ case: fc.constant('ready' as const), value: fc.record({ runId: text, round: uint32, payloadSha256: text, payloadBytes: uint64, trainingMs: uint64 }) }),
+    fc.record({ case: fc.constant('evaluation' as const), value: fc.record({ runId: text, round: uint32, adapterSha256: text, lossSum: fc.double(), tokens: uint64 }) }),
+    fc.record({ case: fc.constant('progress' as const), value: fc.record({ runId: text, round: uint32, stage: text, done: uint64 }) }),
+  );
+  const update = fc.record(
+    { runId: text, round: uint32, nodeId: text, baseModelSha256: text, layoutSha256: text, payloadSha256: text, payloadBytes: uint64, values: uint64, weight: uint64, saturatedValues: uint64 },
+    { requiredKeys: [] },
+  );
+  await fc.assert(
+    fc.asyncProperty(said, update, fc.uint8Array({ maxLength: 60 }), async (message, change, body) => {
+      expect(await refusalOf(first.say(message))).toMatch(/^(WEFT_(?!INTERNAL)|nothing)/);
+      if (Object.keys(change).length > 0) expect(await refusalOf(first.upload(first.prepare(first.offer, { update: change })))).toMatch(/^WEFT_(?!INTERNAL)/);
+      // Signed garbage: the signature holds, the body is none.
+      const garbage = { ...first.prepare(first.offer).envelope, body, signature: signBody(domains.update, body, first.identity) };
+      expect(await refusalOf(loopback.runs.openUpload(first.id, garbage, 0))).toMatch(/^WEFT_(?!INTERNAL)/);
+    }),
+    { numRuns: 200 },
+  );
+  for (const node of nodes) await node.ready(node.offer).then(() => node.upload(node.prepare(node.offer)));
+  await loopback.settle();
+  expect(eventsOf(loopback, 'round.committed')).toHaveLength(1);
 });
 
 test('a node that is revoked leaves the round at once', async () => {

@@ -1,0 +1,67 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { runDetailViewSchema, runViewSchema, type NodeId } from '@weft/shared';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { simulate, simulatedNodes } from '../round/simulation.ts';
+import { openStore, type Store } from '../store/store.ts';
+import { createRunViews } from './run-views.ts';
+
+let home: string;
+let store: Store;
+beforeEach(async () => {
+  home = await mkdtemp(join(tmpdir(), 'weft-views-'));
+  store = openStore(home);
+});
+afterEach(async () => {
+  store.close();
+  await rm(home, { recursive: true });
+});
+
+const [a, b, c] = simulatedNodes as [NodeId, NodeId, NodeId];
+
+test('the same rows give the same views, one by one as they come or all at once', () => {
+  const simulation = simulate({ rounds: 3, minimum: 2, maximum: 3 });
+  const runId = simulation.created.runId!;
+  const live = createRunViews(store);
+  store.append(simulation.created);
+  let stored = 0;
+  const seen = () => {
+    for (; stored < simulation.events.length; stored++) store.append(simulation.events[stored]!);
+    const detail = live.detail(runId);
+    expect(createRunViews(store).detail(runId)).toEqual(detail);
+    runDetailViewSchema.parse(detail);
+    return detail;
+  };
+  const nodeIn = (nodeId: NodeId) => seen().roundsDone.at(-1)!.nodes.find((node) => node.nodeId === nodeId)!;
+
+  expect(seen()).toMatchObject({ state: 'created', phase: 'waiting', roundsDone: [] });
+  simulation.apply({ kind: 'start' });
+  for (const nodeId of [a, b, c]) simulation.apply({ kind: 'connected', nodeId });
+  expect(seen()).toMatchObject({ state: 'running', phase: 'training', round: 0 });
+  simulation.evaluate(a);
+  simulation.ready(a);
+  simulation.apply({ kind: 'declined', nodeId: c, round: 0, reason: { code: 'WEFT_DATA_EMPTY', message: 'the file is empty' } });
+  expect(nodeIn(a)).toMatchObject({ stage: 'ready', heldOutLoss: 2, trainingMs: 5 });
+  expect(nodeIn(c)).toMatchObject({ stage: 'declined', reason: 'the file is empty' });
+  simulation.apply({ kind: 'pause' });
+  expect(seen()).toMatchObject({ state: 'paused', phase: 'paused' });
+  simulation.apply({ kind: 'resume' });
+  simulation.ready(b);
+  simulation.upload(a);
+  expect(seen()).toMatchObject({ state: 'running', phase: 'collecting' });
+  expect(nodeIn(a)).toMatchObject({ stage: 'accepted', bytesUp: 8 });
+  simulation.upload(b);
+  simulation.aggregate();
+  expect(seen().roundsDone[0]).toMatchObject({ phase: 'finished', contributors: 2, heldOutLoss: 2, heldOutTokens: 10, clippedShare: 0 });
+
+  for (const nodeId of [a, b]) simulation.apply({ kind: 'disconnected', nodeId });
+  simulation.wait(31_000);
+  expect(seen().roundsDone[1]).toMatchObject({ phase: 'aborted', adapterAfter: null });
+  simulation.finish();
+  const ended = seen();
+  expect(ended).toMatchObject({ state: 'finished', phase: 'finished', finalHeldOutLoss: 2 });
+  expect(ended.roundsDone.filter(({ adapterAfter }) => adapterAfter !== null)).toHaveLength(3);
+  expect(live.runs()).toEqual([live.run(runId)]);
+  runViewSchema.parse(live.run(runId));
+});
