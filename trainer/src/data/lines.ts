@@ -36,7 +36,7 @@ export async function* readLines(file: string): AsyncGenerator<Line> {
     }
     pending.push(piece);
   };
-  for await (const chunk of createReadStream(file, { highWaterMark: 1024 * 1024 }) as AsyncIterable<Buffer>) {
+  for await (const chunk of readChunks(file)) {
     let start = 0;
     for (let end = chunk.indexOf(lineFeed); end >= 0; end = chunk.indexOf(lineFeed, start)) {
       collect(chunk.subarray(start, end));
@@ -48,6 +48,19 @@ export async function* readLines(file: string): AsyncGenerator<Line> {
     if (start < chunk.length) collect(chunk.subarray(start));
   }
   if (pendingBytes > 0) yield finish();
+}
+
+/** The system's own message would name the path. */
+async function* readChunks(file: string): AsyncGenerator<Buffer> {
+  const stream = createReadStream(file, { highWaterMark: 1024 * 1024 });
+  try {
+    yield* stream as AsyncIterable<Buffer>;
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code;
+    throw reason === undefined
+      ? error
+      : new WeftError('WEFT_DATA_NOT_FOUND', `a data file cannot be read (${reason})`, { file });
+  }
 }
 
 function decodeLine(bytes: Buffer, number: number, offset: number, file: string): string {

@@ -147,10 +147,18 @@ test('empty files, foreign files and missing ones are refused', async () => {
   expect(await rejection(await put('a.csv', 'x'))).toMatchObject({ code: 'WEFT_DATA_FORMAT_UNKNOWN' });
   expect(await rejection(join(folder, 'none.txt'))).toMatchObject({
     code: 'WEFT_DATA_NOT_FOUND',
-    message: 'there is no data at the path (ENOENT)',
+    message: 'there is no data that can be read at a path (ENOENT)',
   });
   await mkdir(join(folder, 'empty'));
   expect(await rejection(join(folder, 'empty'))).toMatchObject({ code: 'WEFT_DATA_NOT_FOUND' });
+});
+
+test('a link that leads nowhere is refused like a missing file', async () => {
+  await symlink('nowhere', join(folder, 'a.txt'));
+  expect(await rejection(folder)).toMatchObject({
+    code: 'WEFT_DATA_NOT_FOUND',
+    details: { path: join(folder, 'a.txt') },
+  });
 });
 
 test('a line longer than the limit is refused before it is whole in memory', async () => {

@@ -36,13 +36,7 @@ export async function readRecords(paths: readonly string[]): Promise<DataRecord[
 }
 
 async function dataFiles(path: string): Promise<string[]> {
-  const entry = await stat(path).catch((error: unknown) => {
-    throw new WeftError(
-      'WEFT_DATA_NOT_FOUND',
-      `there is no data at the path (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`,
-      { path },
-    );
-  });
+  const entry = await stat(path).catch(unreadable(path));
   if (!entry.isDirectory()) {
     if (isData(path)) return [path];
     throw new WeftError(
@@ -58,18 +52,27 @@ async function dataFiles(path: string): Promise<string[]> {
   return files;
 }
 
+/** The system's own message would name the path. */
+const unreadable =
+  (path: string) =>
+  (error: unknown): never => {
+    const reason = (error as NodeJS.ErrnoException).code ?? 'unknown';
+    throw new WeftError('WEFT_DATA_NOT_FOUND', `there is no data that can be read at a path (${reason})`, { path });
+  };
+
 const isData = (name: string): boolean => Object.hasOwn(readers, extname(name).toLowerCase());
 
 /** Hidden entries are left out; symbolic links to folders are not followed, so that none leads in circles. */
 async function filesBelow(folder: string, depth: number): Promise<string[]> {
   if (depth > dataLimits.folderDepth) throw beyond('folderDepth', depth);
   const files: string[] = [];
-  const entries = (await readdir(folder, { withFileTypes: true })).toSorted((a, b) => (a.name < b.name ? -1 : 1));
-  for (const entry of entries) {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(unreadable(folder));
+  for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
     if (entry.name.startsWith('.')) continue;
     const path = join(folder, entry.name);
     if (entry.isDirectory()) files.push(...(await filesBelow(path, depth + 1)));
-    else if (isData(entry.name) && (entry.isFile() || (await stat(path)).isFile())) files.push(path);
+    else if (isData(entry.name) && (entry.isFile() || (await stat(path).catch(unreadable(path))).isFile()))
+      files.push(path);
   }
   return files;
 }

@@ -10,7 +10,15 @@ export interface HashOptions {
 }
 
 export async function hashFile(file: string, options: HashOptions = {}): Promise<Sha256> {
-  const handle = await open(file, 'r');
+  const handle = await open(file, 'r').catch((cause: unknown) => {
+    const reason = (cause as NodeJS.ErrnoException).code ?? 'unknown';
+    throw new WeftError(
+      'WEFT_MODEL_NOT_FOUND',
+      `a file of the model cannot be opened (${reason})`,
+      { file },
+      { cause },
+    );
+  });
   try {
     return await hashHandle(handle, options);
   } finally {

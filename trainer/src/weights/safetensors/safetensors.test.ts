@@ -82,6 +82,17 @@ test('a writer that fails leaves neither a file nor a temporary one, and the old
   expect(await readFile(file, 'utf8')).toBe('old');
 });
 
+test('a full disk is a catalogued error that leaves no file', async () => {
+  const onFullDisk = (): Iterable<Uint8Array> => {
+    throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+  };
+  const written = writeSafetensors(join(folder, 'a.safetensors'), [
+    { name: 'a', dtype: 'F32', shape: [1], data: onFullDisk },
+  ]);
+  expect(isWeftError(await written.catch((error: unknown) => error), 'WEFT_DISK_FULL')).toBe(true);
+  expect(await readdir(folder)).toEqual([]);
+});
+
 test('a tensor with fewer bytes than its shape is not written', async () => {
   const short = { name: 'a', dtype: 'F32', shape: [2], data: new Uint8Array(4) } as const;
   await expect(writeSafetensors(join(folder, 'a.safetensors'), [short])).rejects.toThrow(
