@@ -1,3 +1,4 @@
+import { findRunning } from '@weft/coordinator/running';
 import { WeftError, errorViewSchema, fromRefusal } from '@weft/shared';
 import type { z } from 'zod';
 import type { HomeOption } from './coordinator-home.ts';
@@ -13,7 +14,6 @@ export interface AdminClient {
 
 /** @throws WEFT_COORDINATOR_HOME, WEFT_ADMIN_UNREACHABLE; its calls throw what the coordinator refuses */
 export async function openAdminClient({ home }: HomeOption): Promise<AdminClient> {
-  const { findRunning } = await import('@weft/coordinator');
   const { httpUrl, adminToken } = await findRunning(home);
   const request = async (path: string, init: RequestInit = {}): Promise<Response> => {
     const headers = { authorization: `Bearer ${adminToken}`, ...(init.body != null && { 'content-type': 'application/json' }) };

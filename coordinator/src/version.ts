@@ -1,3 +1,2 @@
-import manifest from '../package.json' with { type: 'json' };
-
-export const { version } = manifest;
+/** What the admin sees of the program that coordinates. */
+export const version = '0.1.0';

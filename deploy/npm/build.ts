@@ -16,16 +16,24 @@ interface Manifest {
   readonly version: string;
   readonly license: string;
   readonly dependencies: Readonly<Record<string, string>>;
+  readonly exports?: Readonly<Record<string, string>>;
 }
 
 const manifestOf = (folder: string): Manifest => JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'));
+
+/** What a package's name, with or without something behind it, stands for. */
+const exportedFile = (name: string, subpath: string): string => {
+  const source = manifestOf(name).exports?.[`.${subpath}`];
+  if (source === undefined) throw new Error(`@weft/${name} exports no ${subpath}`);
+  return join(name, source).replace(/\.ts$/, '.js');
+};
 
 /** `'./x.ts'` becomes `'./x.js'`, and `'@weft/shared'` the relative path of its index. */
 const rewriteSpecifiers = (code: string, file: string): string =>
   code
     .replaceAll(/(['"])(\.{1,2}\/[^'"\n]*)\.ts\1/g, '$1$2.js$1')
-    .replaceAll(/(['"])@weft\/([a-z-]+)\1/g, (_match, quote: string, name: string) => {
-      const path = relative(dirname(file), `${name}/src/index.js`).split(sep).join('/');
+    .replaceAll(/(['"])@weft\/([a-z-]+)((?:\/[a-z-]+)*)\1/g, (_match, quote: string, name: string, subpath: string) => {
+      const path = relative(dirname(file), exportedFile(name, subpath)).split(sep).join('/');
       return `${quote}${path.startsWith('.') ? path : `./${path}`}${quote}`;
     });
 

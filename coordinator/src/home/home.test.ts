@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { verifyPassword } from './admin-password.ts';
-import { announceRunning, findRunning, initCoordinator, openCoordinatorHome } from './home.ts';
+import { initCoordinator, openCoordinatorHome } from './home.ts';
+import { announceRunning, findRunning } from './running.ts';
 
 let folder: string;
 let home: string;

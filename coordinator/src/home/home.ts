@@ -1,22 +1,22 @@
 import { randomBytes } from 'node:crypto';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WeftError, createIdentity, toFederationId, type FederationId, type Identity } from '@weft/shared';
 import { stringify } from 'yaml';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { coordinatorConfigSchema } from '../config/coordinator-config.ts';
 import { resolveConfig } from '../config/resolve-config.ts';
 import { createPassword, hashPassword, parsePasswordHash, readPasswordFile, type PasswordHash } from './admin-password.ts';
 import { lockHome } from './home-lock.ts';
-import { makePrivateFolder, readPrivateFile, writePrivateFile } from './private-files.ts';
+import { makePrivateFolder, writePrivateFile } from './private-files.ts';
+import { readPrivateFile } from './read-private-file.ts';
+import { adminTokenFile, forgetRunning } from './running.ts';
 
 /** The files of a coordinator's home that are not the store's; the folder and each file are for their owner alone. */
 const files = {
   seed: 'identity.seed',
-  token: 'admin-token',
+  token: adminTokenFile,
   password: 'admin-password.json',
   config: 'config.yaml',
-  running: 'running.json',
 } as const;
 
 const seedBytes = 32;
@@ -105,7 +105,7 @@ export async function openCoordinatorHome(home: string): Promise<CoordinatorHome
         await writePrivateFile(join(home, files.password), JSON.stringify(passwordHash));
       },
       async release() {
-        await rm(join(home, files.running), { force: true });
+        await forgetRunning(home);
         lock.release();
       },
     };
@@ -113,20 +113,4 @@ export async function openCoordinatorHome(home: string): Promise<CoordinatorHome
     lock.release();
     throw error;
   }
-}
-
-const runningSchema = z.object({ pid: z.number(), httpUrl: z.url(), grpcAddress: z.string() });
-export type RunningCoordinator = z.infer<typeof runningSchema>;
-
-/** Where commands find the coordinator that holds this home. */
-export const announceRunning = (home: string, running: RunningCoordinator): Promise<void> =>
-  writePrivateFile(join(home, files.running), JSON.stringify(running));
-
-/** What commands need to reach it. @throws WEFT_COORDINATOR_HOME, WEFT_ADMIN_UNREACHABLE */
-export async function findRunning(home: string): Promise<RunningCoordinator & { readonly adminToken: string }> {
-  const token = await readPrivateFile(join(home, files.token));
-  if (token === undefined) throw new WeftError('WEFT_COORDINATOR_HOME', `${home} is not the home of a coordinator`);
-  const running = await readPrivateFile(join(home, files.running));
-  if (running === undefined) throw new WeftError('WEFT_ADMIN_UNREACHABLE', `no coordinator runs on the home ${home}`);
-  return { ...runningSchema.parse(JSON.parse(running.toString())), adminToken: token.toString().trim() };
 }

@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { CertificateBodySchema, CertificateRenewalSchema, type CertificateRenewal } from '@weft/proto';
 import { domains, sealEnvelope, type FederationId, type Identity } from '@weft/shared';
-import { readPrivateFile, writePrivateFile } from '../home/private-files.ts';
+import { writePrivateFile } from '../home/private-files.ts';
+import { readPrivateFile } from '../home/read-private-file.ts';
 import { createCertificate, parseCertificate, type Certificate } from './certificate.ts';
 
 /** Nodes hear of the next certificate this long before the present one ends … */
