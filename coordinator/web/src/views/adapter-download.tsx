@@ -34,7 +34,6 @@ export function AdapterDownload({ run }: { run: RunView }) {
     });
   };
 
-  if (run.adapterSha256 === null) return null;
   return (
     <>
       <button type="button" onClick={() => void show()}>

@@ -33,7 +33,7 @@ export function Invites() {
       <form class="row" onSubmit={(event) => void create(event)}>
         <div class="field">
           <label for={`${id}-hours`}>Valid for (hours)</label>
-          <input id={`${id}-hours`} name="hours" type="number" min="1" max="8760" step="1" value="24" required />
+          <input id={`${id}-hours`} name="hours" type="number" min="1" max="8760" step="1" defaultValue="24" required />
         </div>
         <label class="check">
           <input type="checkbox" name="autoApprove" />

@@ -1,6 +1,7 @@
 import type { RoundView, RunDetailView } from '@weft/shared';
 import { formatBytes, formatLoss, formatSeconds, formatShare, shortHash } from '../format.ts';
 import { roundLabel } from '../state/round-of.ts';
+import { Badge } from './badge.tsx';
 import { Table } from './table.tsx';
 
 const or = <Value,>(value: Value | null, format: (value: Value) => string): string =>
@@ -44,7 +45,9 @@ export function Rounds({ run }: { run: RunDetailView }) {
         )}
         {run.roundsDone.toReversed().map((round) => (
           <tr key={round.round}>
-            <th scope="row">{roundLabel(round.round)}</th>
+            <th scope="row">
+              {roundLabel(round.round)} {round.phase === 'aborted' && <Badge word="aborted" />}
+            </th>
             <td>{round.factor}</td>
             <td class="number">{or(round.heldOutLoss, formatLoss)}</td>
             <td class="number">{round.contributors}</td>

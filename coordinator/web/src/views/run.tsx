@@ -1,8 +1,8 @@
 import { useEffect, useRef } from 'preact/hooks';
-import type { RunDetailView, RunView } from '@weft/shared';
+import type { RunDetailView } from '@weft/shared';
 import { formatBytes, formatLoss, formatTime } from '../format.ts';
 import { describeLosses, lossSeries } from '../state/loss-series.ts';
-import { roundOf } from '../state/round-of.ts';
+import { committedRounds, roundInDetail } from '../state/round-of.ts';
 import { toHref } from '../state/route.ts';
 import { announcement, detail, detailProblem } from '../state/store.ts';
 import { AdapterDownload } from './adapter-download.tsx';
@@ -14,9 +14,9 @@ import { Rounds } from './rounds.tsx';
 import { RunActions } from './run-actions.tsx';
 
 /** Says each new phase to those who listen instead of look. */
-const useAnnouncedPhase = (run: RunView | undefined): void => {
+const useAnnouncedPhase = (run: RunDetailView | undefined): void => {
   const said = useRef('');
-  const news = run === undefined ? '' : `${run.name}: ${run.state}, round ${roundOf(run)}, ${run.phase}.`;
+  const news = run === undefined ? '' : `${run.name}: ${run.state}, round ${roundInDetail(run)}, ${run.phase}.`;
   useEffect(() => {
     if (news === said.current) return;
     // the first one is what the page was opened with, and is read with it
@@ -35,13 +35,9 @@ function Facts({ run }: { run: RunDetailView }) {
     <dl class="tiles">
       <div>
         <dt>Round</dt>
-        <dd>{roundOf(run)}</dd>
+        <dd>{roundInDetail(run)}</dd>
         <dd class="under">
-          <progress
-            max={run.rounds}
-            value={run.roundsDone.filter(({ adapterAfter }) => adapterAfter !== null).length}
-            aria-label="Rounds committed"
-          />
+          <progress max={run.rounds} value={committedRounds(run)} aria-label="Rounds committed" />
         </dd>
       </div>
       <div>
@@ -81,9 +77,19 @@ function Loss({ run }: { run: RunDetailView }) {
   );
 }
 
+/** The heading of a run comes with its answer: title and focus, if nobody has taken it elsewhere, follow then. */
+const useHeading = (name: string | undefined): void => {
+  useEffect(() => {
+    if (name === undefined) return;
+    document.title = `${name} · Weft`;
+    if (document.activeElement === document.body) document.querySelector('h1')?.focus();
+  }, [name]);
+};
+
 export function Run() {
   const run = detail.value;
   useAnnouncedPhase(run);
+  useHeading(run?.name);
   if (run === undefined) {
     return (
       <>
@@ -106,7 +112,7 @@ export function Run() {
         <h1 tabIndex={-1}>{run.name}</h1>
         <Badge word={run.state} />
         <RunActions run={run} />
-        <AdapterDownload run={run} />
+        {committedRounds(run) > 0 && <AdapterDownload run={run} />}
       </div>
       {run.reason !== null && <p class="note">{run.reason}</p>}
       <Facts run={run} />

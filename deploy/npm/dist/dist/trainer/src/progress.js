@@ -1,2 +1,0 @@
-/** Called now and then while something long goes on; bars are drawn from it. */
-                                                                                                                                            

@@ -1,2 +1,0 @@
-export { trainBpe,                           } from './train-bpe.js';
-export { toTokenizerJson } from './tokenizer-json.js';
