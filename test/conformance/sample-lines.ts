@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 /**
  * Lines for comparing tokenizers, none written for the purpose: TypeScript's messages in 13 languages, names of languages
@@ -63,8 +63,7 @@ const languagesOfOtherScripts = [
 const regions = ['DE', 'JP', 'BR', 'NG', 'IN', 'FR', 'US', 'CN', 'EG', 'AU', 'KE', 'PE'];
 const languages = ['de', 'ja', 'pt', 'yo', 'hi', 'fr', 'en', 'zh', 'ar', 'qu', 'sw', 'mi'];
 
-const require = createRequire(new URL('../../cli/package.json', import.meta.url));
-const typescript = dirname(require.resolve('typescript-messages/package.json'));
+const typescript = fileURLToPath(new URL('../../cli/node_modules/typescript-messages', import.meta.url));
 
 function messages(perLanguage: number): string[] {
   const folder = join(typescript, 'lib');

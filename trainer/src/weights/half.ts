@@ -7,12 +7,6 @@ export const bytesPerElement: Readonly<Record<TensorDtype, number>> = { F32: 4, 
 const word = new Uint32Array(1);
 const float = new Float32Array(word.buffer);
 
-/** bfloat16 is the upper half of a float32. */
-export function fromBf16(bits: number): number {
-  word[0] = bits << 16;
-  return float[0] as number;
-}
-
 /** Rounds to nearest, ties to even; NaN stays NaN. */
 export function toBf16(value: number): number {
   float[0] = value;
