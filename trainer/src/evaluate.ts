@@ -32,7 +32,8 @@ export interface Evaluation {
 /** Scores examples with the forward pass alone. */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const { model, layout, adapter, signal, batchSize = 4 } = options;
-  if (!Number.isSafeInteger(batchSize) || batchSize < 1) throw badOption('batchSize', batchSize, 'a whole number from 1');
+  if (!Number.isSafeInteger(batchSize) || batchSize < 1)
+    throw badOption('batchSize', batchSize, 'a whole number from 1');
   if (adapter?.length !== layout?.size) {
     throw badOption('adapter', `${adapter?.length ?? 'no'} values`, `${layout?.size ?? 'no'} values`);
   }
@@ -61,7 +62,11 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     }
     const loss = (await thread.run(session, batchFeeds(batch))).get('loss')?.[0] ?? Number.NaN;
     if (!Number.isFinite(loss)) {
-      throw new WeftError('WEFT_TRAINING_DIVERGED', `evaluation: the loss is ${loss}; the base model or the adapter holds values that are not finite`, { loss });
+      throw new WeftError(
+        'WEFT_TRAINING_DIVERGED',
+        `evaluation: the loss is ${loss}; the base model or the adapter holds values that are not finite`,
+        { loss },
+      );
     }
     lossSum += loss;
     tokens += batch.countedTokens;

@@ -4,7 +4,16 @@ import type { ModelConfig } from './models/model.ts';
 import { type Device, providerFor } from './session/device.ts';
 import { SessionThread } from './session/session-thread.ts';
 import { buildTrainingStep } from './training-step.ts';
-import { badOption, checkLoopOptions, type Consumed, defaultThreads, type LoopOptions, trainedState, trainingLoop, type TrainStep } from './training-loop.ts';
+import {
+  badOption,
+  checkLoopOptions,
+  type Consumed,
+  defaultThreads,
+  type LoopOptions,
+  trainedState,
+  trainingLoop,
+  type TrainStep,
+} from './training-loop.ts';
 
 export interface TrainFullOptions extends LoopOptions {
   readonly config: ModelConfig;

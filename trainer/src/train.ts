@@ -8,7 +8,15 @@ import { type Device, providerFor } from './session/device.ts';
 import type { WireTensor } from './session/messages.ts';
 import { SessionThread } from './session/session-thread.ts';
 import { buildTrainingStep } from './training-step.ts';
-import { badOption, checkLoopOptions, defaultThreads, type LoopOptions, trainedState, trainingLoop, type TrainStep } from './training-loop.ts';
+import {
+  badOption,
+  checkLoopOptions,
+  defaultThreads,
+  type LoopOptions,
+  trainedState,
+  trainingLoop,
+  type TrainStep,
+} from './training-loop.ts';
 
 export interface TrainOptions extends LoopOptions {
   readonly model: Pick<Model, 'config' | 'tensors'>;

@@ -70,8 +70,12 @@ export async function* trainingLoop(
       opened.add(bucket);
     }
     const results = await thread.run(`step-${bucket}`, [...batchFeeds(batch), ...optimizerFeeds(step, options)]);
-    const [loss, gradientNorm] = [results.get('loss')?.[0] ?? Number.NaN, results.get('gradientNorm')?.[0] ?? Number.NaN];
-    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) throw diverged(step, loss, gradientNorm, rateAt(step, options));
+    const [loss, gradientNorm] = [
+      results.get('loss')?.[0] ?? Number.NaN,
+      results.get('gradientNorm')?.[0] ?? Number.NaN,
+    ];
+    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm))
+      throw diverged(step, loss, gradientNorm, rateAt(step, options));
     consumed = { tokens: consumed.tokens + batch.realTokens, examples: consumed.examples + rows.length };
     const now = performance.now();
     const tokensPerSecond = (1000 * batch.realTokens) / (now - endOfLastStep);
@@ -82,7 +86,9 @@ export async function* trainingLoop(
 }
 
 /** Zero moments for trained tensors of these sizes, beside the tensors themselves. */
-export const trainedState = (tensors: Iterable<readonly [name: string, values: Float32Array, shape: readonly number[]]>): WireTensor[] =>
+export const trainedState = (
+  tensors: Iterable<readonly [name: string, values: Float32Array, shape: readonly number[]]>,
+): WireTensor[] =>
   [...tensors].flatMap(([name, data, shape]) => [
     { name, shape, data },
     { name: firstMoment(name), shape, data: new Float32Array(data.length) },
@@ -101,10 +107,12 @@ export function batchFeeds({ inputIds, targets, rowWeights }: EncodedBatch): Wir
 export function checkLoopOptions(options: LoopOptions): void {
   const whole = ['steps', 'batchSize', 'sequenceLength'] as const;
   for (const name of whole) {
-    if (!Number.isSafeInteger(options[name]) || options[name] < 1) throw badOption(name, options[name], 'a whole number from 1');
+    if (!Number.isSafeInteger(options[name]) || options[name] < 1)
+      throw badOption(name, options[name], 'a whole number from 1');
   }
   const { learningRate, schedule = 'constant' } = options;
-  if (!(learningRate >= 0 && Number.isFinite(learningRate))) throw badOption('learningRate', learningRate, 'a number from 0');
+  if (!(learningRate >= 0 && Number.isFinite(learningRate)))
+    throw badOption('learningRate', learningRate, 'a number from 0');
   for (const name of ['warmupSteps', 'weightDecay', 'clipGradNorm'] as const) {
     const value = options[name] ?? 0;
     if (!(value >= 0 && Number.isFinite(value))) throw badOption(name, value, 'a number from 0');
@@ -115,7 +123,10 @@ export function checkLoopOptions(options: LoopOptions): void {
 export const badOption = (name: string, value: unknown, range: string): WeftError =>
   new WeftError('WEFT_TRAINING_BAD_OPTION', `${name} is ${String(value)}, it can be ${range}`, { option: name });
 
-function rateAt(step: number, { learningRate, schedule = 'constant', warmupSteps = 0, scheduleOffset, steps }: LoopOptions): number {
+function rateAt(
+  step: number,
+  { learningRate, schedule = 'constant', warmupSteps = 0, scheduleOffset, steps }: LoopOptions,
+): number {
   const { startStep, totalSteps } = scheduleOffset ?? { startStep: 0, totalSteps: steps };
   return learningRate * scheduleFactor(schedule, startStep + step - 1, warmupSteps, totalSteps);
 }
@@ -128,7 +139,11 @@ const optimizerFeeds = (step: number, options: LoopOptions): WireTensor[] =>
   }));
 
 const nothingCounted = (step: number, rows: number): WeftError =>
-  new WeftError('WEFT_TRAINING_NOTHING_COUNTED', `step ${step}: none of the tokens in the batch's ${rows} rows counts`, { step, rows });
+  new WeftError(
+    'WEFT_TRAINING_NOTHING_COUNTED',
+    `step ${step}: none of the tokens in the batch's ${rows} rows counts`,
+    { step, rows },
+  );
 
 function diverged(step: number, loss: number, gradientNorm: number, rate: number): WeftError {
   const cause =

@@ -1,4 +1,4 @@
-import { Tensor } from 'onnxruntime-node';
+import type { Tensor } from 'onnxruntime-node';
 import { pullback } from '../src/autodiff/differentiate.ts';
 import type { EmitTarget, OperatorTable, Value } from '../src/graph/types.ts';
 import { createGraph } from '../src/ops/table.ts';
@@ -13,7 +13,11 @@ export interface Mismatch {
 }
 
 /** Outputs and gradients against PyTorch's numbers: float32 against float64, so 1e-5 of the largest value. */
-export async function compareWithGolden(test: GradientCase, table: OperatorTable, target: EmitTarget): Promise<Mismatch[]> {
+export async function compareWithGolden(
+  test: GradientCase,
+  table: OperatorTable,
+  target: EmitTarget,
+): Promise<Mismatch[]> {
   const results = await runCase(test, table, target);
   const expected = new Map([
     ...test.outputs.map((tensor, index) => [`output${index}`, tensor.data] as const),
@@ -23,7 +27,11 @@ export async function compareWithGolden(test: GradientCase, table: OperatorTable
 }
 
 /** Gradients against central differences of the float32 forward pass, summed in float64. */
-export async function compareWithDifferences(test: GradientCase, table: OperatorTable, target: EmitTarget): Promise<Mismatch[]> {
+export async function compareWithDifferences(
+  test: GradientCase,
+  table: OperatorTable,
+  target: EmitTarget,
+): Promise<Mismatch[]> {
   const gradients = await runCase(test, table, target);
   const graph = createGraph(table);
   const inputs = test.inputs.map(({ type, shape }, index) => graph.input(`input${index}`, type, shape));
@@ -32,7 +40,10 @@ export async function compareWithDifferences(test: GradientCase, table: Operator
   const feeds = Object.fromEntries(test.inputs.map((tensor, index) => [`input${index}`, toTensor(tensor)]));
   const loss = async (): Promise<number> => {
     const outputs = await runGraph(session, feeds);
-    return test.cotangents.reduce((total, { data }, index) => total + dot(outputs.get(`output${index}`) ?? [], data), 0);
+    return test.cotangents.reduce(
+      (total, { data }, index) => total + dot(outputs.get(`output${index}`) ?? [], data),
+      0,
+    );
   };
   const step = 2 ** -7;
   const mismatches: Mismatch[] = [];
@@ -54,7 +65,11 @@ export async function compareWithDifferences(test: GradientCase, table: Operator
   return mismatches;
 }
 
-async function runCase(test: GradientCase, table: OperatorTable, target: EmitTarget): Promise<Map<string, Float32Array>> {
+async function runCase(
+  test: GradientCase,
+  table: OperatorTable,
+  target: EmitTarget,
+): Promise<Map<string, Float32Array>> {
   const graph = createGraph(table);
   const inputs = test.inputs.map(({ type, shape }, index) => graph.input(`input${index}`, type, shape));
   const outputs = test.build(inputs);
@@ -78,7 +93,8 @@ async function runCase(test: GradientCase, table: OperatorTable, target: EmitTar
 function differences(what: string, is: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number): Mismatch[] {
   const values = Array.from(expected);
   const allowed = tolerance * Math.max(1, ...values.map(Math.abs));
-  if (is.length !== values.length) return [{ what: `${what}: length`, index: 0, is: is.length, expected: values.length }];
+  if (is.length !== values.length)
+    return [{ what: `${what}: length`, index: 0, is: is.length, expected: values.length }];
   return values.flatMap((value, index) => {
     const found = is[index] ?? Number.NaN;
     return Math.abs(found - value) <= allowed ? [] : [{ what, index, is: found, expected: value }];

@@ -50,7 +50,10 @@ const builds: Readonly<Record<string, readonly [operator: keyof typeof operators
 };
 
 type Golden = Omit<GradientCase, 'name' | 'operator' | 'build'>;
-const golden = JSON.parse(readFileSync(new URL('golden/operators.json', import.meta.url), 'utf8')) as Record<string, Golden>;
+const golden = JSON.parse(readFileSync(new URL('golden/operators.json', import.meta.url), 'utf8')) as Record<
+  string,
+  Golden
+>;
 
 export const gradientCases: readonly GradientCase[] = Object.entries(golden).map(([name, numbers]) => {
   const known = builds[name];

@@ -31,7 +31,11 @@ async function gradientsOf(
   differentiate(graph, loss, [...trained.values()]).forEach((g, i) => graph.output(`gradient of ${names[i]}`, g));
   await using thread = new SessionThread({ provider: { name: 'cpu', target }, threads: 1, weightsFolder });
   await thread.open('gradients', serialise(graph, target));
-  const tensors = [...trained].map(([name, value]) => ({ name, shape: value.shape, data: state.get(name) ?? new Float32Array() }));
+  const tensors = [...trained].map(([name, value]) => ({
+    name,
+    shape: value.shape,
+    data: state.get(name) ?? new Float32Array(),
+  }));
   return await thread.run('gradients', [...batchFeeds(batch), ...tensors]);
 }
 
@@ -41,14 +45,17 @@ const relativeError = (is: ArrayLike<number> | undefined, expected: readonly num
 };
 
 describe.each(['cpu', 'portable'] as const)('the whole model on %s kernels', (target) => {
-  it.each([true, false])('gives the loss and the gradient of every weight that transformers gives (tied head: %s)', async (tied) => {
-    const expected = golden.full[tied ? 'tied' : 'untied'];
-    const results = await gradientsOf(tied, fullSource(tinyConfig(tied)), tinyWeights(tied), target);
-    expect(results.get('loss')?.[0]).toBeCloseTo(expected.loss, 5);
-    for (const [name, gradient] of Object.entries(expected.gradients)) {
-      expect([name, relativeError(results.get(`gradient of ${name}`), gradient) < 2e-5]).toEqual([name, true]);
-    }
-  });
+  it.each([true, false])(
+    'gives the loss and the gradient of every weight that transformers gives (tied head: %s)',
+    async (tied) => {
+      const expected = golden.full[tied ? 'tied' : 'untied'];
+      const results = await gradientsOf(tied, fullSource(tinyConfig(tied)), tinyWeights(tied), target);
+      expect(results.get('loss')?.[0]).toBeCloseTo(expected.loss, 5);
+      for (const [name, gradient] of Object.entries(expected.gradients)) {
+        expect([name, relativeError(results.get(`gradient of ${name}`), gradient) < 2e-5]).toEqual([name, true]);
+      }
+    },
+  );
 
   it('gives the loss and the gradient of every LoRA factor that PEFT gives', async () => {
     using model = tinyModel(false);
@@ -62,6 +69,34 @@ describe.each(['cpu', 'portable'] as const)('the whole model on %s kernels', (ta
       const gradient = golden.lora.untied.gradients[name] ?? [];
       const error = relativeError(flat.subarray(offset, offset + dims[0] * dims[1]), gradient);
       expect([name, error < 2e-5]).toEqual([name, true]);
+    }
+  });
+
+  it('has the central differences of its loss as gradient, along any direction', async () => {
+    using model = tinyModel(false);
+    const layout = tinyLayout();
+    const weights = frozenWeights(model.tensors);
+    const adapter = tinyAdapter(layout);
+    const at = (values: Float32Array): Promise<ReadonlyMap<string, Float32Array>> =>
+      gradientsOf(
+        false,
+        loraSource(weights, layout, 'both'),
+        new Map([[trainedInput, values]]),
+        target,
+        weights.folder,
+      );
+    const gradient = (await at(adapter)).get(`gradient of ${trainedInput}`) ?? new Float32Array();
+    const step = 2 ** -8;
+    for (const frequency of [0.7, 1.9]) {
+      // Half of it with the gradient, half of it any other way, so that the slope is well above rounding.
+      const direction = gradient.map(
+        (g, i) => g / Math.hypot(...gradient) + Math.sin(frequency * i) / Math.sqrt(layout.size),
+      );
+      const lossAt = async (side: number): Promise<number> =>
+        (await at(adapter.map((value, i) => value + side * step * (direction[i] ?? 0)))).get('loss')?.[0] ?? Number.NaN;
+      const slope = ((await lossAt(1)) - (await lossAt(-1))) / (2 * step);
+      const predicted = gradient.reduce((sum, g, i) => sum + g * (direction[i] ?? 0), 0);
+      expect(slope / predicted).toBeCloseTo(1, 2);
     }
   });
 });

@@ -47,8 +47,8 @@ for (const name of differentiableOperators) {
     }
   }
 }
-for (const line of green) console.log(line);
-console.error(`${tried} damaged rules tried, ${green.length} stayed green`);
+for (const line of green) process.stdout.write(`${line}\n`);
+process.stderr.write(`${tried} damaged rules tried, ${green.length} stayed green\n`);
 process.exitCode = green.length === 0 ? 0 : 1;
 
 async function anyAsync<T>(items: readonly T[], test: (item: T) => Promise<boolean>): Promise<boolean> {

@@ -23,7 +23,10 @@ export async function openGraph(graph: Graph, target: EmitTarget): Promise<Infer
   });
 }
 
-export async function runGraph(session: InferenceSession, feeds: Readonly<Record<string, Tensor>>): Promise<Map<string, Float32Array>> {
+export async function runGraph(
+  session: InferenceSession,
+  feeds: Readonly<Record<string, Tensor>>,
+): Promise<Map<string, Float32Array>> {
   const used = Object.fromEntries(Object.entries(feeds).filter(([name]) => session.inputNames.includes(name)));
   const results = await session.run(used);
   return new Map(

@@ -28,7 +28,11 @@ export const golden = JSON.parse(readFileSync(new URL('golden/llama.json', impor
   full: { untied: Gradients; tied: Gradients; steps: Steps };
 };
 
-export const tinyConfig = (tied: boolean): ModelConfig => ({ ...golden.config, family: 'llama', tieWordEmbeddings: tied });
+export const tinyConfig = (tied: boolean): ModelConfig => ({
+  ...golden.config,
+  family: 'llama',
+  tieWordEmbeddings: tied,
+});
 
 export const tinyExamples = golden.rows.map(({ inputIds, labels }) => ({
   inputIds: Int32Array.from(inputIds),
@@ -37,7 +41,10 @@ export const tinyExamples = golden.rows.map(({ inputIds, labels }) => ({
 
 /** The same numbers as in golden/make-llama.py. */
 const wave = (count: number, seed: number, scale: number, offset = 0): Float32Array =>
-  Float32Array.from({ length: count }, (_, i) => offset + scale * Math.sin(1.7 * i * (1 + 0.01 * i) + 2.3 * seed + 0.4));
+  Float32Array.from(
+    { length: count },
+    (_, i) => offset + scale * Math.sin(1.7 * i * (1 + 0.01 * i) + 2.3 * seed + 0.4),
+  );
 
 export function tinyWeights(tied: boolean): Map<string, Float32Array> {
   const order = Object.keys(golden.full[tied ? 'tied' : 'untied'].gradients);
@@ -63,16 +70,25 @@ export function tinyAdapter(layout: AdapterLayout): Float32Array {
   return values;
 }
 
-/** The tiny model as a file of weights, at odd offsets; removed when disposed. */
-export function tinyModel(tied: boolean, dtype: TensorDtype = 'F32'): Pick<Model, 'config' | 'tensors'> & Disposable {
+/** The tiny model as a file of weights. */
+export const tinyModel = (tied: boolean, dtype: TensorDtype = 'F32'): ModelOnDisk =>
+  modelOnDisk(tinyConfig(tied), tinyWeights(tied), dtype);
+
+export type ModelOnDisk = Pick<Model, 'config' | 'tensors'> & Disposable;
+
+/** Weights in a file, at odd offsets; removed when disposed. */
+export function modelOnDisk(
+  config: ModelConfig,
+  weights: ReadonlyMap<string, Float32Array>,
+  dtype: TensorDtype,
+): ModelOnDisk {
   const folder = mkdtempSync(path.join(tmpdir(), 'weft-tiny-'));
   const file = path.join(folder, 'model.safetensors');
-  const config = tinyConfig(tied);
   const shapes = weightShapes(config);
   const tensors = new Map<string, TensorRef>();
   const parts: Buffer[] = [Buffer.alloc(13)];
   let offset = 13;
-  for (const [name, values] of tinyWeights(tied)) {
+  for (const [name, values] of weights) {
     const bytes = encode(values, dtype);
     tensors.set(name, { name, dtype, shape: shapes.get(name) ?? [], file, offset, sizeBytes: bytes.length });
     parts.push(bytes);

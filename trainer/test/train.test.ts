@@ -1,3 +1,4 @@
+import type { Worker } from 'node:worker_threads';
 import { createAdapterLayout, type TrainedFactor } from '@weft/shared';
 import { describe, expect, it } from 'vitest';
 import { evaluate } from '../src/evaluate.ts';
@@ -5,7 +6,9 @@ import { train } from '../src/train.ts';
 import { trainFull } from '../src/train-full.ts';
 import { golden, tinyAdapter, tinyConfig, tinyExamples, tinyLayout, tinyModel, tinyWeights } from './tiny-model.ts';
 
-async function finish<Step, Result>(run: AsyncGenerator<Step, Result, void>): Promise<{ steps: Step[]; result: Result }> {
+async function finish<Step, Result>(
+  run: AsyncGenerator<Step, Result, void>,
+): Promise<{ steps: Step[]; result: Result }> {
   const steps: Step[] = [];
   while (true) {
     const next = await run.next();
@@ -35,38 +38,52 @@ describe('training', () => {
     expect(steps.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6]);
     steps.forEach(({ loss }, index) => expect(loss).toBeCloseTo(golden.lora.steps.losses[index] ?? Number.NaN, 4));
     for (const { name, shape, offset } of layout.tensors) {
-      const error = relativeError(result.adapter.subarray(offset, offset + shape[0] * shape[1]), golden.lora.steps.final[name] ?? []);
+      const error = relativeError(
+        result.adapter.subarray(offset, offset + shape[0] * shape[1]),
+        golden.lora.steps.final[name] ?? [],
+      );
       expect([name, error < 1e-3]).toEqual([name, true]);
     }
     expect(result).toMatchObject({ tokens: 6 * 13, examples: 12 });
   });
 
   it('all weights, the head tied to the embeddings, gives the losses and the weights that transformers gives', async () => {
-    const { steps, result } = await finish(trainFull({ ...options, config: tinyConfig(true), weights: tinyWeights(true) }));
+    const { steps, result } = await finish(
+      trainFull({ ...options, config: tinyConfig(true), weights: tinyWeights(true) }),
+    );
     steps.forEach(({ loss }, index) => expect(loss).toBeCloseTo(golden.full.steps.losses[index] ?? Number.NaN, 4));
     for (const [name, values] of Object.entries(golden.full.steps.final)) {
       expect([name, relativeError(result.weights.get(name), values) < 1e-3]).toEqual([name, true]);
     }
   });
 
-  it.each(['A', 'B'] as const)('of factor %s alone leaves the other one as it was, to the bit', async (trains: TrainedFactor) => {
-    using model = tinyModel(false);
-    const layout = tinyLayout();
-    const before = tinyAdapter(layout);
-    const { result } = await finish(train({ ...options, steps: 3, model, layout, adapter: before, trains }));
-    for (const { name, factor, shape, offset } of layout.tensors) {
-      const end = offset + shape[0] * shape[1];
-      const same = Buffer.from(before.slice(offset, end).buffer).equals(Buffer.from(result.adapter.slice(offset, end).buffer));
-      expect([name, same]).toEqual([name, factor !== trains]);
-    }
-    expect(before).toEqual(tinyAdapter(layout));
-  });
+  it.each(['A', 'B'] as const)(
+    'of factor %s alone leaves the other one as it was, to the bit',
+    async (trains: TrainedFactor) => {
+      using model = tinyModel(false);
+      const layout = tinyLayout();
+      const before = tinyAdapter(layout);
+      const { result } = await finish(train({ ...options, steps: 3, model, layout, adapter: before, trains }));
+      for (const { name, factor, shape, offset } of layout.tensors) {
+        const end = offset + shape[0] * shape[1];
+        const same = Buffer.from(before.slice(offset, end).buffer).equals(
+          Buffer.from(result.adapter.slice(offset, end).buffer),
+        );
+        expect([name, same]).toEqual([name, factor !== trains]);
+      }
+      expect(before).toEqual(tinyAdapter(layout));
+    },
+  );
 
   it('gives the same bits twice', async () => {
     using model = tinyModel(false);
     const layout = tinyLayout();
     const once = async (): Promise<Float32Array> =>
-      (await finish(train({ ...options, shuffle: true, seed: 7, batchSize: 1, model, layout, adapter: tinyAdapter(layout) }))).result.adapter;
+      (
+        await finish(
+          train({ ...options, shuffle: true, seed: 7, batchSize: 1, model, layout, adapter: tinyAdapter(layout) }),
+        )
+      ).result.adapter;
     expect(await once()).toEqual(await once());
   });
 
@@ -74,7 +91,16 @@ describe('training', () => {
     using model = tinyModel(true);
     const layout = createAdapterLayout(model.config, { rank: 4, alpha: 8, targets: ['q_proj', 'v_proj', 'down_proj'] });
     const adapter = new Float32Array(layout.size).map((_, i) => Math.sin(i) / 10);
-    const run = train({ ...options, schedule: 'constant', warmupSteps: 0, learningRate: 0.02, steps: 30, model, layout, adapter });
+    const run = train({
+      ...options,
+      schedule: 'constant',
+      warmupSteps: 0,
+      learningRate: 0.02,
+      steps: 30,
+      model,
+      layout,
+      adapter,
+    });
     const { result } = await finish(run);
     const before = await evaluate({ model, layout, adapter, examples: tinyExamples });
     const after = await evaluate({ model, layout, adapter: result.adapter, examples: tinyExamples });
@@ -94,7 +120,15 @@ describe('a run that cannot go on', () => {
   it('stops with the step when the loss is no longer a number', async () => {
     using model = tinyModel(false);
     const layout = tinyLayout();
-    const run = train({ ...options, schedule: 'constant', warmupSteps: 0, learningRate: 1e30, model, layout, adapter: tinyAdapter(layout) });
+    const run = train({
+      ...options,
+      schedule: 'constant',
+      warmupSteps: 0,
+      learningRate: 1e30,
+      model,
+      layout,
+      adapter: tinyAdapter(layout),
+    });
     await expect(finish(run)).rejects.toMatchObject({ code: 'WEFT_TRAINING_DIVERGED', details: { step: 2 } });
   });
 
@@ -110,7 +144,10 @@ describe('a run that cannot go on', () => {
   it('refuses a token that the vocabulary does not have', async () => {
     using model = tinyModel(false);
     const examples = [{ inputIds: Int32Array.of(1, 40), labels: Int32Array.of(1, 40) }];
-    await expect(evaluate({ model, examples })).rejects.toMatchObject({ code: 'WEFT_TRAINING_BAD_EXAMPLE', details: { id: 40 } });
+    await expect(evaluate({ model, examples })).rejects.toMatchObject({
+      code: 'WEFT_TRAINING_BAD_EXAMPLE',
+      details: { id: 40 },
+    });
   });
 
   it('ends between two steps when it is aborted', async () => {
@@ -126,15 +163,20 @@ describe('a run that cannot go on', () => {
   it('ends when the one who listens walks away', async () => {
     using model = tinyModel(false);
     const layout = tinyLayout();
+    const started = new Promise<Worker>((resolve) => process.once('worker', resolve));
     for await (const { step } of train({ ...options, model, layout, adapter: tinyAdapter(layout) })) {
+      expect((await started).threadId).toBeGreaterThan(0);
       if (step === 2) break;
     }
+    expect((await started).threadId).toBe(-1); // of a thread that has ended
   });
 
   it('names the device that is not there', async () => {
     using model = tinyModel(false);
     const device = process.platform === 'darwin' ? 'dml' : 'coreml';
-    await expect(evaluate({ model, examples: tinyExamples, device })).rejects.toMatchObject({ code: 'WEFT_TRAINING_DEVICE' });
+    await expect(evaluate({ model, examples: tinyExamples, device })).rejects.toMatchObject({
+      code: 'WEFT_TRAINING_DEVICE',
+    });
   });
 });
 
@@ -142,7 +184,9 @@ it('evaluation sums the same loss whatever the batch size', async () => {
   using model = tinyModel(false);
   const layout = tinyLayout();
   const scores = await Promise.all(
-    [1, 2, 3].map((batchSize) => evaluate({ model, layout, adapter: tinyAdapter(layout), examples: tinyExamples, batchSize })),
+    [1, 2, 3].map((batchSize) =>
+      evaluate({ model, layout, adapter: tinyAdapter(layout), examples: tinyExamples, batchSize }),
+    ),
   );
   for (const { lossSum, tokens } of scores) {
     expect(tokens).toBe(9);

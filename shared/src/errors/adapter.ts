@@ -2,8 +2,32 @@ import { defineErrors } from './entry.ts';
 
 /** Faults of a LoRA adapter in PEFT's layout. */
 export const adapterErrors = defineErrors({
-  WEFT_ADAPTER_NOT_FOUND: { grpc: 'NOT_FOUND', http: 404, exit: 3, todo: 'name a folder that holds adapter_config.json and adapter_model.safetensors', retry: false },
-  WEFT_ADAPTER_UNSUPPORTED: { grpc: 'INVALID_ARGUMENT', http: 400, exit: 3, todo: 'use a plain LoRA adapter: one rank and alpha, no bias, no DoRA, no rsLoRA, linear layers only', retry: false },
-  WEFT_ADAPTER_MISFIT: { grpc: 'INVALID_ARGUMENT', http: 400, exit: 3, todo: 'use the base model that the adapter was trained on', retry: false },
-  WEFT_ADAPTER_CORRUPT: { grpc: 'DATA_LOSS', http: 422, exit: 3, todo: 'get the adapter again from where it came', retry: false },
+  WEFT_ADAPTER_NOT_FOUND: {
+    grpc: 'NOT_FOUND',
+    http: 404,
+    exit: 3,
+    todo: 'name a folder that holds adapter_config.json and adapter_model.safetensors',
+    retry: false,
+  },
+  WEFT_ADAPTER_UNSUPPORTED: {
+    grpc: 'INVALID_ARGUMENT',
+    http: 400,
+    exit: 3,
+    todo: 'use a plain LoRA adapter: one rank and alpha, no bias, no DoRA, no rsLoRA, linear layers only',
+    retry: false,
+  },
+  WEFT_ADAPTER_MISFIT: {
+    grpc: 'INVALID_ARGUMENT',
+    http: 400,
+    exit: 3,
+    todo: 'use the base model that the adapter was trained on',
+    retry: false,
+  },
+  WEFT_ADAPTER_CORRUPT: {
+    grpc: 'DATA_LOSS',
+    http: 422,
+    exit: 3,
+    todo: 'get the adapter again from where it came',
+    retry: false,
+  },
 });

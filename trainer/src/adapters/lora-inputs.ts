@@ -22,18 +22,28 @@ export function loraInputs(
 ): { trained: Map<string, Value>; lora: (layer: number, target: LoraTarget) => LoraPair | undefined } {
   const matrices = new Map<string, Value>();
   const cut = (flat: Value, tensors: readonly LayoutTensor[]): void => {
-    const parts = split(flat, 0, tensors.map(({ shape }) => shape[0] * shape[1]));
+    const parts = split(
+      flat,
+      0,
+      tensors.map(({ shape }) => shape[0] * shape[1]),
+    );
     tensors.forEach(({ name, shape }, index) => {
       const part = parts[index];
       if (part) matrices.set(name, reshape(part, shape));
     });
   };
   const trained = graph.input(trainedInput, 'float32', [factorSize(layout, trains)]);
-  cut(trained, layout.tensors.filter(({ factor }) => trains === 'both' || factor === trains));
+  cut(
+    trained,
+    layout.tensors.filter(({ factor }) => trains === 'both' || factor === trains),
+  );
   const frozen = frozenFactor(trains);
   if (frozen) {
     const flat = graph.input(frozenInput, 'float32', [factorSize(layout, frozen)]);
-    cut(flat, layout.tensors.filter(({ factor }) => factor === frozen));
+    cut(
+      flat,
+      layout.tensors.filter(({ factor }) => factor === frozen),
+    );
   }
   const matrix = (layer: number, target: LoraTarget, factor: 'A' | 'B'): Value | undefined => {
     const tensor = layout.tensors.find((t) => t.layer === layer && t.target === target && t.factor === factor);

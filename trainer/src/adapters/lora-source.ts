@@ -10,7 +10,9 @@ export const loraSource = (
   trains: TrainedFactor,
 ): ParameterSource => ({
   parametersIn(graph) {
-    const { trained, lora } = layout ? loraInputs(graph, layout, trains) : { trained: new Map(), lora: () => undefined };
+    const { trained, lora } = layout
+      ? loraInputs(graph, layout, trains)
+      : { trained: new Map(), lora: () => undefined };
     return { weight: (name) => weights.add(graph, name), lora, trained };
   },
 });

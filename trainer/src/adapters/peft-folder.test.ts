@@ -57,14 +57,20 @@ describe('an adapter folder', () => {
     await expect(deeper).rejects.toMatchObject({ code: 'WEFT_ADAPTER_MISFIT', details: { tensors: 8, expected: 12 } });
   });
 
-  it.each([{ use_dora: true }, { use_rslora: true }, { bias: 'all' }, { target_modules: ['c_attn'] }, { modules_to_save: ['lm_head'] }, { rank_pattern: { q_proj: 4 } }, { r: 0 }, { r: 1e9 }])(
-    'is refused when it is no plain LoRA: %o',
-    async (change) => {
-      await saveAdapter(folder, model, layout, initAdapter(layout, 5));
-      await editConfig(change);
-      await expect(loadAdapter(folder, model)).rejects.toMatchObject({ code: 'WEFT_ADAPTER_UNSUPPORTED' });
-    },
-  );
+  it.each([
+    { use_dora: true },
+    { use_rslora: true },
+    { bias: 'all' },
+    { target_modules: ['c_attn'] },
+    { modules_to_save: ['lm_head'] },
+    { rank_pattern: { q_proj: 4 } },
+    { r: 0 },
+    { r: 1e9 },
+  ])('is refused when it is no plain LoRA: %o', async (change) => {
+    await saveAdapter(folder, model, layout, initAdapter(layout, 5));
+    await editConfig(change);
+    await expect(loadAdapter(folder, model)).rejects.toMatchObject({ code: 'WEFT_ADAPTER_UNSUPPORTED' });
+  });
 
   it('is refused when a value is not finite', async () => {
     const adapter = initAdapter(layout, 5);
@@ -98,15 +104,27 @@ describe('an adapter folder', () => {
 });
 
 it('a configuration is read, or refused with a catalogued error, whatever it holds', () => {
-  const likely = fc.record({ peft_type: fc.constant('LORA'), r: fc.jsonValue(), lora_alpha: fc.jsonValue(), target_modules: fc.jsonValue() });
+  const likely = fc.record({
+    peft_type: fc.constant('LORA'),
+    r: fc.jsonValue(),
+    lora_alpha: fc.jsonValue(),
+    target_modules: fc.jsonValue(),
+  });
   fc.assert(
-    fc.property(fc.oneof(fc.string(), fc.json(), likely.map((value) => JSON.stringify(value))), (json) => {
-      try {
-        expect(parseAdapterConfig(json).rank).toBeGreaterThan(0);
-      } catch (error) {
-        expect(isWeftError(error)).toBe(true);
-      }
-    }),
+    fc.property(
+      fc.oneof(
+        fc.string(),
+        fc.json(),
+        likely.map((value) => JSON.stringify(value)),
+      ),
+      (json) => {
+        try {
+          expect(parseAdapterConfig(json).rank).toBeGreaterThan(0);
+        } catch (error) {
+          expect(isWeftError(error)).toBe(true);
+        }
+      },
+    ),
   );
 });
 

@@ -32,7 +32,12 @@ export async function loadAdapter(folder: string, model: Pick<Model, 'config'>):
 }
 
 /** Writes the folder that PEFT's `PeftModel.from_pretrained` loads. Each file is whole or absent. */
-export async function saveAdapter(folder: string, model: Pick<Model, 'name'>, layout: AdapterLayout, adapter: Float32Array): Promise<void> {
+export async function saveAdapter(
+  folder: string,
+  model: Pick<Model, 'name'>,
+  layout: AdapterLayout,
+  adapter: Float32Array,
+): Promise<void> {
   if (adapter.length !== layout.size) {
     throw new WeftError('WEFT_ADAPTER_MISFIT', `the adapter has ${adapter.length} values, its layout ${layout.size}`);
   }
@@ -68,7 +73,9 @@ async function readValues(file: string, layout: AdapterLayout): Promise<Float32A
   for (const { tensor, offset } of found) {
     const read = await readTensor(tensor);
     if (!read.every((value) => Number.isFinite(value))) {
-      throw new WeftError('WEFT_ADAPTER_CORRUPT', `${tensor.name} has values that are not finite`, { tensor: tensor.name });
+      throw new WeftError('WEFT_ADAPTER_CORRUPT', `${tensor.name} has values that are not finite`, {
+        tensor: tensor.name,
+      });
     }
     values.set(read, offset);
   }
@@ -81,7 +88,8 @@ async function readConfig(file: string): Promise<string> {
   });
   try {
     const { size } = await handle.stat();
-    if (size > configLimitBytes) throw new WeftError('WEFT_ADAPTER_CORRUPT', `${configName} has ${size} bytes, the limit is ${configLimitBytes}`);
+    if (size > configLimitBytes)
+      throw new WeftError('WEFT_ADAPTER_CORRUPT', `${configName} has ${size} bytes, the limit is ${configLimitBytes}`);
     return await handle.readFile('utf8');
   } finally {
     await handle.close();
@@ -89,4 +97,9 @@ async function readConfig(file: string): Promise<string> {
 }
 
 const notFound = (folder: string, file: string, cause: unknown): WeftError =>
-  new WeftError('WEFT_ADAPTER_NOT_FOUND', `there is no ${file} to read in ${path.basename(folder)}`, { file }, { cause });
+  new WeftError(
+    'WEFT_ADAPTER_NOT_FOUND',
+    `there is no ${file} to read in ${path.basename(folder)}`,
+    { file },
+    { cause },
+  );

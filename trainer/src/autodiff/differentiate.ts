@@ -65,7 +65,8 @@ function gradientRules(node: GraphNode, gradients: ReadonlyMap<Value, Value>): r
 }
 
 function saved(node: GraphNode, values: readonly Value[], declared: readonly number[] = [], index: number): Value {
-  if (!declared.includes(index)) throw new GraphError(`${node.name}: its gradient rule reads a value that it does not save`);
+  if (!declared.includes(index))
+    throw new GraphError(`${node.name}: its gradient rule reads a value that it does not save`);
   const value = at(node, values, index);
   const producer = value.producer;
   if (!producer?.operator.recompute) return value;
@@ -79,8 +80,7 @@ function unbroadcast(gradient: Value, value: Value): Value {
   return sameShape(summed.shape, value.shape) ? summed : reshape(summed, value.shape);
 }
 
-const zeros = (value: Value): Value =>
-  value.graph.constant(new Float32Array(elementCount(value.shape)), value.shape);
+const zeros = (value: Value): Value => value.graph.constant(new Float32Array(elementCount(value.shape)), value.shape);
 
 function at(node: GraphNode, values: readonly Value[], index: number): Value {
   const value = values[index];

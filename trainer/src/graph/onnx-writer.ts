@@ -48,7 +48,12 @@ export class OnnxWriter implements Emitter {
     return output;
   }
 
-  nodeWithOutputs(opType: string, inputs: readonly string[], outputs: readonly string[], options: OnnxNodeOptions = {}): void {
+  nodeWithOutputs(
+    opType: string,
+    inputs: readonly string[],
+    outputs: readonly string[],
+    options: OnnxNodeOptions = {},
+  ): void {
     this.nodes.push(
       create(NodeProtoSchema, {
         name: `${this.#scope}#${this.#nextId++}.${opType}`,
@@ -97,7 +102,8 @@ type TensorContent =
   | { dataLocation: DataLocation; externalData: { key: string; value: string }[] };
 
 function toAttribute(name: string, value: OnnxAttribute): AttributeProto {
-  if (typeof value === 'number') return create(AttributeProtoSchema, { name, type: AttributeType.INT, i: BigInt(value) });
+  if (typeof value === 'number')
+    return create(AttributeProtoSchema, { name, type: AttributeType.INT, i: BigInt(value) });
   if (typeof value === 'string') {
     return create(AttributeProtoSchema, { name, type: AttributeType.STRING, s: new TextEncoder().encode(value) });
   }

@@ -12,9 +12,20 @@ export function neededNodes(nodes: readonly GraphNode[], outputs: Iterable<Value
 }
 
 /**
- * ONNX Runtime executes a depth-first walk from the outputs that visits, among a node's inputs, the one that stands
- * last in the file first (Graph::ReverseDFSFrom in core/graph/graph.cc). Listing the nodes backwards therefore runs each
- * just before its result is needed: a weight widened again for the backward pass lives for one product, and each chunk
- * of the vocabulary's logits is gone before the next one is made. The runtime does not ask for topological order.
+ * The needed nodes in an order of execution: what the last output needs, then what the one before it needs beyond that,
+ * and so on; each part as it was built. A training step declares its loss first, so that the loss is summed up last,
+ * from parts that the backward pass has left behind, instead of driving the whole forward pass ahead of it.
  */
-export const fileOrder = <Node>(topological: readonly Node[]): Node[] => topological.toReversed();
+export function executionOrder(nodes: readonly GraphNode[], outputs: readonly Value[]): GraphNode[] {
+  const listed = new Set<GraphNode>();
+  for (const output of outputs.toReversed()) for (const node of neededNodes(nodes, [output])) listed.add(node);
+  return [...listed];
+}
+
+/**
+ * ONNX Runtime walks depth-first back from the last nodes, and takes next, among the nodes it could take, the one that
+ * stands last in the file (Graph::ReverseDFSFrom in core/graph/graph.cc). Listed backwards, each node runs just before
+ * its result is needed: a weight widened again for the backward pass lives for one product, and each chunk of the
+ * vocabulary's logits is gone before the next one is made. The runtime does not ask for topological order.
+ */
+export const fileOrder = <Node>(inExecutionOrder: readonly Node[]): Node[] => inExecutionOrder.toReversed();

@@ -2,7 +2,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { ModelProtoSchema, ValueInfoProtoSchema, type ValueInfoProto } from '@weft/proto/onnx';
 import type { Graph } from './graph.ts';
 import { OnnxWriter, onnxType } from './onnx-writer.ts';
-import { fileOrder, neededNodes } from './schedule.ts';
+import { executionOrder, fileOrder } from './schedule.ts';
 import type { EmitTarget, TensorType, Value } from './types.ts';
 
 const irVersion = 10n;
@@ -12,7 +12,7 @@ const contribDomain = { domain: 'com.microsoft', version: 1n };
 /** The graph as an ONNX model. Nodes that no output needs are left out; so are inputs that nothing reads. */
 export function serialise(graph: Graph, target: EmitTarget): Uint8Array<ArrayBuffer> {
   const outputs = [...graph.outputs];
-  const nodes = neededNodes(graph.nodes, graph.outputs.values());
+  const nodes = executionOrder(graph.nodes, [...graph.outputs.values()]);
   const read = new Set<Value>([...nodes.flatMap(({ inputs }) => inputs), ...graph.outputs.values()]);
   const outputNames = new Map<Value, string>();
   for (const [name, value] of outputs) if (value.producer && !outputNames.has(value)) outputNames.set(value, name);
@@ -35,7 +35,8 @@ export function serialise(graph: Graph, target: EmitTarget): Uint8Array<ArrayBuf
     node.operator.emit(onnx, call, node.attributes);
   }
   // An output that is an input, or the same value under a second name, still needs a node of its own.
-  for (const [name, value] of outputs) if (nameOf(value) !== name) onnx.node('Identity', [nameOf(value)], { output: name });
+  for (const [name, value] of outputs)
+    if (nameOf(value) !== name) onnx.node('Identity', [nameOf(value)], { output: name });
 
   const model = create(ModelProtoSchema, {
     irVersion,

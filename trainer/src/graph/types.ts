@@ -51,13 +51,13 @@ export type OperatorTable = Readonly<Record<string, Operator>>;
 
 export interface GradientContext {
   /** A saved input; throws when `saves` does not declare it. */
-  input(index: number): Value;
+  readonly input: (index: number) => Value;
   /** A saved output; throws when `saves` does not declare it. */
-  output(index: number): Value;
+  readonly output: (index: number) => Value;
   /** Gradient of the loss with respect to the first output. */
   readonly delta: Value;
   /** The same for output `index`, zeros where the loss does not depend on it. */
-  deltaOf(index: number): Value;
+  readonly deltaOf: (index: number) => Value;
   readonly inputTypes: readonly TensorType[];
 }
 
@@ -83,7 +83,12 @@ export interface Emitter {
   /** Adds an ONNX node with one output and returns that output's name, which is `output` when given. */
   node(opType: string, inputs: readonly string[], options?: OnnxNodeOptions): string;
   /** The same for several outputs, all named by the caller. */
-  nodeWithOutputs(opType: string, inputs: readonly string[], outputs: readonly string[], options?: OnnxNodeOptions): void;
+  nodeWithOutputs(
+    opType: string,
+    inputs: readonly string[],
+    outputs: readonly string[],
+    options?: OnnxNodeOptions,
+  ): void;
   /** A fresh value name. */
   name(): string;
   /** An initializer; equal data of equal shape is stored once. */

@@ -16,7 +16,9 @@ export interface FrozenWeights {
 
 export function frozenWeights(tensors: ReadonlyMap<string, TensorRef>): FrozenWeights {
   // A downloaded model's files may be links into a store of blobs; the runtime refuses to follow them out of the folder.
-  const files = new Map([...new Set([...tensors.values()].map(({ file }) => file))].map((file) => [file, realpathSync(file)]));
+  const files = new Map(
+    [...new Set([...tensors.values()].map(({ file }) => file))].map((file) => [file, realpathSync(file)]),
+  );
   const folder = commonFolder([...files.values()]);
   const known = new WeakMap<Graph, Map<string, Value>>();
   return {
@@ -29,7 +31,8 @@ export function frozenWeights(tensors: ReadonlyMap<string, TensorRef>): FrozenWe
       if (!tensor || !file) throw new RangeError(`the model has no tensor ${name}`);
       const { dtype, shape, offset, sizeBytes } = tensor;
       const location = path.relative(folder, file).split(path.sep).join('/');
-      const value = values.get(name) ?? graph.weight(name, { dtype: elementTypes[dtype], shape }, { location, offset, sizeBytes });
+      const value =
+        values.get(name) ?? graph.weight(name, { dtype: elementTypes[dtype], shape }, { location, offset, sizeBytes });
       values.set(name, value);
       return value;
     },
@@ -40,6 +43,7 @@ export function frozenWeights(tensors: ReadonlyMap<string, TensorRef>): FrozenWe
 export function commonFolder(files: readonly string[]): string {
   const folders = files.map((file) => path.dirname(file));
   let common = folders[0] ?? path.parse(process.cwd()).root;
-  while (folders.some((folder) => path.relative(common, folder).split(path.sep)[0] === '..')) common = path.dirname(common);
+  while (folders.some((folder) => path.relative(common, folder).split(path.sep)[0] === '..'))
+    common = path.dirname(common);
   return common;
 }

@@ -28,7 +28,8 @@ export function weightShapes(config: ModelConfig): Map<string, readonly number[]
 export function initWeights(config: ModelConfig, seed: number): Map<string, Float32Array> {
   const random = createSeededRandom(`weights/${seed}`);
   // Box and Muller's transform; 1 − u keeps the logarithm finite.
-  const normal = (): number => Math.sqrt(-2 * Math.log(1 - random.uniform())) * Math.cos(2 * Math.PI * random.uniform());
+  const normal = (): number =>
+    Math.sqrt(-2 * Math.log(1 - random.uniform())) * Math.cos(2 * Math.PI * random.uniform());
   return new Map(
     [...weightShapes(config)].map(([name, shape]) => {
       const count = elementCount(shape);

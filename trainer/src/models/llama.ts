@@ -1,7 +1,20 @@
 import { GraphError } from '../graph/shape.ts';
 import type { Graph } from '../graph/graph.ts';
 import type { Value } from '../graph/types.ts';
-import { add, cast, gatherRows, gemm, matmul, mul, reshape, rmsNorm, rotary, silu, softmax, transpose } from '../ops/calls.ts';
+import {
+  add,
+  cast,
+  gatherRows,
+  gemm,
+  matmul,
+  mul,
+  reshape,
+  rmsNorm,
+  rotary,
+  silu,
+  softmax,
+  transpose,
+} from '../ops/calls.ts';
 import type { LoraTarget } from '@weft/shared';
 import type { ModelConfig } from './model.ts';
 
@@ -46,7 +59,12 @@ export function buildLlama(
     graph.scope(`layers.${layer}`, () => {
       const prefix = `model.layers.${layer}`;
       const linear = (target: LoraTarget, input: Value, residual?: Value): Value =>
-        adaptedLinear(input, parameters.weight(`${prefix}.${moduleOf[target]}.weight`), parameters.lora(layer, target), residual);
+        adaptedLinear(
+          input,
+          parameters.weight(`${prefix}.${moduleOf[target]}.weight`),
+          parameters.lora(layer, target),
+          residual,
+        );
       const norm = (name: string, input: Value): Value =>
         rmsNorm(input, widen(parameters.weight(`${prefix}.${name}.weight`)), config.rmsNormEps);
       x = graph.scope('attention', () => attention(config, shape, norm('input_layernorm', x), mask, linear, x));
@@ -118,6 +136,8 @@ function attention(
 
 /** [seq, seq]: 0 where a position may look, −1e9 (zero after the softmax) at later positions. */
 function causalMask(graph: Graph, seq: number): Value {
-  const mask = Float32Array.from({ length: seq * seq }, (_, index) => (index % seq > Math.floor(index / seq) ? -1e9 : 0));
+  const mask = Float32Array.from({ length: seq * seq }, (_, index) =>
+    index % seq > Math.floor(index / seq) ? -1e9 : 0,
+  );
   return graph.constant(mask, [seq, seq]);
 }

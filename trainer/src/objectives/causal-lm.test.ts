@@ -2,7 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { encodeBatch } from './causal-lm.ts';
 import { bucketFor, sequenceBuckets } from './sequence-buckets.ts';
 
-const row = (inputIds: number[], labels: number[]) => ({ inputIds: Int32Array.from(inputIds), labels: Int32Array.from(labels) });
+const row = (inputIds: number[], labels: number[]) => ({
+  inputIds: Int32Array.from(inputIds),
+  labels: Int32Array.from(labels),
+});
 const settings = { batchSize: 3, sequenceLength: 4, vocabSize: 10, reduction: 'mean' } as const;
 
 describe('a batch', () => {
@@ -30,7 +33,9 @@ describe('a batch', () => {
     ['fewer labels than tokens', row([1, 2], [1])],
     ['more tokens than the sequence length', row([1, 2, 3, 4, 5], [1, 2, 3, 4, 5])],
   ])('is refused with %s', (_, example) => {
-    expect(() => encodeBatch([example], settings)).toThrow(expect.objectContaining({ code: 'WEFT_TRAINING_BAD_EXAMPLE' }));
+    expect(() => encodeBatch([example], settings)).toThrow(
+      expect.objectContaining({ code: 'WEFT_TRAINING_BAD_EXAMPLE' }),
+    );
   });
 });
 

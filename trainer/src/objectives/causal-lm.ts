@@ -17,8 +17,13 @@ export function causalLmLoss(hidden: Value, head: Value, targets: Value, rowWeig
   const rows = sizeAt(hidden, 0);
   const rowsPerChunk = Math.max(32, Math.floor(chunkBytes / 4 / sizeAt(head, 0)));
   const count = Math.ceil(rows / rowsPerChunk);
-  const sizes = Array.from({ length: count }, (_, i) => Math.floor(((i + 1) * rows) / count) - Math.floor((i * rows) / count));
-  const [hiddenChunks, targetChunks, weightChunks] = [hidden, targets, rowWeights].map((value) => split(value, 0, sizes));
+  const sizes = Array.from(
+    { length: count },
+    (_, i) => Math.floor(((i + 1) * rows) / count) - Math.floor((i * rows) / count),
+  );
+  const [hiddenChunks, targetChunks, weightChunks] = [hidden, targets, rowWeights].map((value) =>
+    split(value, 0, sizes),
+  );
   const losses = sizes.map((_, i) => {
     const [h, t, w] = [hiddenChunks?.[i], targetChunks?.[i], weightChunks?.[i]];
     if (!h || !t || !w) throw new RangeError(`there is no chunk ${i}`);
@@ -53,7 +58,12 @@ const ignoredLabel = -100;
  */
 export function encodeBatch(
   rows: readonly Example[],
-  { batchSize, sequenceLength, vocabSize, reduction }: { batchSize: number; sequenceLength: number; vocabSize: number; reduction: 'mean' | 'sum' },
+  {
+    batchSize,
+    sequenceLength,
+    vocabSize,
+    reduction,
+  }: { batchSize: number; sequenceLength: number; vocabSize: number; reduction: 'mean' | 'sum' },
 ): EncodedBatch {
   const inputIds = new BigInt64Array(batchSize * sequenceLength);
   const targets = new BigInt64Array(batchSize * sequenceLength);
@@ -87,5 +97,8 @@ export function encodeBatch(
 
 function checkedId(id: number, vocabSize: number): number {
   if (id >= 0 && id < vocabSize) return id;
-  throw new WeftError('WEFT_TRAINING_BAD_EXAMPLE', `an example has token ${id}, and the vocabulary has ${vocabSize}`, { id, vocabSize });
+  throw new WeftError('WEFT_TRAINING_BAD_EXAMPLE', `an example has token ${id}, and the vocabulary has ${vocabSize}`, {
+    id,
+    vocabSize,
+  });
 }

@@ -29,6 +29,7 @@ export const mul = (a: Value, b: Value): Value => a.graph.apply('mul', [a, b])[0
 export const div = (a: Value, b: Value): Value => a.graph.apply('div', [a, b])[0];
 export const min = (a: Value, b: Value): Value => a.graph.apply('min', [a, b])[0];
 export const sqrt = (a: Value): Value => a.graph.apply('sqrt', [a])[0];
+export const exp = (a: Value): Value => a.graph.apply('exp', [a])[0];
 export const cast = (a: Value, to: ElementType): Value => (a.dtype === to ? a : a.graph.apply('cast', [a], { to })[0]);
 /** x·σ(x). */
 export const silu = (x: Value): Value => x.graph.apply('silu', [x])[0];
@@ -57,9 +58,9 @@ export const gatherRows = (table: Value, indices: Value): Value => table.graph.a
 /** Zeros [rows, width] to which the rows [n, width] are added at their indices [n]; an index may repeat. */
 export const scatterRows = (rows: Value, indices: Value, count: number): Value =>
   rows.graph.apply('scatterRows', [rows, indices], { count })[0];
-/** matrix [n, width], where column targets[i] of row i has increments [n, 1] added. */
-export const addAtColumns = (matrix: Value, targets: Value, increments: Value): Value =>
-  matrix.graph.apply('addAtColumns', [matrix, targets, increments])[0];
+/** matrix [n, width], where column targets[i] of row i is replaced by values [n, 1]. */
+export const setAtColumns = (matrix: Value, targets: Value, values: Value): Value =>
+  matrix.graph.apply('setAtColumns', [matrix, targets, values])[0];
 
 /** Over the last axis. */
 export const softmax = (x: Value): Value => x.graph.apply('softmax', [x])[0];

@@ -1,6 +1,6 @@
 import { describe, GraphError, sizeAt } from '../graph/shape.ts';
 import type { Operator } from '../graph/types.ts';
-import { addAtColumns, mul, reshape, scalar } from './calls.ts';
+import { exp, mul, reshape, scalar, setAtColumns, sub } from './calls.ts';
 import { inputAt } from './elementwise.ts';
 
 /**
@@ -12,32 +12,39 @@ export const crossEntropy: Operator = {
     const [logits, targets, weights] = [inputAt(inputs, 0), inputAt(inputs, 1), inputAt(inputs, 2)];
     const rows = sizeAt(logits, 0);
     if (targets.dtype !== 'int64' || sizeAt(targets, 0) !== rows || sizeAt(weights, 0) !== rows) {
-      throw new GraphError(`targets ${describe(targets)} and weights ${describe(weights)} do not fit ${describe(logits)}`);
+      throw new GraphError(
+        `targets ${describe(targets)} and weights ${describe(weights)} do not fit ${describe(logits)}`,
+      );
     }
-    return [{ dtype: 'float32', shape: [] }, logits];
+    return [{ dtype: 'float32', shape: [] }, logits, { dtype: 'float32', shape: [rows, 1] }];
   },
   /**
-   * Outputs the loss and, for the gradient, p = softmax(z). logΣexp needs no pass of exponentials of its own: at the
-   * largest logit z*, p* = 1/Σexp(z − z*), so logΣexp(z) = z* − log p*, and p* ≥ 1/vocabulary never underflows.
+   * Outputs the loss and, for the gradient, p = softmax(z) and each row's own loss ℓ. logΣexp needs no pass of
+   * exponentials of its own: at the largest logit z*, p* = 1/Σexp(z − z*), so ℓ = (z* − z[target]) − log p*, in which
+   * nothing underflows (p* ≥ 1/vocabulary) and nothing cancels.
    */
-  emit(onnx, { inputs: [logits = '', targets = '', weights = ''], outputs: [loss = '', p = ''] }) {
+  emit(onnx, { inputs: [logits = '', targets = '', weights = ''], outputs: [loss = '', p = '', rowLosses = ''] }) {
     const axis = onnx.constant(BigInt64Array.of(1n), [1]);
     onnx.node('Softmax', [logits], { output: p, attributes: { axis: -1 } });
     const largest = (of: string): string => onnx.node('ReduceMax', [of, axis], { attributes: { keepdims: 1 } }); // [n, 1]
-    const logSumExp = onnx.node('Sub', [largest(logits), onnx.node('Log', [largest(p)])]);
     const columns = onnx.node('Unsqueeze', [targets, axis]); // [n, 1]
     const chosen = onnx.node('GatherElements', [logits, columns], { attributes: { axis: 1 } });
-    const rowLosses = onnx.node('Sub', [logSumExp, chosen]);
+    const behind = onnx.node('Sub', [largest(logits), chosen]);
+    onnx.node('Sub', [behind, onnx.node('Log', [largest(p)])], { output: rowLosses });
     const weighted = onnx.node('Mul', [rowLosses, onnx.node('Unsqueeze', [weights, axis])]);
     onnx.node('ReduceSum', [weighted], { output: loss, attributes: { keepdims: 0 } });
   },
-  saves: { inputs: [1, 2], outputs: [1] },
-  /** dzᵢ = δ·wᵢ·(pᵢ − onehot(target)). */
+  saves: { inputs: [1, 2], outputs: [1, 2] },
+  /**
+   * dzᵢ = δ·wᵢ·(pᵢ − onehot(target)), and at the target p − 1 = exp(−ℓ) − 1. Written with ℓ, the gradient waits for the
+   * row's loss, so that the logits are gone before those of the next rows are made.
+   */
   gradient({ input, output, delta }) {
     return [
       () => {
         const weights = mul(delta, reshape(input(2), [sizeAt(input(2), 0), 1])); // [n, 1]
-        return addAtColumns(mul(output(1), weights), input(1), mul(weights, scalar(weights, -1)));
+        const atTarget = sub(exp(mul(output(2), scalar(weights, -1))), scalar(weights, 1));
+        return setAtColumns(mul(output(1), weights), input(1), mul(weights, atTarget));
       },
     ];
   },

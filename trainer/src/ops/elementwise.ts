@@ -62,3 +62,4 @@ export const sub: Operator = { types: broadcastTypes, emit: emitAs('Sub') };
 export const div: Operator = { types: broadcastTypes, emit: emitAs('Div') };
 export const min: Operator = { types: broadcastTypes, emit: emitAs('Min') };
 export const sqrt: Operator = { types: (inputs) => [inputAt(inputs, 0)], emit: emitAs('Sqrt') };
+export const exp: Operator = { types: (inputs) => [inputAt(inputs, 0)], emit: emitAs('Exp') };

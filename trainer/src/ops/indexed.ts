@@ -31,11 +31,10 @@ export const scatterRows: Operator<{ count: number }> = {
   },
 };
 
-export const addAtColumns: Operator = {
+export const setAtColumns: Operator = {
   types: (inputs) => [inputAt(inputs, 0)],
-  emit(onnx, { inputs: [matrix = '', targets = '', increments = ''], outputs: [output = ''] }) {
+  emit(onnx, { inputs: [matrix = '', targets = '', values = ''], outputs: [output = ''] }) {
     const columns = onnx.node('Unsqueeze', [targets, onnx.constant(BigInt64Array.of(1n), [1])]); // [n, 1]
-    const attributes = { axis: 1, reduction: 'add' };
-    onnx.node('ScatterElements', [matrix, columns, increments], { output, attributes });
+    onnx.node('ScatterElements', [matrix, columns, values], { output, attributes: { axis: 1 } });
   },
 };

@@ -25,7 +25,13 @@ export const transpose: Operator<{ perm: readonly number[] }> = {
   },
   emit: (onnx, { inputs, outputs: [output = ''] }, { perm }) =>
     onnx.node('Transpose', inputs, { output, attributes: { perm } }),
-  gradient: ({ delta }, { perm }) => [() => transposed(delta, perm.map((_, axis) => perm.indexOf(axis)))],
+  gradient: ({ delta }, { perm }) => [
+    () =>
+      transposed(
+        delta,
+        perm.map((_, axis) => perm.indexOf(axis)),
+      ),
+  ],
 };
 
 export const split: Operator<{ axis: number; sizes: readonly number[] }> = {
@@ -52,7 +58,15 @@ export const split: Operator<{ axis: number; sizes: readonly number[] }> = {
 export const concat: Operator<{ axis: number }> = {
   types(inputs, { axis }) {
     const first = inputAt(inputs, 0);
-    return [{ dtype: first.dtype, shape: first.shape.with(axis, inputs.reduce((total, x) => total + sizeAt(x, axis), 0)) }];
+    return [
+      {
+        dtype: first.dtype,
+        shape: first.shape.with(
+          axis,
+          inputs.reduce((total, x) => total + sizeAt(x, axis), 0),
+        ),
+      },
+    ];
   },
   emit: (onnx, { inputs, outputs: [output = ''] }, { axis }) =>
     onnx.node('Concat', inputs, { output, attributes: { axis } }),

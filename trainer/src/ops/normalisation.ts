@@ -5,7 +5,8 @@ import { inputAt } from './elementwise.ts';
 
 export const softmax: Operator = {
   types: (inputs) => [inputAt(inputs, 0)],
-  emit: (onnx, { inputs, outputs: [output = ''] }) => onnx.node('Softmax', inputs, { output, attributes: { axis: -1 } }),
+  emit: (onnx, { inputs, outputs: [output = ''] }) =>
+    onnx.node('Softmax', inputs, { output, attributes: { axis: -1 } }),
   saves: { outputs: [0] },
   /** dx = y·δ − y·Σ(y·δ), the sum over the last axis. */
   gradient({ output, delta }) {

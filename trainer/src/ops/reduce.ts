@@ -10,7 +10,11 @@ const reducedTypes = (inputs: readonly TensorType[], { axes, keepDims }: ReduceA
 
 const emitAs =
   (opType: string) =>
-  (onnx: Emitter, { inputs: [x = ''], outputs: [output = ''] }: EmittedCall, { axes, keepDims }: ReduceAttributes): void => {
+  (
+    onnx: Emitter,
+    { inputs: [x = ''], outputs: [output = ''] }: EmittedCall,
+    { axes, keepDims }: ReduceAttributes,
+  ): void => {
     const axesInput = onnx.constant(BigInt64Array.from(axes, BigInt), [axes.length]);
     onnx.node(opType, [x, axesInput], { output, attributes: { keepdims: keepDims ? 1 : 0 } });
   };

@@ -43,6 +43,9 @@ function rotationTables(
   const half = headDim / 2;
   const angle = (index: number): number => Math.floor(index / half) * base ** ((-2 * (index % half)) / headDim);
   const table = (entry: (angle: number) => number): string =>
-    onnx.constant(Float32Array.from({ length: seq * half }, (_, index) => scale * entry(angle(index))), [seq, half]);
+    onnx.constant(
+      Float32Array.from({ length: seq * half }, (_, index) => scale * entry(angle(index))),
+      [seq, half],
+    );
   return { cos: table(Math.cos), sin: table((radians) => (inverse ? -Math.sin(radians) : Math.sin(radians))) };
 }

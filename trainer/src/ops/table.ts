@@ -1,8 +1,8 @@
 import { Graph } from '../graph/graph.ts';
 import type { OperatorTable } from '../graph/types.ts';
 import { crossEntropy } from './cross-entropy.ts';
-import { add, cast, div, min, mul, silu, sqrt, sub } from './elementwise.ts';
-import { addAtColumns, gatherRows, scatterRows } from './indexed.ts';
+import { add, cast, div, exp, min, mul, silu, sqrt, sub } from './elementwise.ts';
+import { gatherRows, scatterRows, setAtColumns } from './indexed.ts';
 import { concat, reshape, split, transpose } from './layout.ts';
 import { rmsNorm, softmax } from './normalisation.ts';
 import { gemm, matmul } from './product.ts';
@@ -31,11 +31,12 @@ export const operators = {
   div,
   min,
   sqrt,
+  exp,
   sum,
   mean,
   concat,
   scatterRows,
-  addAtColumns,
+  setAtColumns,
 } satisfies OperatorTable;
 
 export const createGraph = (table: OperatorTable = operators): Graph => new Graph(table);

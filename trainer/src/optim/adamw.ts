@@ -32,7 +32,16 @@ export function applyAdamw(
   const stepSize = graph.input('stepSize', 'float32', []); // γ / (1 − β₁ᵗ)
   const secondScale = graph.input('secondScale', 'float32', []); // 1 / √(1 − β₂ᵗ)
   const decay = weightDecay === 0 ? undefined : graph.input('decay', 'float32', []); // 1 − γλ
-  const norm = sqrt(gradients.map((g) => sum(mul(g, g), g.shape.map((_, axis) => axis))).reduce((a, b) => add(a, b)));
+  const norm = sqrt(
+    gradients
+      .map((g) =>
+        sum(
+          mul(g, g),
+          g.shape.map((_, axis) => axis),
+        ),
+      )
+      .reduce((a, b) => add(a, b)),
+  );
   graph.output('gradientNorm', norm);
   // As torch.nn.utils.clip_grad_norm_: g · min(1, clip / (norm + 1e-6)).
   const limit = scalar(norm, clipGradNorm ?? Number.POSITIVE_INFINITY);

@@ -48,7 +48,12 @@ export class SessionThread implements AsyncDisposable {
     } catch (cause) {
       if (provider.name === 'cpu') throw cause;
       const why = cause instanceof Error ? cause.message : String(cause);
-      throw new WeftError('WEFT_TRAINING_DEVICE', `device ${provider.name} cannot run the model: ${why}`, { device: provider.name }, { cause });
+      throw new WeftError(
+        'WEFT_TRAINING_DEVICE',
+        `device ${provider.name} cannot run the model: ${why}`,
+        { device: provider.name },
+        { cause },
+      );
     }
   }
 
@@ -92,7 +97,7 @@ export class SessionThread implements AsyncDisposable {
 
   #fail(what: string, cause?: unknown): void {
     this.#failure ??= new WeftError('WEFT_TRAINING_RUNTIME', what, {}, { cause });
-    for (const { reject } of this.#waiting.values()) reject(this.#failure);
+    for (const waiting of this.#waiting.values()) waiting.reject(this.#failure);
     this.#waiting.clear();
   }
 }

@@ -8,7 +8,11 @@ const sessions = new Map<string, InferenceSession>();
 /** Shared by all sessions of the thread; a run that has an output `next:NAME` writes it over the tensor NAME. */
 const state = new Map<string, Tensor>();
 
-async function open(name: string, model: Uint8Array, { provider, threads, weightsFolder }: SessionSettings): Promise<void> {
+async function open(
+  name: string,
+  model: Uint8Array,
+  { provider, threads, weightsFolder }: SessionSettings,
+): Promise<void> {
   const session = await InferenceSession.create(model, {
     executionProviders: [provider],
     intraOpNumThreads: threads,
@@ -90,7 +94,10 @@ port.on('message', ({ id, ...request }: Numbered<Request>) => {
         // The owner takes the end as the answer.
         if (request.kind === 'close') return port.close();
         const reply: Reply = { id, tensors };
-        port.postMessage(reply, tensors.map(({ data }) => data.buffer as ArrayBuffer));
+        port.postMessage(
+          reply,
+          tensors.map(({ data }) => data.buffer as ArrayBuffer),
+        );
       },
       (error: unknown) => {
         const reply: Reply = { id, error: error instanceof Error ? error.message : String(error) };
