@@ -35,7 +35,7 @@ export const main = async (argv: readonly string[]): Promise<void> => {
   const isQuestion = words === argv.length && command.commands.length > 0;
   try {
     await program.parseAsync(isQuestion ? [...argv, '--help'] : argv, { from: 'user' });
-    if (wasInterrupted()) process.exitCode = interruptedExitCode;
+    // a command that drained to its end after Ctrl-C has done its work
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return;
     if (wasInterrupted()) {

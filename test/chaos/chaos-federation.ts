@@ -58,7 +58,10 @@ export async function setUpChaos(): Promise<ChaosFederation> {
       async admin(method, path, body) {
         const response = await fetch(new URL(path, httpUrl), {
           method,
-          headers: { authorization: `Bearer ${token}`, ...(body !== undefined && { 'content-type': 'application/json' }) },
+          headers: {
+            authorization: `Bearer ${token}`,
+            ...(body !== undefined && { 'content-type': 'application/json' }),
+          },
           ...(body !== undefined && { body: JSON.stringify(body) }),
         });
         const answer: unknown = await response.json();
@@ -103,11 +106,15 @@ export async function setUpChaos(): Promise<ChaosFederation> {
       try {
         if (kill !== undefined) {
           const signal = await coordinator.ended;
-          if (signal !== 'SIGKILL') throw new Error(`the coordinator ended by ${signal ?? 'itself'}, not at ${kill.point}`);
+          if (signal !== 'SIGKILL')
+            throw new Error(`the coordinator ended by ${signal ?? 'itself'}, not at ${kill.point}`);
           coordinator = await start(place, first.port);
         }
         await Promise.all(agents.map(({ finished }) => finished));
-        return { run: await coordinator.admin<RunDetailView>('GET', `/api/runs/${id}`), nodeHomes: names.map((name) => join(place, name)) };
+        return {
+          run: await coordinator.admin<RunDetailView>('GET', `/api/runs/${id}`),
+          nodeHomes: names.map((name) => join(place, name)),
+        };
       } finally {
         await Promise.all(agents.map((agent) => agent.stop()));
         await coordinator.stop();

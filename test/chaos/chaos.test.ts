@@ -12,7 +12,8 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => federation.close());
 
-const adaptersOf = ({ roundsDone }: RunDetailView) => roundsDone.map(({ round, factor, adapterAfter }) => [round, factor, adapterAfter]);
+const adaptersOf = ({ roundsDone }: RunDetailView) =>
+  roundsDone.map(({ round, factor, adapterAfter }) => [round, factor, adapterAfter]);
 
 // Two rounds of three nodes: each point somewhere in the middle.
 test.each([
@@ -25,17 +26,21 @@ test.each([
   { point: 'after-addition', passing: 2 },
   { point: 'before-commit', passing: 2 },
   { point: 'after-commit', passing: 1 },
-])('the coordinator killed at $point goes on with the same round, to the same adapter', { timeout: 120_000 }, async (kill) => {
-  const { run, nodeHomes } = await federation.play(kill);
-  expect(run).toMatchObject({ id: unbroken.id, state: 'finished', adapterSha256: unbroken.adapterSha256 });
-  expect(adaptersOf(run)).toEqual(adaptersOf(unbroken));
-  for (const { contributors, nodes } of run.roundsDone) {
-    expect(contributors).toBe(3);
-    expect(nodes.map(({ stage }) => stage)).toEqual(['accepted', 'accepted', 'accepted']);
-  }
-  for (const home of nodeHomes) {
-    const updates = (await readSent(home)).filter((sent) => sent.kind === 'update');
-    // Whatever was sent again after a break was the same update.
-    expect(new Set(updates.map(({ payloadSha256 }) => payloadSha256)).size).toBe(2);
-  }
-});
+])(
+  'the coordinator killed at $point goes on with the same round, to the same adapter',
+  { timeout: 120_000 },
+  async (kill) => {
+    const { run, nodeHomes } = await federation.play(kill);
+    expect(run).toMatchObject({ id: unbroken.id, state: 'finished', adapterSha256: unbroken.adapterSha256 });
+    expect(adaptersOf(run)).toEqual(adaptersOf(unbroken));
+    for (const { contributors, nodes } of run.roundsDone) {
+      expect(contributors).toBe(3);
+      expect(nodes.map(({ stage }) => stage)).toEqual(['accepted', 'accepted', 'accepted']);
+    }
+    for (const home of nodeHomes) {
+      const updates = (await readSent(home)).filter((sent) => sent.kind === 'update');
+      // Whatever was sent again after a break was the same update.
+      expect(new Set(updates.map(({ payloadSha256 }) => payloadSha256)).size).toBe(2);
+    }
+  },
+);

@@ -27,7 +27,7 @@ export function findLeaks(sent: readonly Uint8Array[], { texts, tokenIds, names 
   if (
     holdsAny(
       haystacks,
-      texts.flatMap((text) => pieces([...text], pieceCharacters).map((piece) => Buffer.from(piece.join('')))),
+      texts.flatMap((text) => pieces(Array.from(text), pieceCharacters).map((piece) => Buffer.from(piece.join('')))),
     )
   )
     found.add('text');
