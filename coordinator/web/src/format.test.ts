@@ -13,8 +13,10 @@ describe('what is written on the page', () => {
   });
 
   it('writes seconds as minutes and hours where they are many', () => {
-    expect([0.04, 12.4, 59.6, 61, 3725].map(formatSeconds)).toEqual([
+    expect([0, 0.0401, 1.25, 12.4, 59.6, 61, 3725].map(formatSeconds)).toEqual([
       '0.0 s',
+      '40 ms',
+      '1.3 s',
       '12 s',
       '60 s',
       '1 min 1 s',

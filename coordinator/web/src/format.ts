@@ -14,6 +14,7 @@ export const formatBytes = (sizeBytes: number): string => {
 };
 
 export const formatSeconds = (seconds: number): string => {
+  if (seconds > 0 && seconds < 1) return `${Math.max(1, Math.round(seconds * 1000))} ms`;
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   if (seconds < 60) return `${Math.round(seconds)} s`;
   const whole = Math.round(seconds);
@@ -39,6 +40,7 @@ export const formatTime = (at: number): string =>
 /** How long ago, in the largest unit that says something. */
 export const formatAgo = (at: number, now: number): string => {
   const seconds = Math.max(0, Math.round((now - at) / 1000));
+  if (seconds > 0 && seconds < 1) return `${Math.max(1, Math.round(seconds * 1000))} ms`;
   if (seconds < 10) return 'just now';
   if (seconds < 60) return `${seconds} s ago`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;

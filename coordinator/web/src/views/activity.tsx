@@ -1,18 +1,25 @@
 import type { EventView } from '@weft/shared';
-import { formatTime, shortHash } from '../format.ts';
+import { formatCount, formatTime, shortHash } from '../format.ts';
 import { roundLabel } from '../state/round-of.ts';
 import { toHref } from '../state/route.ts';
 import { activity, nodes, runs } from '../state/store.ts';
 import { Table } from './table.tsx';
 
-const shortest = 48;
+const longest = 48;
+
+const describeValue = (name: string, value: string | number | boolean): string => {
+  if (typeof value !== 'number') return String(value).length > longest ? `${shortHash(String(value))}…` : String(value);
+  if (name.endsWith('At')) return formatTime(value);
+  return Number.isInteger(value) ? formatCount(value) : value.toPrecision(4);
+};
 
 /** The values of an event that fit in a line; the whole event is in the log. */
 const describe = (data: EventView['data']): string =>
   Object.entries(data)
-    .filter(([, value]) => ['string', 'number', 'boolean'].includes(typeof value))
-    .map(
-      ([name, value]) => `${name} ${String(value).length > shortest ? `${shortHash(String(value))}…` : String(value)}`,
+    .flatMap(([name, value]) =>
+      typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
+        ? [`${name} ${describeValue(name, value)}`]
+        : [],
     )
     .join(', ');
 

@@ -67,7 +67,12 @@ export function CurrentRound({ run }: { run: RunDetailView }) {
     <section class="card" aria-labelledby="round-title">
       <h2 id="round-title">
         {ended && round !== undefined ? `Ended after round ${roundInDetail(run)}` : `Round ${roundInDetail(run)}`}
-        {round !== undefined && <span class="faint"> trains {factorWords[round.factor]}</span>}
+        {round !== undefined && (
+          <span class="faint">
+            {' '}
+            {ended ? 'trained' : 'trains'} {factorWords[round.factor]}
+          </span>
+        )}
       </h2>
       <Stepper steps={roundSteps(run)} />
       {round === undefined || round.nodes.length === 0 ? (
