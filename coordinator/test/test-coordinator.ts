@@ -22,7 +22,7 @@ import { createNodeService } from '../src/grpc/node-service.ts';
 import { startGrpcServer } from '../src/grpc/server.ts';
 import { createRegistry } from '../src/registry/registry.ts';
 import { defaultLimits, type NetworkLimits } from '../src/sessions/limits.ts';
-import { createSessions } from '../src/sessions/sessions.ts';
+import { createSessions, type SessionsOptions } from '../src/sessions/sessions.ts';
 import { createTickets } from '../src/sessions/tickets.ts';
 import { openStore } from '../src/store/store.ts';
 import { createCertificate } from '../src/tls/certificate.ts';
@@ -30,7 +30,7 @@ import { createCertificate } from '../src/tls/certificate.ts';
 /** A real network side over a fake of the runs: the port is what these tests reach it through. */
 export type TestCoordinator = Awaited<ReturnType<typeof startTestCoordinator>>;
 
-export async function startTestCoordinator(limits: Partial<NetworkLimits> = {}) {
+export async function startTestCoordinator(limits: Partial<NetworkLimits> = {}, certificateRenewal?: SessionsOptions['certificateRenewal']) {
   const home = await mkdtemp(join(tmpdir(), 'weft-network-'));
   let now = Date.now();
   const store = openStore(home);
@@ -41,7 +41,7 @@ export async function startTestCoordinator(limits: Partial<NetworkLimits> = {}) 
   const logger = pino({ level: 'silent' });
   const effectiveLimits = { ...defaultLimits, ...limits };
   const inbox = createFakeInbox(home, identity, federationId, (id) => registry.publicKey(id));
-  const sessions = createSessions({ identity, federationId, registry, tickets, limits: effectiveLimits, logger });
+  const sessions = createSessions({ identity, federationId, registry, tickets, limits: effectiveLimits, logger, ...(certificateRenewal && { certificateRenewal }) });
   store.subscribe((event) => {
     if (event.kind !== 'node.revoked' || event.nodeId === undefined) return;
     sessions.gateway.end(event.nodeId, new WeftError('WEFT_NODE_REVOKED', 'revoked'));

@@ -88,6 +88,9 @@ export function createTestNode(
       return openEnvelope(domains.enrollResult, EnrollResultSchema, response.envelope, coordinator.identity.publicKey);
     },
 
+    /** The stream alone; Hello is up to the test. */
+    startSession: () => connect(coordinator, client, identity),
+
     async openSession(options: SessionTampering = {}): Promise<TestSession> {
       const session = connect(coordinator, client, identity);
       const challenge = await session.next('challenge');

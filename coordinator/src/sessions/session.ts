@@ -33,6 +33,8 @@ export interface SessionChannel {
   end(reason: WeftError): void;
   /** Once, without a word: the node is gone. */
   dispose(reason: WeftError): void;
+  /** Told at once when the session ends, whichever way. */
+  onEnded(listener: (reason: WeftError) => void): void;
 }
 
 export interface ChannelOptions {
@@ -45,6 +47,7 @@ export interface ChannelOptions {
 
 export function createSessionChannel({ call, identity, limits, close }: ChannelOptions): SessionChannel {
   let ended: WeftError | undefined;
+  let tellEnded: (reason: WeftError) => void = () => {};
   let node: ProvenNode | undefined;
   let sessionId: Uint8Array = new Uint8Array(0);
   let outgoing = 0n;
@@ -71,10 +74,12 @@ export function createSessionChannel({ call, identity, limits, close }: ChannelO
   };
 
   const dispose = (reason: WeftError): void => {
-    ended ??= reason;
+    if (ended !== undefined) return;
+    ended = reason;
     clearTimeout(silenceTimer);
     clearTimeout(ageTimer);
     clearInterval(heartbeats);
+    tellEnded(reason);
   };
 
   const end = (reason: WeftError): void => {
@@ -100,6 +105,7 @@ export function createSessionChannel({ call, identity, limits, close }: ChannelO
     say,
     end,
     dispose,
+    onEnded: (listener) => (tellEnded = listener),
     welcome(provenNode, ticket) {
       node = provenNode;
       sessionId = randomBytes(sessionIdBytes);

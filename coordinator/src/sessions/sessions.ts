@@ -75,11 +75,17 @@ export function createSessions(options: SessionsOptions): Sessions {
         open.delete(nodeId);
         issued.end(reason);
         channel.end(reason);
-        inbox.nodeDisconnected(nodeId);
         logger.info({ nodeId, code: reason.code }, 'session ended');
+        try {
+          inbox.nodeDisconnected(nodeId);
+        } catch (error) {
+          // Whoever ends a session has other things to do; the node's lease runs out in any case.
+          logger.error({ nodeId, err: error }, 'the runs could not take note of a disconnection');
+        }
       },
     };
     open.set(nodeId, session);
+    channel.onEnded((reason) => session.end(reason));
     presences.set(nodeId, { lastSeenAt: Date.now(), agentVersion });
     try {
       channel.welcome(node, issued.ticket);
