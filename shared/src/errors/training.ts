@@ -51,5 +51,4 @@ export const trainingErrors = defineErrors({
     todo: 'free memory or lower the batch size or sequence length; if it stays, report this',
     retry: false,
   },
-  WEFT_TRAINING_ABORTED: { grpc: 'ABORTED', http: 409, exit: 1, todo: 'start again when ready', retry: true },
 });
