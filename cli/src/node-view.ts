@@ -27,14 +27,18 @@ export const createNodeView = (progress: Progress): ((event: NodeEvent) => void)
   return (event) => {
     switch (event.event) {
       case 'started':
-        progress.log(`node ${event.nodeName} (${event.nodeId}) of federation ${event.federationName}; ${event.records} records`);
+        progress.log(
+          `node ${event.nodeName} (${event.nodeId}) of federation ${event.federationName}; ${event.records} records`,
+        );
         return progress.log(event.notice);
       case 'connecting':
         return event.attempt === 1 ? progress.log(`connecting to ${event.address}`) : undefined;
       case 'connected':
         return progress.log('connected; waiting for a round');
       case 'disconnected':
-        return progress.log(`${saidOfDisconnect(event.code)} [${event.code}]; trying again in ${seconds(event.retryInMs / 1000)}`);
+        return progress.log(
+          `${saidOfDisconnect(event.code)} [${event.code}]; trying again in ${seconds(event.retryInMs / 1000)}`,
+        );
       case 'offered':
         return progress.log(
           event.kind === 'train'
@@ -47,11 +51,20 @@ export const createNodeView = (progress: Progress): ((event: NodeEvent) => void)
       case 'evaluating':
         return undefined;
       case 'evaluated':
-        return progress.log(`${roundName(event.round)}: held-out loss ${event.loss.toFixed(4)} nats a token over ${event.tokens} tokens`);
+        return progress.log(
+          `${roundName(event.round)}: held-out loss ${event.loss.toFixed(4)} nats a token over ${event.tokens} tokens`,
+        );
       case 'training':
-        return show(`${roundName(event.round)} training`, event.done, event.total, `loss ${event.loss.toFixed(4)}  ${event.tokensPerSecond.toFixed(0)} tokens/s`);
+        return show(
+          `${roundName(event.round)} training`,
+          event.done,
+          event.total,
+          `loss ${event.loss.toFixed(4)}  ${event.tokensPerSecond.toFixed(0)} tokens/s`,
+        );
       case 'trained':
-        return progress.log(`${roundName(event.round)}: trained in ${seconds(event.seconds)} on ${event.examples} examples; the update waits here`);
+        return progress.log(
+          `${roundName(event.round)}: trained in ${seconds(event.seconds)} on ${event.examples} examples; the update waits here`,
+        );
       case 'sent':
         return progress.log(event.said);
       case 'left-out':
@@ -69,7 +82,9 @@ export const createNodeView = (progress: Progress): ((event: NodeEvent) => void)
         endRound();
         return progress.log(`the run is ${event.outcome}`);
       case 'refused':
-        return progress.log(`refused [${event.code}]: ${event.todo}${event.where === undefined ? '' : `\n  ${event.where.join('\n  ')}`}`);
+        return progress.log(
+          `refused [${event.code}]: ${event.todo}${event.where === undefined ? '' : `\n  ${event.where.join('\n  ')}`}`,
+        );
       case 'certificate-renewed':
         return progress.log('the coordinator announced a new certificate, signed with its pinned key');
       case 'summary':

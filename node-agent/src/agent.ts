@@ -59,7 +59,12 @@ export async function startNode(options: NodeOptions): Promise<NodeAgent> {
   }
 }
 
-function runAgent(options: NodeOptions, home: NodeHome, pinned: Federation, records: Awaited<ReturnType<typeof readRecords>>): NodeAgent {
+function runAgent(
+  options: NodeOptions,
+  home: NodeHome,
+  pinned: Federation,
+  records: Awaited<ReturnType<typeof readRecords>>,
+): NodeAgent {
   const { onEvent: emit = () => {}, signal: drainSignal } = options;
   const traffic = createTraffic(options.onSend);
   const stopping = new AbortController();
@@ -103,7 +108,16 @@ function runAgent(options: NodeOptions, home: NodeHome, pinned: Federation, reco
   };
 
   const { federationId, federationName, nodeId, nodeName, address } = federation;
-  watch({ event: 'started', nodeId, nodeName, federationId, federationName, address, records: records.length, notice: plainModeNotice });
+  watch({
+    event: 'started',
+    nodeId,
+    nodeName,
+    federationId,
+    federationName,
+    address,
+    records: records.length,
+    notice: plainModeNotice,
+  });
   const { connection, over } = keepConnected({
     federation: () => federation,
     identity: home.identity,
@@ -131,7 +145,11 @@ function runAgent(options: NodeOptions, home: NodeHome, pinned: Federation, reco
     nodeId: federation.nodeId,
     connection,
     federation: () => federation,
-    models: createBaseModels({ cacheFolder: home.cacheFolder, localPath: options.modelPath, unpackFolder: options.unpackFolder }),
+    models: createBaseModels({
+      cacheFolder: home.cacheFolder,
+      localPath: options.modelPath,
+      unpackFolder: options.unpackFolder,
+    }),
     data: createLocalData(records),
     pending: createPendingUpdates(home.pendingFolder),
     cacheFolder: home.cacheFolder,
@@ -157,7 +175,13 @@ function runAgent(options: NodeOptions, home: NodeHome, pinned: Federation, reco
       await over.catch(() => {});
       await home.release();
     }
-    const summary = { updates, examples, bytesUp: traffic.bytesUp, bytesDown: traffic.bytesDown, seconds: { ...seconds, total: (performance.now() - startedMs) / 1000 } };
+    const summary = {
+      updates,
+      examples,
+      bytesUp: traffic.bytesUp,
+      bytesDown: traffic.bytesDown,
+      seconds: { ...seconds, total: (performance.now() - startedMs) / 1000 },
+    };
     emit({ event: 'summary', ...summary });
     return summary;
   };
@@ -173,5 +197,3 @@ function runAgent(options: NodeOptions, home: NodeHome, pinned: Federation, reco
     },
   };
 }
-
-

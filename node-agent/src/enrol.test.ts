@@ -27,7 +27,12 @@ afterEach(async () => {
 
 test('an invite enrols the key of the home and pins what it carries', async () => {
   const coordinator = await start({ enrolStatus: EnrollStatus.PENDING });
-  const { status } = await joinFederation({ home, invite: coordinator.invite(), nodeName: 'archive', organisation: 'library' });
+  const { status } = await joinFederation({
+    home,
+    invite: coordinator.invite(),
+    nodeName: 'archive',
+    organisation: 'library',
+  });
   const kept = await readFederation(home);
   expect(status).toBe('pending');
   expect(kept.address).toBe(coordinator.address);
@@ -53,7 +58,9 @@ test('the same invite may be used again by the same home, another federation nee
   const second = await joinFederation({ home, invite: coordinator.invite(), nodeName: 'archive' });
   expect(second.federation.nodeId).toBe(first.federation.nodeId);
   const other = await start();
-  await expect(joinFederation({ home, invite: other.invite(), nodeName: 'archive' })).rejects.toMatchObject({ code: 'WEFT_NODE_ALREADY_JOINED' });
+  await expect(joinFederation({ home, invite: other.invite(), nodeName: 'archive' })).rejects.toMatchObject({
+    code: 'WEFT_NODE_ALREADY_JOINED',
+  });
   expect(other.calls).toEqual([]);
 });
 
@@ -64,7 +71,9 @@ test.each([
   const impostor = await start({ certificate: await createTestCertificate(commonName) });
   const pinned = await createTestCertificate();
   const invite = impostor.invite({ certificateDer: pinned.der });
-  await expect(joinFederation({ home, invite, nodeName: 'archive' })).rejects.toMatchObject({ code: 'WEFT_COORDINATOR_CERTIFICATE' });
+  await expect(joinFederation({ home, invite, nodeName: 'archive' })).rejects.toMatchObject({
+    code: 'WEFT_COORDINATOR_CERTIFICATE',
+  });
   expect(impostor.calls).toEqual([]);
 });
 
@@ -75,7 +84,9 @@ test('no variable of the environment lets an impostor in', async () => {
   process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0';
   try {
     const invite = impostor.invite({ certificateDer: pinned.der });
-    await expect(joinFederation({ home, invite, nodeName: 'archive' })).rejects.toMatchObject({ code: 'WEFT_COORDINATOR_CERTIFICATE' });
+    await expect(joinFederation({ home, invite, nodeName: 'archive' })).rejects.toMatchObject({
+      code: 'WEFT_COORDINATOR_CERTIFICATE',
+    });
     expect(impostor.calls).toEqual([]);
   } finally {
     if (before === undefined) delete process.env['NODE_TLS_REJECT_UNAUTHORIZED'];
@@ -85,7 +96,9 @@ test('no variable of the environment lets an impostor in', async () => {
 
 test('an old answer, shown again, enrols nobody', async () => {
   const coordinator = await start({ changeEnrolResult: (result) => ({ ...result, nonce: new Uint8Array(32) }) });
-  await expect(joinFederation({ home, invite: coordinator.invite(), nodeName: 'archive' })).rejects.toMatchObject({ code: 'WEFT_SESSION_HANDSHAKE' });
+  await expect(joinFederation({ home, invite: coordinator.invite(), nodeName: 'archive' })).rejects.toMatchObject({
+    code: 'WEFT_SESSION_HANDSHAKE',
+  });
   await expect(readFederation(home)).rejects.toMatchObject({ code: 'WEFT_NODE_NOT_JOINED' });
 });
 
@@ -93,5 +106,7 @@ test('nobody there is not the same as somebody else there', async () => {
   const coordinator = await start();
   const invite = coordinator.invite();
   coordinator.close();
-  await expect(joinFederation({ home, invite, nodeName: 'archive' })).rejects.toMatchObject({ code: 'WEFT_COORDINATOR_UNREACHABLE' });
+  await expect(joinFederation({ home, invite, nodeName: 'archive' })).rejects.toMatchObject({
+    code: 'WEFT_COORDINATOR_UNREACHABLE',
+  });
 });

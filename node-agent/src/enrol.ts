@@ -1,7 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { Metadata } from '@grpc/grpc-js';
 import { callUnary, EnrollBodySchema, EnrollResultSchema, EnrollStatus, NodeService } from '@weft/proto';
-import { domains, openEnvelope, parseInvite, protocolVersion, sealEnvelope, toFederationId, toNodeId, WeftError } from '@weft/shared';
+import {
+  domains,
+  openEnvelope,
+  parseInvite,
+  protocolVersion,
+  sealEnvelope,
+  toFederationId,
+  toNodeId,
+  WeftError,
+} from '@weft/shared';
 import { findFederation, writeFederation, type Federation } from './home/federation-file.ts';
 import { openHome } from './home/home.ts';
 import { recordSent } from './home/sent-record.ts';
@@ -35,25 +44,49 @@ export interface Joined {
  * invite: the coordinator answers the same key again.
  * @throws WEFT_INVITE_MALFORMED, WEFT_NODE_ALREADY_JOINED, WEFT_COORDINATOR_CERTIFICATE, WEFT_INVITE_USED …
  */
-export async function joinFederation({ home: path, invite: text, nodeName, organisation = '', onSend }: JoinOptions): Promise<Joined> {
+export async function joinFederation({
+  home: path,
+  invite: text,
+  nodeName,
+  organisation = '',
+  onSend,
+}: JoinOptions): Promise<Joined> {
   const invite = parseInvite(text);
   const federationId = toFederationId(invite.coordinatorKey);
   const home = await openHome(path);
   try {
     const kept = await findFederation(path);
     if (kept !== undefined && kept.federationId !== federationId) {
-      throw new WeftError('WEFT_NODE_ALREADY_JOINED', `the home ${path} belongs to ${kept.federationId}, the invite is of ${federationId}`);
+      throw new WeftError(
+        'WEFT_NODE_ALREADY_JOINED',
+        `the home ${path} belongs to ${kept.federationId}, the invite is of ${federationId}`,
+      );
     }
     const { identity } = home;
     const nonce = randomBytes(nonceBytes);
-    const envelope = sealEnvelope(domains.enroll, EnrollBodySchema, {
-      protocolVersion, federationId, nodeName, organisation, nonce,
-      coordinatorKey: invite.coordinatorKey,
-      inviteToken: invite.token,
-      publicKey: identity.publicKey,
-    }, identity);
+    const envelope = sealEnvelope(
+      domains.enroll,
+      EnrollBodySchema,
+      {
+        protocolVersion,
+        federationId,
+        nodeName,
+        organisation,
+        nonce,
+        coordinatorKey: invite.coordinatorKey,
+        inviteToken: invite.token,
+        publicKey: identity.publicKey,
+      },
+      identity,
+    );
     const client = openClient({ address: invite.address, certificate: invite.certificateDer }, createTraffic(onSend));
-    const response = await callUnary(client, new Metadata(), NodeService.method.enroll, { envelope }, { deadline: Date.now() + enrolTimeoutMs })
+    const response = await callUnary(
+      client,
+      new Metadata(),
+      NodeService.method.enroll,
+      { envelope },
+      { deadline: Date.now() + enrolTimeoutMs },
+    )
       .catch((error: unknown) => {
         throw fromServiceError(error, invite.address);
       })
@@ -64,7 +97,11 @@ export async function joinFederation({ home: path, invite: text, nodeName, organ
       throw new WeftError('WEFT_SESSION_HANDSHAKE', 'the coordinator answered another enrolment than this one');
     }
     const federation: Federation = {
-      version: 1, federationId, nodeId, nodeName, organisation,
+      version: 1,
+      federationId,
+      nodeId,
+      nodeName,
+      organisation,
       address: invite.address,
       federationName: invite.federationName,
       coordinatorKey: invite.coordinatorKey,

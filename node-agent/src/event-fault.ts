@@ -6,7 +6,9 @@ const maxFrames = 6;
 /** What may be logged and shown of an error. Messages stay behind: a parser's message quotes what it read. */
 export function toEventFault(error: unknown): EventFault {
   const { code, todo, details, cause } = toWeftError(error);
-  const numbers = Object.fromEntries(Object.entries(details).filter((entry): entry is [string, number] => typeof entry[1] === 'number'));
+  const numbers = Object.fromEntries(
+    Object.entries(details).filter((entry): entry is [string, number] => typeof entry[1] === 'number'),
+  );
   return { code, todo, numbers, ...(code === 'WEFT_INTERNAL' && { where: framesOf(cause ?? error) }) };
 }
 

@@ -16,20 +16,68 @@ export interface EventFault {
 
 /** What a node tells its operator. None of it holds a text, a token id, a tensor or the name of a data file. */
 export type NodeEvent =
-  | { readonly event: 'started'; readonly nodeId: string; readonly nodeName: string; readonly federationId: string; readonly federationName: string; readonly address: string; readonly records: number; readonly notice: string }
+  | {
+      readonly event: 'started';
+      readonly nodeId: string;
+      readonly nodeName: string;
+      readonly federationId: string;
+      readonly federationName: string;
+      readonly address: string;
+      readonly records: number;
+      readonly notice: string;
+    }
   | { readonly event: 'connecting'; readonly address: string; readonly attempt: number }
   | { readonly event: 'connected'; readonly address: string }
   | ({ readonly event: 'disconnected'; readonly retryInMs: number } & EventFault)
-  | ({ readonly event: 'offered'; readonly runName: string; readonly rounds: number; readonly kind: 'train' | 'evaluate'; readonly factor: TrainedFactor; readonly steps: number; readonly batchOrderSeed: number } & OfRound)
+  | ({
+      readonly event: 'offered';
+      readonly runName: string;
+      readonly rounds: number;
+      readonly kind: 'train' | 'evaluate';
+      readonly factor: TrainedFactor;
+      readonly steps: number;
+      readonly batchOrderSeed: number;
+    } & OfRound)
   | ({ readonly event: 'downloading' | 'uploading'; readonly done: number; readonly total: number } & OfRound)
   | ({ readonly event: 'evaluating'; readonly examples: number } & OfRound)
-  | ({ readonly event: 'evaluated'; readonly loss: number; readonly tokens: number; readonly seconds: number } & OfRound)
-  | ({ readonly event: 'training'; readonly done: number; readonly total: number; readonly loss: number; readonly tokensPerSecond: number } & OfRound)
-  | ({ readonly event: 'trained'; readonly examples: number; readonly weight: number; readonly normL2: number; readonly clipped: boolean; readonly saturatedValues: number; readonly payloadBytes: number; readonly seconds: number } & OfRound)
-  | ({ readonly event: 'sent'; readonly said: string; readonly payloadBytes: number; readonly payloadSha256: string; readonly seconds: number } & OfRound)
+  | ({
+      readonly event: 'evaluated';
+      readonly loss: number;
+      readonly tokens: number;
+      readonly seconds: number;
+    } & OfRound)
+  | ({
+      readonly event: 'training';
+      readonly done: number;
+      readonly total: number;
+      readonly loss: number;
+      readonly tokensPerSecond: number;
+    } & OfRound)
+  | ({
+      readonly event: 'trained';
+      readonly examples: number;
+      readonly weight: number;
+      readonly normL2: number;
+      readonly clipped: boolean;
+      readonly saturatedValues: number;
+      readonly payloadBytes: number;
+      readonly seconds: number;
+    } & OfRound)
+  | ({
+      readonly event: 'sent';
+      readonly said: string;
+      readonly payloadBytes: number;
+      readonly payloadSha256: string;
+      readonly seconds: number;
+    } & OfRound)
   | ({ readonly event: 'left-out' } & OfRound)
   | ({ readonly event: 'declined' } & EventFault & OfRound)
-  | ({ readonly event: 'round-ended'; readonly committed: boolean; readonly contributors: number; readonly code: string } & OfRound)
+  | ({
+      readonly event: 'round-ended';
+      readonly committed: boolean;
+      readonly contributors: number;
+      readonly code: string;
+    } & OfRound)
   | { readonly event: 'run-ended'; readonly runId: string; readonly outcome: string }
   | ({ readonly event: 'refused' } & EventFault)
   | { readonly event: 'certificate-renewed' }
@@ -42,5 +90,10 @@ export interface NodeSummary {
   readonly examples: number;
   readonly bytesUp: number;
   readonly bytesDown: number;
-  readonly seconds: { readonly training: number; readonly evaluating: number; readonly transfer: number; readonly total: number };
+  readonly seconds: {
+    readonly training: number;
+    readonly evaluating: number;
+    readonly transfer: number;
+    readonly total: number;
+  };
 }

@@ -30,7 +30,8 @@ async function readRenewal(file: string): Promise<CertificateRenewal> {
   const { size } = await stat(file).catch((cause: unknown) => {
     throw new WeftError('WEFT_CERTIFICATE_RENEWAL', `${file} cannot be read`, {}, { cause });
   });
-  if (size > maxFileBytes) throw new WeftError('WEFT_CERTIFICATE_RENEWAL', `${file} has ${size} bytes, the limit is ${maxFileBytes}`);
+  if (size > maxFileBytes)
+    throw new WeftError('WEFT_CERTIFICATE_RENEWAL', `${file} has ${size} bytes, the limit is ${maxFileBytes}`);
   const bytes = await readFile(file);
   const text = bytes.toString('latin1').trim();
   const message = /^[\w+/-]+=*$/.test(text) ? Buffer.from(text, 'base64') : bytes;

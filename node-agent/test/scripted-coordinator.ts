@@ -10,10 +10,10 @@ import {
   NodeService,
   SessionTranscriptSchema,
   toServiceDefinition,
-  type DownloadRequest,
   type Envelope,
   type NodeMessage,
   type ServiceHandlers,
+  type UploadRequest,
   type SessionRequest,
   type SessionResponse,
 } from '@weft/proto';
@@ -61,9 +61,13 @@ export interface Script {
   readonly identity?: Identity;
   readonly port?: number;
   readonly enrolStatus?: EnrollStatus;
-  readonly changeEnrolResult?: (result: MessageInitShape<typeof EnrollResultSchema>) => MessageInitShape<typeof EnrollResultSchema>;
+  readonly changeEnrolResult?: (
+    result: MessageInitShape<typeof EnrollResultSchema>,
+  ) => MessageInitShape<typeof EnrollResultSchema>;
   readonly session?: (session: ScriptedSession, attempt: number) => Promise<void>;
   readonly blobs?: ReadonlyMap<string, Uint8Array>;
+  /** The receipt for an update of which all bytes came. */
+  readonly receipt?: (update: Envelope, payload: Uint8Array) => Envelope;
   /** How many bytes of a download leave before the line breaks; by attempt. */
   readonly breakDownloadAfter?: (attempt: number) => number | undefined;
 }
@@ -88,7 +92,12 @@ export async function startScriptedCoordinator(script: Script = {}): Promise<Scr
         status: script.enrolStatus ?? EnrollStatus.APPROVED,
         nonce: body.nonce,
       };
-      const envelope = sealEnvelope(domains.enrollResult, EnrollResultSchema, script.changeEnrolResult?.(result) ?? result, identity);
+      const envelope = sealEnvelope(
+        domains.enrollResult,
+        EnrollResultSchema,
+        script.changeEnrolResult?.(result) ?? result,
+        identity,
+      );
       answer(null, { $typeName: 'weft.v1.EnrollResponse', envelope });
     },
     session(call) {
@@ -98,23 +107,49 @@ export async function startScriptedCoordinator(script: Script = {}): Promise<Scr
     },
     download(call) {
       calls.push('download');
-      const { sha256, offset } = call.request as DownloadRequest;
+      const { sha256, offset } = call.request;
       const blob = script.blobs?.get(sha256);
-      if (blob === undefined) return void call.emit('error', { code: status.PERMISSION_DENIED, details: 'not offered' });
+      if (blob === undefined)
+        return void call.emit('error', { code: status.PERMISSION_DENIED, details: 'not offered' });
       const breakAt = script.breakDownloadAfter?.(++downloads);
       const end = breakAt === undefined ? blob.length : Math.min(blob.length, Number(offset) + breakAt);
       for (let at = Number(offset); at < end; at += 1000) {
-        call.write({ $typeName: 'weft.v1.DownloadResponse', offset: BigInt(at), totalBytes: BigInt(blob.length), data: blob.subarray(at, Math.min(at + 1000, end)) });
+        call.write({
+          $typeName: 'weft.v1.DownloadResponse',
+          offset: BigInt(at),
+          totalBytes: BigInt(blob.length),
+          data: blob.subarray(at, Math.min(at + 1000, end)),
+        });
       }
-      if (end < blob.length) call.emit('error', { code: status.UNAVAILABLE, details: 'the line broke' });
+      if (breakAt !== undefined) call.emit('error', { code: status.UNAVAILABLE, details: 'the line broke' });
       else call.end();
+    },
+    uploadStatus(_call, answer) {
+      calls.push('uploadStatus');
+      answer(null, { $typeName: 'weft.v1.UploadStatusResponse', receivedBytes: 0n });
+    },
+    upload(call, answer) {
+      calls.push('upload');
+      let update: Envelope | undefined;
+      const pieces: Uint8Array[] = [];
+      call.on('data', ({ kind }: UploadRequest) => {
+        if (kind.case === 'header') update = kind.value.update;
+        if (kind.case === 'data') pieces.push(kind.value);
+      });
+      call.on('end', () =>
+        answer(null, { $typeName: 'weft.v1.UploadResponse', receipt: script.receipt!(update!, Buffer.concat(pieces)) }),
+      );
     },
   };
   const server = new Server();
   server.addService(toServiceDefinition(NodeService), handlers);
-  const credentials = ServerCredentials.createSsl(null, [{ private_key: Buffer.from(certificate.keyPem), cert_chain: Buffer.from(certificate.pem) }]);
+  const credentials = ServerCredentials.createSsl(null, [
+    { private_key: Buffer.from(certificate.keyPem), cert_chain: Buffer.from(certificate.pem) },
+  ]);
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`127.0.0.1:${script.port ?? 0}`, credentials, (error, bound) => (error ? reject(error) : resolve(bound)));
+    server.bindAsync(`127.0.0.1:${script.port ?? 0}`, credentials, (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    );
   });
   const address = `127.0.0.1:${port}`;
   return {
@@ -136,7 +171,10 @@ export async function startScriptedCoordinator(script: Script = {}): Promise<Scr
   };
 }
 
-function scriptedSession(call: ServerDuplexStream<SessionRequest, SessionResponse>, identity: Identity): ScriptedSession {
+function scriptedSession(
+  call: ServerDuplexStream<SessionRequest, SessionResponse>,
+  identity: Identity,
+): ScriptedSession {
   const heard = call[Symbol.asyncIterator]() as AsyncIterator<SessionRequest>;
   const ticket = randomBytes(32);
   let sessionId: Uint8Array = new Uint8Array();
@@ -145,7 +183,12 @@ function scriptedSession(call: ServerDuplexStream<SessionRequest, SessionRespons
     ticket,
     say(kind, change = {}) {
       const message = { sequence: change.sequence ?? sequence++, sessionId: change.sessionId ?? sessionId, kind };
-      const envelope: Envelope = sealEnvelope(domains.coordinatorMessage, CoordinatorMessageSchema, message, change.signer ?? identity);
+      const envelope: Envelope = sealEnvelope(
+        domains.coordinatorMessage,
+        CoordinatorMessageSchema,
+        message,
+        change.signer ?? identity,
+      );
       call.write({ $typeName: 'weft.v1.SessionResponse', envelope });
     },
     async hear() {
@@ -156,7 +199,10 @@ function scriptedSession(call: ServerDuplexStream<SessionRequest, SessionRespons
       session.say({ case: 'challenge', value: challengeOf(identity) });
       const hello = await session.hear();
       if (hello?.kind.case !== 'hello') throw new Error(`${hello?.kind.case ?? 'nothing'} came instead of Hello`);
-      const transcript = toBinary(SessionTranscriptSchema, create(SessionTranscriptSchema, hello.kind.value.transcript!));
+      const transcript = toBinary(
+        SessionTranscriptSchema,
+        create(SessionTranscriptSchema, hello.kind.value.transcript),
+      );
       sessionId = randomBytes(16);
       const transcriptSignature = signBody(domains.sessionCoordinator, transcript, identity);
       session.say({ case: 'welcome', value: { transcriptSignature, sessionId, ticket, heartbeatIntervalMs: 1000 } });

@@ -23,24 +23,39 @@ const readInvite = (argument: string): Promise<string> | string => {
 const run = async (argument: string, { home, name, organisation, json }: NodeJoinOptions): Promise<void> => {
   const { joinFederation } = await import('@weft/node-agent');
   const invite = await readInvite(argument);
-  const { federation, status } = await joinFederation({ home, invite, nodeName: name, ...(organisation !== undefined && { organisation }) });
+  const { federation, status } = await joinFederation({
+    home,
+    invite,
+    nodeName: name,
+    ...(organisation !== undefined && { organisation }),
+  });
   const { federationId, federationName, nodeId, nodeName, address } = federation;
   process.stderr.write(`${plainModeNotice}\n`);
   if (json) {
-    process.stdout.write(`${JSON.stringify({ federationId, federationName, nodeId, nodeName, address, status, home, notice: plainModeNotice })}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ federationId, federationName, nodeId, nodeName, address, status, home, notice: plainModeNotice })}\n`,
+    );
     return;
   }
-  const next = status === 'approved' ? 'Approved.' : 'The admin has yet to approve this node; it may be started meanwhile.';
-  process.stdout.write(`federation  ${federationName} (${federationId})\nnode        ${nodeName} (${nodeId})\ncoordinator ${address}\nstatus      ${status}\n`);
+  const next =
+    status === 'approved' ? 'Approved.' : 'The admin has yet to approve this node; it may be started meanwhile.';
+  process.stdout.write(
+    `federation  ${federationName} (${federationId})\nnode        ${nodeName} (${nodeId})\ncoordinator ${address}\nstatus      ${status}\n`,
+  );
   process.stderr.write(`${next} Go on with \`weft node start --data PATH\`.\n`);
 };
 
 export const command: CommandModule = {
-  examples: ['weft node join weft1_CAESDjEyNy4wLjAuMTo3NDQz…', 'weft node join @invite.txt --name archive --organisation "City Library"'],
+  examples: [
+    'weft node join weft1_CAESDjEyNy4wLjAuMTo3NDQz…',
+    'weft node join @invite.txt --name archive --organisation "City Library"',
+  ],
   configure: (command: Command): void => {
     addNodeHome(command)
       .argument('<invite>', 'as the admin gave it; @FILE reads a file, - standard input')
-      .addOption(new Option('--name <text>', 'what the admin sees').env('WEFT_NODE_NAME').default(hostname(), 'the host name'))
+      .addOption(
+        new Option('--name <text>', 'what the admin sees').env('WEFT_NODE_NAME').default(hostname(), 'the host name'),
+      )
       .option('--organisation <text>', 'what the admin sees beside the name')
       .option('--json', 'one JSON object on standard output')
       .action((invite: string, _options: unknown, command: Command) => run(invite, command.opts<NodeJoinOptions>()));

@@ -21,10 +21,22 @@ interface NodeStartOptions {
   readonly json?: true;
 }
 
-const run = async ({ home, data, model, cache, threads, device, untilRunEnds, json }: NodeStartOptions): Promise<void> => {
+const run = async ({
+  home,
+  data,
+  model,
+  cache,
+  threads,
+  device,
+  untilRunEnds,
+  json,
+}: NodeStartOptions): Promise<void> => {
   const { startNode } = await import('@weft/node-agent');
   const progress = json ? undefined : createProgress();
-  const onEvent = progress === undefined ? (event: NodeEvent) => void process.stdout.write(`${JSON.stringify(event)}\n`) : createNodeView(progress);
+  const onEvent =
+    progress === undefined
+      ? (event: NodeEvent) => void process.stdout.write(`${JSON.stringify(event)}\n`)
+      : createNodeView(progress);
   try {
     const agent = await startNode({
       home,
@@ -44,14 +56,27 @@ const run = async ({ home, data, model, cache, threads, device, untilRunEnds, js
 };
 
 export const command: CommandModule = {
-  examples: ['weft node start --data texts/', 'weft node start --data chats.jsonl notes.md --model SmolLM2-135M-Instruct.Q4_1.gguf --threads 4'],
+  examples: [
+    'weft node start --data texts/',
+    'weft node start --data chats.jsonl notes.md --model SmolLM2-135M-Instruct.Q4_1.gguf --threads 4',
+  ],
   configure: (command: Command): void => {
     addNodeHome(command)
-      .requiredOption('--data <path...>', 'what to train on: .txt, .md and .jsonl files, or folders of them; none of it leaves this machine')
-      .option('--model <path>', 'a base model that is here already; used when its hash is the offered one, fetched otherwise')
-      .addOption(new Option('--threads <n>', 'threads of the runtime').argParser(wholeNumber(1, 1024)).default(availableParallelism(), 'all cores'))
+      .requiredOption(
+        '--data <path...>',
+        'what to train on: .txt, .md and .jsonl files, or folders of them; none of it leaves this machine',
+      )
+      .option(
+        '--model <path>',
+        'a base model that is here already; used when its hash is the offered one, fetched otherwise',
+      )
+      .addOption(
+        new Option('--threads <n>', 'threads of the runtime')
+          .argParser(wholeNumber(1, 1024))
+          .default(availableParallelism(), 'all cores'),
+      )
       .addOption(new Option('--device <name>', 'where to compute').choices(devices).default('auto'))
-      .option('--cache <dir>', 'where unpacked GGUF files are kept (default: $WEFT_CACHE or the user\'s cache folder)')
+      .option('--cache <dir>', "where unpacked GGUF files are kept (default: $WEFT_CACHE or the user's cache folder)")
       .option('--until-run-ends', 'end when the first run has ended, instead of waiting for the next')
       .option('--json', 'a JSON line for each event on standard output, the last one {"event":"summary"}')
       .action((_options: unknown, command: Command) => run(command.opts<NodeStartOptions>()));

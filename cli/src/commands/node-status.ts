@@ -24,7 +24,10 @@ const run = async ({ home, json }: NodeStatusOptions): Promise<void> => {
     ['updates sent', `${facts.updatesSent}, ${facts.bytesSent} bytes`],
   ] as const;
   process.stdout.write(rows.map(([name, value]) => `${name.padEnd(14)}${value}\n`).join(''));
-  if (lastSent.length > 0) process.stdout.write(`\nLast sent (all of it: weft node history):\n${lastSent.map(({ at, said }) => `  ${at}  ${said}\n`).join('')}`);
+  if (lastSent.length > 0)
+    process.stdout.write(
+      `\nLast sent (all of it: weft node history):\n${lastSent.map(({ at, said }) => `  ${at}  ${said}\n`).join('')}`,
+    );
 };
 
 export const command: CommandModule = {

@@ -39,7 +39,8 @@ export type PinnedCertificate = Federation['certificates'][number];
 /** @throws WEFT_NODE_NOT_JOINED, WEFT_NODE_HOME_DAMAGED */
 export async function readFederation(home: string): Promise<Federation> {
   const federation = await findFederation(home);
-  if (federation === undefined) throw new WeftError('WEFT_NODE_NOT_JOINED', `the home ${home} belongs to no federation yet`);
+  if (federation === undefined)
+    throw new WeftError('WEFT_NODE_NOT_JOINED', `the home ${home} belongs to no federation yet`);
   return federation;
 }
 

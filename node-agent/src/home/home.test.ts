@@ -35,20 +35,28 @@ test('a second process is told who holds the home', async () => {
   await (await openHome(folder)).release();
 });
 
-test('a lock is taken over when its process is gone', async () => {
+const takeHome = async (): Promise<string> => {
+  const home = await openHome(folder);
+  await home.release();
+  return 'taken';
+};
+
+test('a lock is taken over when its process is gone, and not before', async () => {
+  await writeFile(join(folder, 'lock'), JSON.stringify({ pid: process.ppid, startedAt: '' }));
+  await expect(takeHome()).rejects.toMatchObject({ code: 'WEFT_HOME_LOCKED', details: { pid: process.ppid } });
   const ended = spawnSync(process.execPath, ['--version']);
   await writeFile(join(folder, 'lock'), JSON.stringify({ pid: ended.pid, startedAt: '' }));
-  await (await openHome(folder)).release();
+  expect(await takeHome()).toBe('taken');
 });
 
 test.runIf(process.platform === 'linux')('a lock is taken over when another process now has its id', async () => {
   await writeFile(join(folder, 'lock'), JSON.stringify({ pid: process.pid, startedAt: 'another boot/1' }));
-  await (await openHome(folder)).release();
+  expect(await takeHome()).toBe('taken');
 });
 
 test('a lock that a crash left empty is taken over', async () => {
   await writeFile(join(folder, 'lock'), '');
-  await (await openHome(folder)).release();
+  expect(await takeHome()).toBe('taken');
 });
 
 test('of many that find a stale lock one gets the home', async () => {

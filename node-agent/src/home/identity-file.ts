@@ -22,7 +22,10 @@ export async function openIdentity(home: string): Promise<Identity> {
   }
   const { mode } = await stat(path);
   if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
-    throw new WeftError('WEFT_NODE_HOME_EXPOSED', `identity.seed has mode ${(mode & 0o777).toString(8)}, it must be 600`);
+    throw new WeftError(
+      'WEFT_NODE_HOME_EXPOSED',
+      `identity.seed has mode ${(mode & 0o777).toString(8)}, it must be 600`,
+    );
   }
   return createIdentity(kept).identity;
 }

@@ -13,8 +13,22 @@ const common = {
 const round = { runId: z.string(), runName: z.string(), round: z.number().int() };
 
 const sentSchema = z.discriminatedUnion('kind', [
-  z.object({ ...common, kind: z.literal('enrolment'), federationId: z.string(), nodeId: z.string(), nodeName: z.string(), organisation: z.string() }),
-  z.object({ ...common, ...round, kind: z.literal('evaluation'), adapterSha256: z.string(), lossSum: z.number(), tokens: z.number() }),
+  z.object({
+    ...common,
+    kind: z.literal('enrolment'),
+    federationId: z.string(),
+    nodeId: z.string(),
+    nodeName: z.string(),
+    organisation: z.string(),
+  }),
+  z.object({
+    ...common,
+    ...round,
+    kind: z.literal('evaluation'),
+    adapterSha256: z.string(),
+    lossSum: z.number(),
+    tokens: z.number(),
+  }),
   z.object({
     ...common,
     ...round,
@@ -45,7 +59,7 @@ export type SentFacts = WithoutWords<Sent>;
 
 /** The operator's own record of what left the machine, one JSON object a line, appended and synced. */
 export async function recordSent(home: string, facts: SentFacts, now: Date = new Date()): Promise<Sent> {
-  const sent = { at: now.toISOString(), said: inPlainWords(facts), ...facts } as Sent;
+  const sent: Sent = { at: now.toISOString(), said: inPlainWords(facts), ...facts };
   const file = await open(fileIn(home), 'a+', 0o600);
   try {
     const { size } = await file.stat();

@@ -21,15 +21,27 @@ export interface BaseModels {
  * @param localPath what the operator named with --model
  * @param unpackFolder where GGUF files are unpacked; the trainer's own default where it is left out
  */
-export function createBaseModels({ cacheFolder, localPath, unpackFolder }: { cacheFolder: string; localPath?: string | undefined; unpackFolder?: string | undefined }): BaseModels {
+export function createBaseModels({
+  cacheFolder,
+  localPath,
+  unpackFolder,
+}: {
+  cacheFolder: string;
+  localPath?: string | undefined;
+  unpackFolder?: string | undefined;
+}): BaseModels {
   let opened: Model | undefined;
   let localSha256: Promise<Sha256> | undefined;
 
   const pathOf = async ({ sha256, files, download }: BaseModelRequest): Promise<string> => {
-    if (localPath !== undefined && (await (localSha256 ??= hashModel(localPath, { signal: download.signal }).catch((error: unknown) => {
-      localSha256 = undefined;
-      throw error;
-    }))) === sha256) return localPath;
+    if (
+      localPath !== undefined &&
+      (await (localSha256 ??= hashModel(localPath, { signal: download.signal }).catch((error: unknown) => {
+        localSha256 = undefined;
+        throw error;
+      }))) === sha256
+    )
+      return localPath;
     return fetchModel(join(cacheFolder, 'models'), sha256, files, download);
   };
 
@@ -38,9 +50,15 @@ export function createBaseModels({ cacheFolder, localPath, unpackFolder }: { cac
       if (opened?.sha256 === request.sha256) return opened;
       opened = undefined;
       const path = await pathOf(request);
-      const model = await openModel(path, { signal: request.download.signal, ...(unpackFolder !== undefined && { cacheDir: unpackFolder }) });
+      const model = await openModel(path, {
+        signal: request.download.signal,
+        ...(unpackFolder !== undefined && { cacheDir: unpackFolder }),
+      });
       if (model.sha256 !== request.sha256) {
-        throw new WeftError('WEFT_NODE_MODEL_UNAVAILABLE', `the model here has the hash ${model.sha256}, offered is ${request.sha256}`);
+        throw new WeftError(
+          'WEFT_NODE_MODEL_UNAVAILABLE',
+          `the model here has the hash ${model.sha256}, offered is ${request.sha256}`,
+        );
       }
       opened = model;
       return model;
@@ -48,7 +66,12 @@ export function createBaseModels({ cacheFolder, localPath, unpackFolder }: { cac
   };
 }
 
-async function fetchModel(folder: string, sha256: Sha256, files: readonly OfferedBlob[], download: DownloadOptions): Promise<string> {
+async function fetchModel(
+  folder: string,
+  sha256: Sha256,
+  files: readonly OfferedBlob[],
+  download: DownloadOptions,
+): Promise<string> {
   const final = join(folder, sha256);
   const kept = await readdir(final).catch(() => []);
   if (kept.length > 0) return modelPath(final, kept);
@@ -65,21 +88,38 @@ async function fetchModel(folder: string, sha256: Sha256, files: readonly Offere
     }
     doneBytes += file.sizeBytes;
   }
-  const fetched = await hashModel(modelPath(incoming, files.map(({ name }) => name)), { signal: download.signal });
+  const fetched = await hashModel(
+    modelPath(
+      incoming,
+      files.map(({ name }) => name),
+    ),
+    { signal: download.signal },
+  );
   if (fetched !== sha256) {
-    throw new WeftError('WEFT_NODE_MODEL_UNAVAILABLE', `the files that were offered make the model ${fetched}, offered is ${sha256}`);
+    throw new WeftError(
+      'WEFT_NODE_MODEL_UNAVAILABLE',
+      `the files that were offered make the model ${fetched}, offered is ${sha256}`,
+    );
   }
   await rename(incoming, final);
-  return modelPath(final, files.map(({ name }) => name));
+  return modelPath(
+    final,
+    files.map(({ name }) => name),
+  );
 }
 
 /** Only files that a model's hash covers may be written into the cache. */
 function refuseStrangers(files: readonly OfferedBlob[], sha256: Sha256): void {
   const names = files.map(({ name }) => name);
   const isGguf = names.length === 1 && names[0]!.endsWith('.gguf');
-  const isFolder = names.length > 2 && names.every((name) => name === 'config.json' || name === 'tokenizer.json' || name.endsWith('.safetensors'));
+  const isFolder =
+    names.length > 2 &&
+    names.every((name) => name === 'config.json' || name === 'tokenizer.json' || name.endsWith('.safetensors'));
   if ((!isGguf && !isFolder) || new Set(names).size !== names.length) {
-    throw new WeftError('WEFT_NODE_MODEL_UNAVAILABLE', `the offer lists ${names.length} files for the model ${sha256}, which are not a model's`);
+    throw new WeftError(
+      'WEFT_NODE_MODEL_UNAVAILABLE',
+      `the offer lists ${names.length} files for the model ${sha256}, which are not a model's`,
+    );
   }
 }
 
@@ -87,4 +127,3 @@ const modelPath = (folder: string, names: readonly string[]): string => {
   const gguf = names.find((name) => name.endsWith('.gguf'));
   return gguf === undefined ? folder : join(folder, gguf);
 };
-

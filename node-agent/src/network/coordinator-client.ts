@@ -35,7 +35,10 @@ export function openClient({ address, certificate }: CoordinatorAddress, traffic
     // a proxy of the environment may be the way out, but never to this machine itself
     ...(isLoopback(host) && { 'grpc.enable_http_proxy': 0 }),
   };
-  return new Client(`dns:${address}`, pinnedCredentials(certificate), { ...options, interceptors: [traffic.interceptor] });
+  return new Client(`dns:${address}`, pinnedCredentials(certificate), {
+    ...options,
+    interceptors: [traffic.interceptor],
+  });
 }
 
 const hostOf = (address: string): string => address.slice(0, address.lastIndexOf(':')).replace(/^\[|\]$/g, '');

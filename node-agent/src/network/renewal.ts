@@ -17,7 +17,11 @@ export function acceptRenewal(federation: Federation, renewal: CertificateRenewa
   if (federation.certificates.some(({ der }) => Buffer.from(der).equals(certificateDer))) return federation;
   const newestMs = Math.max(...federation.certificates.map((pin) => pin.notBeforeMs));
   if (notBeforeMs <= newestMs) {
-    throw new WeftError('WEFT_CERTIFICATE_RENEWAL', `the certificate is of ${notBeforeMs}, one of ${newestMs} is pinned already`, { notBeforeMs, newestMs });
+    throw new WeftError(
+      'WEFT_CERTIFICATE_RENEWAL',
+      `the certificate is of ${notBeforeMs}, one of ${newestMs} is pinned already`,
+      { notBeforeMs, newestMs },
+    );
   }
   requireCertificate(certificateDer);
   const certificates = [...federation.certificates, { der: certificateDer, notBeforeMs }].slice(-maxPins);
@@ -27,6 +31,8 @@ export function acceptRenewal(federation: Federation, renewal: CertificateRenewa
 /** Once the coordinator has shown a renewed certificate, the ones before it are of no use but to a thief. */
 export function dropOlderPins(federation: Federation, shown: Uint8Array): Federation {
   const pin = federation.certificates.find(({ der }) => Buffer.from(der).equals(shown));
-  const certificates = federation.certificates.filter(({ notBeforeMs }) => pin === undefined || notBeforeMs >= pin.notBeforeMs);
+  const certificates = federation.certificates.filter(
+    ({ notBeforeMs }) => pin === undefined || notBeforeMs >= pin.notBeforeMs,
+  );
   return certificates.length === federation.certificates.length ? federation : { ...federation, certificates };
 }

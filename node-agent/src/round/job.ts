@@ -1,6 +1,17 @@
 import { create } from '@bufbuild/protobuf';
 import { Factor, UpdateSchema, type Evaluation, type Ready } from '@weft/proto';
-import { createAdapterLayout, domains, ring, sealEnvelope, sha256, WeftError, type AdapterLayout, type Identity, type NodeId, type TrainedFactor } from '@weft/shared';
+import {
+  createAdapterLayout,
+  domains,
+  ring,
+  sealEnvelope,
+  sha256,
+  WeftError,
+  type AdapterLayout,
+  type Identity,
+  type NodeId,
+  type TrainedFactor,
+} from '@weft/shared';
 import { evaluate, type Device, type Model } from '@weft/trainer';
 import { join } from 'node:path';
 import { rm } from 'node:fs/promises';
@@ -38,16 +49,27 @@ export interface JobSteps {
  * The work of one offer up to the moment when an update waits on disk: model, adapter, score, training, quantising.
  * @returns undefined where only a score was asked for
  */
-export async function workOnOffer(offer: Offer, context: JobContext, { onEvaluated, signal }: JobSteps): Promise<PendingUpdate | undefined> {
+export async function workOnOffer(
+  offer: Offer,
+  context: JobContext,
+  { onEvaluated, signal }: JobSteps,
+): Promise<PendingUpdate | undefined> {
   const report = createProgressReport(offer, context.connection, context.emit);
   const model = await context.models.open({
     sha256: offer.spec.baseModel.sha256,
     files: offer.baseModelFiles,
-    download: { connection: context.connection, signal, onProgress: (done) => report('downloading', done, sum(offer.baseModelFiles)) },
+    download: {
+      connection: context.connection,
+      signal,
+      onProgress: (done) => report('downloading', done, sum(offer.baseModelFiles)),
+    },
   });
   const layout = createAdapterLayout(model.config, offer.spec.adapter);
   if (layout.sha256 !== offer.layoutSha256) {
-    throw new WeftError('WEFT_NODE_OFFER_INVALID', `the run spec gives the layout ${layout.sha256}, the offer names ${offer.layoutSha256}`);
+    throw new WeftError(
+      'WEFT_NODE_OFFER_INVALID',
+      `the run spec gives the layout ${layout.sha256}, the offer names ${offer.layoutSha256}`,
+    );
   }
   const adapter = await fetchAdapter(offer, layout, context, report, signal);
   const examples = context.data.examples(model, offer.spec);
@@ -59,7 +81,13 @@ export async function workOnOffer(offer: Offer, context: JobContext, { onEvaluat
   return prepareUpdate(offer, model, layout, adapter, examples, context, report, signal);
 }
 
-async function fetchAdapter(offer: Offer, layout: AdapterLayout, context: JobContext, report: ProgressReport, signal: AbortSignal): Promise<Float32Array> {
+async function fetchAdapter(
+  offer: Offer,
+  layout: AdapterLayout,
+  context: JobContext,
+  report: ProgressReport,
+  signal: AbortSignal,
+): Promise<Float32Array> {
   // one file at a time: the next round brings another, and the coordinator has them all
   const path = join(context.cacheFolder, 'adapters', `${offer.adapter.sha256}.safetensors`);
   try {
@@ -93,11 +121,27 @@ async function scoreAdapter(
   emit({ event: 'evaluating', runId, round, examples: heldOut.length });
   const startedMs = performance.now();
   const { batchSize } = offer.spec.training;
-  const { lossSum, tokens } = await evaluate({ model, layout, adapter, examples: heldOut, batchSize, threads, device, signal });
+  const { lossSum, tokens } = await evaluate({
+    model,
+    layout,
+    adapter,
+    examples: heldOut,
+    batchSize,
+    threads,
+    device,
+    signal,
+  });
   const seconds = (performance.now() - startedMs) / 1000;
   emit({ event: 'evaluated', runId, round, loss: lossSum / tokens, tokens, seconds });
   return {
-    body: { $typeName: 'weft.v1.Evaluation', runId, round, adapterSha256: offer.adapter.sha256, lossSum, tokens: BigInt(tokens) },
+    body: {
+      $typeName: 'weft.v1.Evaluation',
+      runId,
+      round,
+      adapterSha256: offer.adapter.sha256,
+      lossSum,
+      tokens: BigInt(tokens),
+    },
     seconds,
   };
 }
@@ -116,29 +160,52 @@ async function prepareUpdate(
   const { nodeId, threads, device, emit, identity, pending } = context;
   const startedMs = performance.now();
   const trained = await trainUpdate({
-    offer, nodeId, model, layout, adapter, threads, device, signal,
+    offer,
+    nodeId,
+    model,
+    layout,
+    adapter,
+    threads,
+    device,
+    signal,
     examples: training,
     onStep: ({ step, steps, loss, tokensPerSecond }) => report('training', step, steps, { loss, tokensPerSecond }),
   });
   const trainingMs = Math.round(performance.now() - startedMs);
   const { payload, values, weight, normL2, clipped, saturatedValues } = trained;
-  const update = sealEnvelope(domains.update, UpdateSchema, create(UpdateSchema, {
-    runId, round, nodeId,
-    baseModelSha256: model.sha256,
-    layoutSha256: layout.sha256,
-    previousAdapterSha256: offer.adapter.sha256,
-    factor: factors[factor],
-    payloadSha256: sha256(payload),
-    payloadBytes: BigInt(payload.length),
-    ringBits: ring.bits,
-    values: BigInt(values),
-    weight: BigInt(weight),
-    clipped,
-    saturatedValues: BigInt(saturatedValues),
-  }), identity);
-  const kept = await pending.save({ update, runName: spec.name, weighting: spec.aggregation.weighting, normL2, trainingMs }, payload);
+  const update = sealEnvelope(
+    domains.update,
+    UpdateSchema,
+    create(UpdateSchema, {
+      runId,
+      round,
+      nodeId,
+      baseModelSha256: model.sha256,
+      layoutSha256: layout.sha256,
+      previousAdapterSha256: offer.adapter.sha256,
+      factor: factors[factor],
+      payloadSha256: sha256(payload),
+      payloadBytes: BigInt(payload.length),
+      ringBits: ring.bits,
+      values: BigInt(values),
+      weight: BigInt(weight),
+      clipped,
+      saturatedValues: BigInt(saturatedValues),
+    }),
+    identity,
+  );
+  const kept = await pending.save(
+    { update, runName: spec.name, weighting: spec.aggregation.weighting, normL2, trainingMs },
+    payload,
+  );
   emit({
-    event: 'trained', runId, round, weight, normL2, clipped, saturatedValues,
+    event: 'trained',
+    runId,
+    round,
+    weight,
+    normL2,
+    clipped,
+    saturatedValues,
     examples: training.length,
     payloadBytes: payload.length,
     seconds: trainingMs / 1000,

@@ -54,16 +54,24 @@ export interface OfferSubject {
  * @param onSubject learns run and round as soon as the signature held
  * @throws WEFT_SIGNATURE_INVALID, WEFT_WRONG_FEDERATION, WEFT_SPEC_INVALID, WEFT_NODE_OFFER_INVALID
  */
-export function openOffer(envelope: Envelope, federation: Federation, onSubject: (subject: OfferSubject) => void = () => {}): Offer {
+export function openOffer(
+  envelope: Envelope,
+  federation: Federation,
+  onSubject: (subject: OfferSubject) => void = () => {},
+): Offer {
   const offer = openEnvelope(domains.roundOffer, RoundOfferSchema, envelope, federation.coordinatorKey);
   onSubject({ runId: offer.runId, round: offer.round });
   if (offer.federationId !== federation.federationId) {
-    throw new WeftError('WEFT_WRONG_FEDERATION', `the offer is of ${offer.federationId}, this node belongs to ${federation.federationId}`);
+    throw new WeftError(
+      'WEFT_WRONG_FEDERATION',
+      `the offer is of ${offer.federationId}, this node belongs to ${federation.federationId}`,
+    );
   }
   if (!isRunId(offer.runId)) throw invalid('its run id has another form');
   const spec = parseSpec(offer.runSpec);
   if (offer.baseModelSha256 !== spec.baseModel.sha256) throw invalid('it names another base model than its run spec');
-  if (offer.baseModelFiles.length > limits.modelFiles) throw invalid(`the base model has ${offer.baseModelFiles.length} files, the limit is ${limits.modelFiles}`);
+  if (offer.baseModelFiles.length > limits.modelFiles)
+    throw invalid(`the base model has ${offer.baseModelFiles.length} files, the limit is ${limits.modelFiles}`);
   if (offer.adapter === undefined) throw invalid('it names no adapter');
   if (!isSha256(offer.layoutSha256)) throw invalid('its layout hash has another form');
   return {
@@ -81,13 +89,19 @@ export function openOffer(envelope: Envelope, federation: Federation, onSubject:
 
 /** Only the canonical bytes are taken: what was hashed when the run was created is what this node reads. */
 function parseSpec(bytes: Uint8Array): RunSpec {
-  if (bytes.length > limits.runSpecBytes) throw invalid(`its run spec has ${bytes.length} bytes, the limit is ${limits.runSpecBytes}`);
+  if (bytes.length > limits.runSpecBytes)
+    throw invalid(`its run spec has ${bytes.length} bytes, the limit is ${limits.runSpecBytes}`);
   const text = Buffer.from(bytes).toString('utf8');
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch (cause) {
-    throw new WeftError('WEFT_NODE_OFFER_INVALID', 'the round offer does not hold together: its run spec is not JSON', {}, { cause });
+    throw new WeftError(
+      'WEFT_NODE_OFFER_INVALID',
+      'the round offer does not hold together: its run spec is not JSON',
+      {},
+      { cause },
+    );
   }
   const spec = parseRunSpec(json);
   if (canonicalJson(spec) !== text) throw invalid('its run spec is not in canonical form');
@@ -102,9 +116,18 @@ function kindOf({ kind }: RoundOffer): Offer['kind'] {
 
 /** Which factor is due follows from the rounds that were committed, so only what the schedule never asks for is refused. */
 function factorOf({ factor }: RoundOffer, { adapter: { schedule } }: RunSpec): TrainedFactor {
-  const named = new Map<Factor, TrainedFactor>([[Factor.A, 'A'], [Factor.B, 'B'], [Factor.BOTH, 'both']]).get(factor);
-  const allowed: Record<typeof schedule, readonly TrainedFactor[]> = { rolora: ['A', 'B'], ffa: ['B'], fedit: ['both'] };
-  if (named === undefined || !allowed[schedule].includes(named)) throw invalid(`it trains ${named ?? 'nothing'} under the schedule ${schedule}`);
+  const named = new Map<Factor, TrainedFactor>([
+    [Factor.A, 'A'],
+    [Factor.B, 'B'],
+    [Factor.BOTH, 'both'],
+  ]).get(factor);
+  const allowed: Record<typeof schedule, readonly TrainedFactor[]> = {
+    rolora: ['A', 'B'],
+    ffa: ['B'],
+    fedit: ['both'],
+  };
+  if (named === undefined || !allowed[schedule].includes(named))
+    throw invalid(`it trains ${named ?? 'nothing'} under the schedule ${schedule}`);
   return named;
 }
 
@@ -116,4 +139,5 @@ function parseBlob({ name, sha256: hash, sizeBytes }: BlobRef, limitBytes: numbe
   return { name, sha256: hash, sizeBytes: Number(sizeBytes) };
 }
 
-const invalid = (what: string): WeftError => new WeftError('WEFT_NODE_OFFER_INVALID', `the round offer does not hold together: ${what}`);
+const invalid = (what: string): WeftError =>
+  new WeftError('WEFT_NODE_OFFER_INVALID', `the round offer does not hold together: ${what}`);

@@ -36,7 +36,8 @@ export interface PendingUpdates {
 }
 
 export function createPendingUpdates(folder: string): PendingUpdates {
-  const fileOf = (runId: string, round: number, extension: 'json' | 'payload'): string => join(folder, `${runId}.${round}.${extension}`);
+  const fileOf = (runId: string, round: number, extension: 'json' | 'payload'): string =>
+    join(folder, `${runId}.${round}.${extension}`);
   return {
     async save({ update, ...facts }, payload) {
       const body = fromBinary(UpdateSchema, update.body);
@@ -49,11 +50,14 @@ export function createPendingUpdates(folder: string): PendingUpdates {
     },
     async find(runId, round) {
       try {
-        const { update: base64, ...facts } = pendingSchema.parse(JSON.parse(await readFile(fileOf(runId, round, 'json'), 'utf8')));
+        const { update: base64, ...facts } = pendingSchema.parse(
+          JSON.parse(await readFile(fileOf(runId, round, 'json'), 'utf8')),
+        );
         const update = fromBinary(EnvelopeSchema, Buffer.from(base64, 'base64'));
         const body = create(UpdateSchema, fromBinary(UpdateSchema, update.body));
         const payloadPath = fileOf(runId, round, 'payload');
-        const isWhole = body.runId === runId && body.round === round && (await sha256File(payloadPath)) === body.payloadSha256;
+        const isWhole =
+          body.runId === runId && body.round === round && (await sha256File(payloadPath)) === body.payloadSha256;
         return isWhole ? { ...facts, update, body, payloadPath } : undefined;
       } catch {
         return undefined;

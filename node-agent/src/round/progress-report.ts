@@ -4,7 +4,12 @@ import type { Connection } from '../session/connection.ts';
 type Stage = 'downloading' | 'evaluating' | 'training' | 'uploading';
 
 /** Tells operator and coordinator how far the work of one round is. */
-export type ProgressReport = (stage: Stage, done: number, total: number, step?: { readonly loss: number; readonly tokensPerSecond: number }) => void;
+export type ProgressReport = (
+  stage: Stage,
+  done: number,
+  total: number,
+  step?: { readonly loss: number; readonly tokensPerSecond: number },
+) => void;
 
 /** Twice a second is as often as a person can read; the first and the last of a stage always go out. */
 const intervalMs = 500;
@@ -23,9 +28,25 @@ export function createProgressReport(
     dueMs = nowMs + intervalMs;
     connection.say({
       case: 'progress',
-      value: { runId, round, stage, done: BigInt(done), total: BigInt(total), tokensPerSecond: step?.tokensPerSecond ?? 0 },
+      value: {
+        runId,
+        round,
+        stage,
+        done: BigInt(done),
+        total: BigInt(total),
+        tokensPerSecond: step?.tokensPerSecond ?? 0,
+      },
     });
-    if (stage === 'training') emit({ event: stage, runId, round, done, total, loss: step?.loss ?? 0, tokensPerSecond: step?.tokensPerSecond ?? 0 });
+    if (stage === 'training')
+      emit({
+        event: stage,
+        runId,
+        round,
+        done,
+        total,
+        loss: step?.loss ?? 0,
+        tokensPerSecond: step?.tokensPerSecond ?? 0,
+      });
     else if (stage !== 'evaluating') emit({ event: stage, runId, round, done, total });
   };
 }

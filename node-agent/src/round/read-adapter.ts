@@ -16,7 +16,10 @@ export async function readAdapter(file: string, layout: AdapterLayout): Promise<
     values.set(tensor.values, offset);
   }
   if (tensors.size !== layout.tensors.length) {
-    throw new WeftError('WEFT_NODE_OFFER_INVALID', `the adapter has ${tensors.size} tensors, the layout ${layout.tensors.length}`);
+    throw new WeftError(
+      'WEFT_NODE_OFFER_INVALID',
+      `the adapter has ${tensors.size} tensors, the layout ${layout.tensors.length}`,
+    );
   }
   return values;
 }

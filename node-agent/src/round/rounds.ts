@@ -60,7 +60,9 @@ export function createRounds(context: RoundsContext): Rounds {
   };
   /** Nothing awaits a message's consequences: what goes wrong in them is told here. */
   const inBackground = (work: Promise<void>): Promise<void> => {
-    const told = work.catch((error: unknown) => emit({ event: 'refused', ...toEventFault(error) })).finally(() => running.delete(told));
+    const told = work
+      .catch((error: unknown) => emit({ event: 'refused', ...toEventFault(error) }))
+      .finally(() => running.delete(told));
     running.add(told);
     return told;
   };
@@ -94,7 +96,15 @@ export function createRounds(context: RoundsContext): Rounds {
           context.onTiming('evaluating', seconds);
           const { adapterSha256, lossSum, tokens } = evaluation;
           // what is said goes into the record first: the record may name too much, never too little
-          await recordSent(home, { kind: 'evaluation', runId, runName, round, adapterSha256, lossSum, tokens: Number(tokens) });
+          await recordSent(home, {
+            kind: 'evaluation',
+            runId,
+            runName,
+            round,
+            adapterSha256,
+            lossSum,
+            tokens: Number(tokens),
+          });
           connection.say({ case: 'evaluation', value: evaluation });
         },
       });
@@ -159,7 +169,11 @@ export function createRounds(context: RoundsContext): Rounds {
       const job: Job = { runId, round, runName: spec.name, task: taskOf(offer), over: new AbortController() };
       jobs.set(runId, job);
       emit({
-        event: 'offered', runId, round, kind, factor,
+        event: 'offered',
+        runId,
+        round,
+        kind,
+        factor,
         runName: spec.name,
         rounds: spec.rounds,
         steps: spec.training.steps,
@@ -182,7 +196,14 @@ export function createRounds(context: RoundsContext): Rounds {
       const job = jobs.get(runId);
       if (job !== undefined && job.round <= round) finish(job);
       void inBackground(pending.remove(runId, round));
-      emit({ event: 'round-ended', runId, round, committed, contributors, code: Object.hasOwn(catalogue, reason) ? reason : '' });
+      emit({
+        event: 'round-ended',
+        runId,
+        round,
+        committed,
+        contributors,
+        code: Object.hasOwn(catalogue, reason) ? reason : '',
+      });
     },
     runEnded({ runId, outcome }) {
       const job = jobs.get(runId);
@@ -192,15 +213,16 @@ export function createRounds(context: RoundsContext): Rounds {
     },
     async drain() {
       draining = true;
-      for (const job of [...jobs.values()]) {
+      for (const job of jobs.values()) {
         if (job.scored === true) finish(job);
-        else if (job.update === undefined) await decline(job, new WeftError('WEFT_NODE_LEAVING', 'the operator stopped this node'));
+        else if (job.update === undefined)
+          await decline(job, new WeftError('WEFT_NODE_LEAVING', 'the operator stopped this node'));
       }
       if (jobs.size > 0) await onIdle.promise;
     },
     async stop() {
       draining = true;
-      for (const job of [...jobs.values()]) finish(job);
+      for (const job of jobs.values()) finish(job);
       while (running.size > 0) await Promise.all(running);
     },
   };

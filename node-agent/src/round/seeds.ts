@@ -12,7 +12,8 @@ const seedOf = (purpose: string, { batchSeed, runId, round, nodeId }: RoundSubje
   `${purpose}/${batchSeed}/${runId}/${round}/${nodeId}`;
 
 /** The seed that train() orders this round's batches by. */
-export const batchOrderSeed = (subject: RoundSubject): number => createSeededRandom(seedOf('batches', subject)).uint32();
+export const batchOrderSeed = (subject: RoundSubject): number =>
+  createSeededRandom(seedOf('batches', subject)).uint32();
 
 /** The seed of the stochastic rounding in this round. */
 export const roundingSeed = (subject: RoundSubject): string => seedOf('rounding', subject);

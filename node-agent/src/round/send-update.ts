@@ -19,7 +19,11 @@ export interface SendContext {
  * Sends a kept update until its receipt is here, and writes into the operator's record what left.
  * @returns seconds that it took
  */
-export async function sendUpdate(update: PendingUpdate, { home, connection, federation, emit }: SendContext, signal: AbortSignal): Promise<number> {
+export async function sendUpdate(
+  update: PendingUpdate,
+  { home, connection, federation, emit }: SendContext,
+  signal: AbortSignal,
+): Promise<number> {
   const { body } = update;
   const { runId, round, payloadSha256 } = body;
   const payloadBytes = Number(body.payloadBytes);

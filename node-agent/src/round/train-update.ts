@@ -1,4 +1,12 @@
-import { createSeededRandom, gatherFactor, quantizeUpdate, ringWordsToBytes, WeftError, type AdapterLayout, type NodeId } from '@weft/shared';
+import {
+  createSeededRandom,
+  gatherFactor,
+  quantizeUpdate,
+  ringWordsToBytes,
+  WeftError,
+  type AdapterLayout,
+  type NodeId,
+} from '@weft/shared';
 import { train, type Device, type Example, type Model } from '@weft/trainer';
 import type { Offer } from './offer.ts';
 import { batchOrderSeed, roundingSeed } from './seeds.ts';
@@ -17,7 +25,12 @@ export interface LocalWork {
   readonly threads: number;
   readonly device: Device;
   readonly signal: AbortSignal;
-  readonly onStep: (step: { readonly step: number; readonly steps: number; readonly loss: number; readonly tokensPerSecond: number }) => void;
+  readonly onStep: (step: {
+    readonly step: number;
+    readonly steps: number;
+    readonly loss: number;
+    readonly tokensPerSecond: number;
+  }) => void;
 }
 
 /** What is to be sent, and what the operator is told about it. */
@@ -45,7 +58,8 @@ export async function trainUpdate(work: LocalWork): Promise<TrainedUpdate> {
   const weight = Math.min(examples.length, weightCap);
   const random = createSeededRandom(roundingSeed({ ...offer, nodeId }));
   const quantized = quantizeUpdate(delta, { clipNormL2: aggregation.clipNormL2, weight, weightCap, random });
-  if (quantized === undefined) throw new WeftError('WEFT_UPDATE_NOT_FINITE', 'training led to values that are not finite');
+  if (quantized === undefined)
+    throw new WeftError('WEFT_UPDATE_NOT_FINITE', 'training led to values that are not finite');
   const { words, normL2, clipped, saturatedValues } = quantized;
   return { payload: ringWordsToBytes(words), values: delta.length, weight, normL2, clipped, saturatedValues };
 }
@@ -54,7 +68,18 @@ export async function trainUpdate(work: LocalWork): Promise<TrainedUpdate> {
  * The steps of one round: batches, rate and schedule follow from the offer and the node alone.
  * @returns the whole adapter afterwards
  */
-export async function trainRound({ offer, nodeId, model, layout, adapter, examples, threads, device, signal, onStep }: LocalWork): Promise<Float32Array> {
+export async function trainRound({
+  offer,
+  nodeId,
+  model,
+  layout,
+  adapter,
+  examples,
+  threads,
+  device,
+  signal,
+  onStep,
+}: LocalWork): Promise<Float32Array> {
   const { training } = offer.spec;
   const steps = train({
     model,

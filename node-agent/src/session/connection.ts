@@ -102,14 +102,21 @@ export function keepConnected(options: ConnectionOptions): { connection: Connect
         attempt = 0;
       }
       if (final.has(reason.code) || signal.aborted) throw reason;
-      const retryInMs = reason.code === 'WEFT_NODE_PENDING' ? jitter(pendingRetryMs) : delayMs(attempt, options.backoff ?? defaultBackoff);
+      const retryInMs =
+        reason.code === 'WEFT_NODE_PENDING'
+          ? jitter(pendingRetryMs)
+          : delayMs(attempt, options.backoff ?? defaultBackoff);
       options.onClosed(reason, retryInMs);
       await sleep(retryInMs, undefined, { signal });
     }
   };
 
   const over = run().catch((error: unknown) => {
-    const reason = isWeftError(error) ? error : signal.aborted ? leaving() : fromServiceError(error, options.federation().address);
+    const reason = isWeftError(error)
+      ? error
+      : signal.aborted
+        ? leaving()
+        : fromServiceError(error, options.federation().address);
     next.reject(reason);
     throw reason;
   });
@@ -128,7 +135,8 @@ const leaving = (): WeftError => new WeftError('WEFT_NODE_LEAVING', 'this node w
 /** Half to all of it, so that a hundred nodes do not come back in one instant. */
 const jitter = (ms: number): number => Math.round(ms * (0.5 + Math.random() / 2));
 
-const delayMs = (attempt: number, { firstMs, maxMs }: Backoff): number => jitter(Math.min(maxMs, firstMs * 2 ** Math.min(attempt, 20)));
+const delayMs = (attempt: number, { firstMs, maxMs }: Backoff): number =>
+  jitter(Math.min(maxMs, firstMs * 2 ** Math.min(attempt, 20)));
 
 async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();

@@ -20,13 +20,25 @@ export interface Answer {
  */
 export function answerChallenge(challenge: Challenge, federation: Federation, identity: Identity): Answer {
   if (challenge.protocolVersion !== protocolVersion) {
-    throw new WeftError('WEFT_PROTOCOL_VERSION', `the coordinator speaks protocol ${challenge.protocolVersion}, this node ${protocolVersion}`);
+    throw new WeftError(
+      'WEFT_PROTOCOL_VERSION',
+      `the coordinator speaks protocol ${challenge.protocolVersion}, this node ${protocolVersion}`,
+    );
   }
-  if (challenge.federationId !== federation.federationId || !equal(challenge.coordinatorKey, federation.coordinatorKey)) {
-    throw new WeftError('WEFT_WRONG_FEDERATION', `the coordinator speaks for another federation than ${federation.federationId}`);
+  if (
+    challenge.federationId !== federation.federationId ||
+    !equal(challenge.coordinatorKey, federation.coordinatorKey)
+  ) {
+    throw new WeftError(
+      'WEFT_WRONG_FEDERATION',
+      `the coordinator speaks for another federation than ${federation.federationId}`,
+    );
   }
   if (challenge.coordinatorNonce.length !== nonceBytes) {
-    throw new WeftError('WEFT_SESSION_HANDSHAKE', `the coordinator's nonce has ${challenge.coordinatorNonce.length} bytes, it must have ${nonceBytes}`);
+    throw new WeftError(
+      'WEFT_SESSION_HANDSHAKE',
+      `the coordinator's nonce has ${challenge.coordinatorNonce.length} bytes, it must have ${nonceBytes}`,
+    );
   }
   const transcript = create(SessionTranscriptSchema, {
     protocolVersion,
@@ -49,7 +61,10 @@ export function checkWelcome(welcome: Welcome, { bytes }: Answer, { coordinatorK
     throw new WeftError('WEFT_SESSION_HANDSHAKE', "the coordinator's signature over the transcript does not hold");
   }
   if (welcome.sessionId.length < 16 || welcome.ticket.length !== ticketBytes) {
-    throw new WeftError('WEFT_SESSION_HANDSHAKE', `session id of ${welcome.sessionId.length} and ticket of ${welcome.ticket.length} bytes: at least 16 and exactly ${ticketBytes} are due`);
+    throw new WeftError(
+      'WEFT_SESSION_HANDSHAKE',
+      `session id of ${welcome.sessionId.length} and ticket of ${welcome.ticket.length} bytes: at least 16 and exactly ${ticketBytes} are due`,
+    );
   }
 }
 

@@ -1,9 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { status } from '@grpc/grpc-js';
-import { domains, createIdentity, sealEnvelope, toFederationId, toNodeId, type Identity } from '@weft/shared';
+import { domains, createIdentity, sealEnvelope, toFederationId, type Identity } from '@weft/shared';
 import { CertificateBodySchema } from '@weft/proto';
 import { afterEach, expect, test } from 'vitest';
-import { challengeOf, startScriptedCoordinator, type Script, type ScriptedCoordinator } from '../../test/scripted-coordinator.ts';
+import { federationOf } from '../../test/connected-node.ts';
+import {
+  challengeOf,
+  startScriptedCoordinator,
+  type Script,
+  type ScriptedCoordinator,
+} from '../../test/scripted-coordinator.ts';
 import { createTestCertificate, type TestCertificate } from '../../test/test-certificate.ts';
 import type { Federation } from '../home/federation-file.ts';
 import { acceptRenewal, dropOlderPins } from '../network/renewal.ts';
@@ -23,17 +29,8 @@ const start = async (script: Script): Promise<ScriptedCoordinator> => {
   return coordinator;
 };
 
-const federationOf = (coordinator: ScriptedCoordinator, pinned: TestCertificate = coordinator.certificate): Federation => ({
-  version: 1,
-  address: coordinator.address,
-  federationId: toFederationId(coordinator.identity.publicKey),
-  federationName: 'test',
-  coordinatorKey: coordinator.identity.publicKey,
-  certificates: [{ der: pinned.der, notBeforeMs: 0 }],
-  nodeId: toNodeId(node.publicKey),
-  nodeName: 'one',
-  organisation: '',
-});
+const pinsOf = (coordinator: ScriptedCoordinator, pinned?: TestCertificate): Federation =>
+  federationOf(coordinator, node, pinned);
 
 /** Keeps a node connected and collects what its operator would see. */
 const connect = (federation: Federation, change: Partial<ConnectionOptions> = {}) => {
@@ -59,7 +56,14 @@ const connect = (federation: Federation, change: Partial<ConnectionOptions> = {}
     ...change,
   });
   kept.over.catch(() => {});
-  return { ...kept, heard, closed, firstClose: firstClose.promise, signal: leaving.signal, leave: () => leaving.abort() };
+  return {
+    ...kept,
+    heard,
+    closed,
+    firstClose: firstClose.promise,
+    signal: leaving.signal,
+    leave: () => leaving.abort(),
+  };
 };
 
 test('both sides prove themselves, and what the node says is numbered from there', async () => {
@@ -70,7 +74,7 @@ test('both sides prove themselves, and what the node says is numbered from there
       heard.resolve([await session.hear(), await session.hear()]);
     },
   });
-  const { connection, signal } = connect(federationOf(coordinator));
+  const { connection, signal } = connect(pinsOf(coordinator));
   const session = await connection.session(signal);
   session.say({ case: 'decline', value: { runId: 'r', round: 1, code: 'WEFT_NODE_LEAVING', message: '' } });
   session.say({ case: 'heartbeat', value: { sentAtMs: 5n } });
@@ -81,7 +85,11 @@ test('both sides prove themselves, and what the node says is numbered from there
 });
 
 const impostor = createIdentity().identity;
-const attacks: [string, string, (session: Parameters<NonNullable<Script['session']>>[0], identity: Identity) => Promise<void>][] = [
+const attacks: [
+  string,
+  string,
+  (session: Parameters<NonNullable<Script['session']>>[0], identity: Identity) => Promise<void>,
+][] = [
   [
     'speaks for a federation of its own',
     'WEFT_WRONG_FEDERATION',
@@ -95,12 +103,14 @@ const attacks: [string, string, (session: Parameters<NonNullable<Script['session
   [
     'speaks another protocol',
     'WEFT_PROTOCOL_VERSION',
-    async (session, identity) => session.say({ case: 'challenge', value: { ...challengeOf(identity), protocolVersion: 9 } }),
+    async (session, identity) =>
+      session.say({ case: 'challenge', value: { ...challengeOf(identity), protocolVersion: 9 } }),
   ],
   [
     'sends a nonce that it could repeat',
     'WEFT_SESSION_HANDSHAKE',
-    async (session, identity) => session.say({ case: 'challenge', value: { ...challengeOf(identity), coordinatorNonce: randomBytes(4) } }),
+    async (session, identity) =>
+      session.say({ case: 'challenge', value: { ...challengeOf(identity), coordinatorNonce: randomBytes(4) } }),
   ],
   [
     'shows the signature of an older session',
@@ -108,7 +118,12 @@ const attacks: [string, string, (session: Parameters<NonNullable<Script['session
     async (session, identity) => {
       session.say({ case: 'challenge', value: challengeOf(identity) });
       await session.hear();
-      const value = { transcriptSignature: randomBytes(64), sessionId: randomBytes(16), ticket: randomBytes(32), heartbeatIntervalMs: 1000 };
+      const value = {
+        transcriptSignature: randomBytes(64),
+        sessionId: randomBytes(16),
+        ticket: randomBytes(32),
+        heartbeatIntervalMs: 1000,
+      };
       session.say({ case: 'welcome', value });
     },
   ],
@@ -150,17 +165,20 @@ const attacks: [string, string, (session: Parameters<NonNullable<Script['session
 test.each(attacks)('the session ends when the coordinator %s', async (_what, code, attack) => {
   const identity = createIdentity().identity;
   const coordinator = await start({ identity, session: (session) => attack(session, identity) });
-  const { over, firstClose, heard } = connect(federationOf(coordinator));
+  const { over, firstClose, heard } = connect(pinsOf(coordinator));
   expect(await Promise.race([firstClose, over.catch((error: { code: string }) => error.code)])).toBe(code);
   expect(heard).toEqual([]);
 });
 
-test.each(['impostor', 'weft'])('a session with an impostor whose certificate names %s never begins', async (commonName) => {
-  const coordinator = await start({ certificate: await createTestCertificate(commonName) });
-  const { firstClose } = connect(federationOf(coordinator, await createTestCertificate()));
-  expect(await firstClose).toBe('WEFT_COORDINATOR_CERTIFICATE');
-  expect(coordinator.calls).toEqual([]);
-});
+test.each(['impostor', 'weft'])(
+  'a session with an impostor whose certificate names %s never begins',
+  async (commonName) => {
+    const coordinator = await start({ certificate: await createTestCertificate(commonName) });
+    const { firstClose } = connect(pinsOf(coordinator, await createTestCertificate()));
+    expect(await firstClose).toBe('WEFT_COORDINATOR_CERTIFICATE');
+    expect(coordinator.calls).toEqual([]);
+  },
+);
 
 test('a node waits while its approval is pending and goes on when it comes', async () => {
   const coordinator = await start({
@@ -169,7 +187,7 @@ test('a node waits while its approval is pending and goes on when it comes', asy
       await session.shakeHands();
     },
   });
-  const { connection, closed, signal } = connect(federationOf(coordinator));
+  const { connection, closed, signal } = connect(pinsOf(coordinator));
   await connection.session(signal);
   expect(closed).toEqual(['WEFT_NODE_PENDING']);
 });
@@ -179,10 +197,13 @@ test('a broken line is mended, a revocation in mid-session is not', async () => 
     async session(session, attempt) {
       await session.shakeHands();
       if (attempt === 1) return session.fail(status.UNAVAILABLE, 'gone');
-      session.say({ case: 'refusal', value: { code: 'WEFT_NODE_REVOKED', message: 'by the admin', endsSession: true } });
+      session.say({
+        case: 'refusal',
+        value: { code: 'WEFT_NODE_REVOKED', message: 'by the admin', endsSession: true },
+      });
     },
   });
-  const { over, closed, connection, signal } = connect(federationOf(coordinator));
+  const { over, closed, connection, signal } = connect(pinsOf(coordinator));
   await expect(over).rejects.toMatchObject({ code: 'WEFT_NODE_REVOKED' });
   expect(closed).toEqual(['WEFT_COORDINATOR_UNREACHABLE']);
   await expect(connection.session(signal)).rejects.toMatchObject({ code: 'WEFT_NODE_REVOKED' });
@@ -196,7 +217,7 @@ test('a stopped node ends its session', async () => {
       ended.resolve(await session.hear());
     },
   });
-  const { over, connection, signal, leave } = connect(federationOf(coordinator));
+  const { over, connection, signal, leave } = connect(pinsOf(coordinator));
   await connection.session(signal);
   leave();
   await expect(over).rejects.toMatchObject({ code: 'WEFT_NODE_LEAVING' });
@@ -217,7 +238,7 @@ test('a renewed certificate is taken when the pinned key signed it, and the old 
   const renewed = await createTestCertificate();
   const old = await createTestCertificate();
   const coordinator = await start({ certificate: renewed, session: (session) => session.shakeHands() });
-  const before = federationOf(coordinator, old);
+  const before = pinsOf(coordinator, old);
   const after = acceptRenewal(before, renewalBy(coordinator.identity, renewed, 5));
   const shown = Promise.withResolvers<Uint8Array>();
   const { connection, signal } = connect(after, { onOpen: (_session, certificate) => shown.resolve(certificate) });
@@ -230,11 +251,17 @@ test('a renewal by another key, of another federation, of no certificate or from
   const identity = createIdentity().identity;
   const [first, second] = [await createTestCertificate(), await createTestCertificate()];
   const coordinator = await start({ identity, certificate: first });
-  const federation = acceptRenewal(federationOf(coordinator), renewalBy(identity, second, 5));
+  const federation = acceptRenewal(pinsOf(coordinator), renewalBy(identity, second, 5));
   const third = await createTestCertificate();
-  expect(() => acceptRenewal(federation, renewalBy(impostor, third, 9))).toThrow(expect.objectContaining({ code: 'WEFT_SIGNATURE_INVALID' }));
-  expect(() => acceptRenewal(federation, renewalBy(identity, third, 5))).toThrow(expect.objectContaining({ code: 'WEFT_CERTIFICATE_RENEWAL' }));
+  expect(() => acceptRenewal(federation, renewalBy(impostor, third, 9))).toThrow(
+    expect.objectContaining({ code: 'WEFT_SIGNATURE_INVALID' }),
+  );
+  expect(() => acceptRenewal(federation, renewalBy(identity, third, 5))).toThrow(
+    expect.objectContaining({ code: 'WEFT_CERTIFICATE_RENEWAL' }),
+  );
   const noCertificate = { ...third, der: randomBytes(300) };
-  expect(() => acceptRenewal(federation, renewalBy(identity, noCertificate, 9))).toThrow(expect.objectContaining({ code: 'WEFT_CERTIFICATE_RENEWAL' }));
+  expect(() => acceptRenewal(federation, renewalBy(identity, noCertificate, 9))).toThrow(
+    expect.objectContaining({ code: 'WEFT_CERTIFICATE_RENEWAL' }),
+  );
   expect(acceptRenewal(federation, renewalBy(identity, second, 5))).toBe(federation);
 });

@@ -1,5 +1,12 @@
 import { Metadata, type Client } from '@grpc/grpc-js';
-import { callBidiStream, CoordinatorMessageSchema, NodeMessageSchema, NodeService, type CoordinatorMessage, type Welcome } from '@weft/proto';
+import {
+  callBidiStream,
+  CoordinatorMessageSchema,
+  NodeMessageSchema,
+  NodeService,
+  type CoordinatorMessage,
+  type Welcome,
+} from '@weft/proto';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { domains, fromRefusal, openEnvelope, sealEnvelope, WeftError, type Identity } from '@weft/shared';
 import type { Federation } from '../home/federation-file.ts';
@@ -9,7 +16,10 @@ import { answerChallenge, checkWelcome, type Answer } from './handshake.ts';
 /** What a node says; session id, sequence number and signature are added here. */
 export type NodeSays = NonNullable<MessageInitShape<typeof NodeMessageSchema>['kind']>;
 /** What the coordinator says after the handshake. */
-export type CoordinatorSays = Exclude<CoordinatorMessage['kind'], { case: 'challenge' | 'welcome' | 'heartbeat' | undefined }>;
+export type CoordinatorSays = Exclude<
+  CoordinatorMessage['kind'],
+  { case: 'challenge' | 'welcome' | 'heartbeat' | undefined }
+>;
 
 export interface Session {
   /** For transfers, which carry `ticket`. */
@@ -40,7 +50,13 @@ const heartbeatLimitsMs = { min: 250, max: 60_000 } as const;
  * ends it.
  * @throws what refused it: WEFT_NODE_PENDING, WEFT_NODE_REVOKED, WEFT_COORDINATOR_CERTIFICATE, WEFT_SESSION_HANDSHAKE …
  */
-export function openSession({ client, federation, identity, agentVersion, onMessage }: SessionOptions): Promise<Session> {
+export function openSession({
+  client,
+  federation,
+  identity,
+  agentVersion,
+  onMessage,
+}: SessionOptions): Promise<Session> {
   const call = callBidiStream(client, new Metadata(), NodeService.method.session);
   const opened = Promise.withResolvers<Session>();
   const ended = Promise.withResolvers<WeftError>();
@@ -60,12 +76,23 @@ export function openSession({ client, federation, identity, agentVersion, onMess
     ended.resolve(reason);
   };
   const handshakeTimer = setTimeout(
-    () => end(new WeftError('WEFT_COORDINATOR_UNREACHABLE', `no session with ${federation.address} within ${handshakeTimeoutMs / 1000} seconds`)),
+    () =>
+      end(
+        new WeftError(
+          'WEFT_COORDINATOR_UNREACHABLE',
+          `no session with ${federation.address} within ${handshakeTimeoutMs / 1000} seconds`,
+        ),
+      ),
     handshakeTimeoutMs,
   );
   const say = (message: NodeSays): void => {
     if (isOver) return;
-    const envelope = sealEnvelope(domains.nodeMessage, NodeMessageSchema, { sessionId, sequence: counted.sent++, kind: message }, identity);
+    const envelope = sealEnvelope(
+      domains.nodeMessage,
+      NodeMessageSchema,
+      { sessionId, sequence: counted.sent++, kind: message },
+      identity,
+    );
     call.write({ $typeName: 'weft.v1.SessionRequest', envelope });
   };
   const welcomed = (welcome: Welcome): void => {
@@ -83,14 +110,18 @@ export function openSession({ client, federation, identity, agentVersion, onMess
     if (answer === undefined) {
       if (kind.case !== 'challenge') throw outOfTurn(kind.case);
       answer = answerChallenge(kind.value, federation, identity);
-      return say({ case: 'hello', value: { transcript: answer.transcript, transcriptSignature: answer.signature, agentVersion } });
+      return say({
+        case: 'hello',
+        value: { transcript: answer.transcript, transcriptSignature: answer.signature, agentVersion },
+      });
     }
     if (sessionId.length === 0) {
       if (kind.case !== 'welcome') throw outOfTurn(kind.case);
       checkWelcome(kind.value, answer, federation);
       return welcomed(kind.value);
     }
-    if (!Buffer.from(sessionId).equals(message.sessionId)) throw new WeftError('WEFT_SESSION_SEQUENCE', 'a message of another session came');
+    if (!Buffer.from(sessionId).equals(message.sessionId))
+      throw new WeftError('WEFT_SESSION_SEQUENCE', 'a message of another session came');
     if (kind.case === 'heartbeat') return;
     if (kind.case === undefined || kind.case === 'challenge' || kind.case === 'welcome') throw outOfTurn(kind.case);
     onMessage(kind);
@@ -99,9 +130,17 @@ export function openSession({ client, federation, identity, agentVersion, onMess
   call.on('data', (response) => {
     if (isOver) return;
     try {
-      const message = openEnvelope(domains.coordinatorMessage, CoordinatorMessageSchema, response.envelope, federation.coordinatorKey);
+      const message = openEnvelope(
+        domains.coordinatorMessage,
+        CoordinatorMessageSchema,
+        response.envelope,
+        federation.coordinatorKey,
+      );
       if (message.sequence !== counted.received) {
-        throw new WeftError('WEFT_SESSION_SEQUENCE', `message ${message.sequence} came where ${counted.received} was due`);
+        throw new WeftError(
+          'WEFT_SESSION_SEQUENCE',
+          `message ${message.sequence} came where ${counted.received} was due`,
+        );
       }
       counted.received++;
       receive(message);
@@ -110,7 +149,9 @@ export function openSession({ client, federation, identity, agentVersion, onMess
     }
   });
   call.on('error', (error: unknown) => end(fromServiceError(error, federation.address)));
-  call.on('end', () => end(new WeftError('WEFT_COORDINATOR_UNREACHABLE', `the coordinator at ${federation.address} closed the session`)));
+  call.on('end', () =>
+    end(new WeftError('WEFT_COORDINATOR_UNREACHABLE', `the coordinator at ${federation.address} closed the session`)),
+  );
   return opened.promise;
 }
 

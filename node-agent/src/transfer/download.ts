@@ -51,7 +51,12 @@ export async function downloadBlob(
     }
     // an old part may have been damaged: once from the start
     await rm(part, { force: true });
-    if (isLast) throw new WeftError('WEFT_TRANSFER_HASH', `a blob of ${blob.sizeBytes} bytes does not have the hash that was offered`, { sha256: blob.sha256 });
+    if (isLast)
+      throw new WeftError(
+        'WEFT_TRANSFER_HASH',
+        `a blob of ${blob.sizeBytes} bytes does not have the hash that was offered`,
+        { sha256: blob.sha256 },
+      );
   }
 }
 
@@ -79,10 +84,16 @@ async function receive(
   try {
     for await (const { offset, totalBytes, data } of call) {
       if (totalBytes !== BigInt(blob.sizeBytes) || received.sizeBytes + data.length > blob.sizeBytes) {
-        throw new WeftError('WEFT_TRANSFER_TOO_LARGE', `the blob has ${totalBytes} bytes where ${blob.sizeBytes} were offered`);
+        throw new WeftError(
+          'WEFT_TRANSFER_TOO_LARGE',
+          `the blob has ${totalBytes} bytes where ${blob.sizeBytes} were offered`,
+        );
       }
       if (offset !== BigInt(received.sizeBytes)) {
-        throw new WeftError('WEFT_TRANSFER_OFFSET', `bytes from ${offset} came where those from ${received.sizeBytes} were due`);
+        throw new WeftError(
+          'WEFT_TRANSFER_OFFSET',
+          `bytes from ${offset} came where those from ${received.sizeBytes} were due`,
+        );
       }
       await file.appendFile(data);
       received.hash.update(data);
@@ -103,7 +114,8 @@ async function hashSoFar(part: string, file: FileHandle, limitBytes: number, sig
   if (size > limitBytes) await file.truncate(0);
   const received = { hash: createHash('sha256'), sizeBytes: size > limitBytes ? 0 : size };
   if (received.sizeBytes === 0) return received;
-  for await (const chunk of createReadStream(part, { highWaterMark: 1 << 20, signal })) received.hash.update(chunk as Buffer);
+  for await (const chunk of createReadStream(part, { highWaterMark: 1 << 20, signal }))
+    received.hash.update(chunk as Buffer);
   return received;
 }
 
@@ -112,7 +124,11 @@ async function requireSpace(folder: string, neededBytes: number): Promise<void> 
   const { bavail, bsize } = await statfs(folder);
   const freeBytes = bavail * bsize;
   if (neededBytes > 0 && freeBytes < neededBytes + reserveBytes) {
-    throw new WeftError('WEFT_DISK_FULL', `${neededBytes} bytes are to be fetched, ${freeBytes} are free and ${reserveBytes} stay free`, { neededBytes, freeBytes });
+    throw new WeftError(
+      'WEFT_DISK_FULL',
+      `${neededBytes} bytes are to be fetched, ${freeBytes} are free and ${reserveBytes} stay free`,
+      { neededBytes, freeBytes },
+    );
   }
 }
 

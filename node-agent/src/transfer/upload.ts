@@ -1,7 +1,18 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { fromBinary } from '@bufbuild/protobuf';
 import { Metadata, type ClientWritableStream } from '@grpc/grpc-js';
-import { callClientStream, callUnary, NodeService, ReceiptSchema, UpdateSchema, type Envelope, type Receipt, type Update, type UploadRequest, type UploadResponse } from '@weft/proto';
+import {
+  callClientStream,
+  callUnary,
+  NodeService,
+  ReceiptSchema,
+  UpdateSchema,
+  type Envelope,
+  type Receipt,
+  type Update,
+  type UploadRequest,
+  type UploadResponse,
+} from '@weft/proto';
 import { domains, openEnvelope, sha256, WeftError } from '@weft/shared';
 import type { Federation } from '../home/federation-file.ts';
 import type { Connection } from '../session/connection.ts';
@@ -24,7 +35,11 @@ export interface UploadOptions {
  * @param update body Update, signed once and sent each time as it is
  * @throws WEFT_NODE_RECEIPT_INVALID, and what the coordinator refuses it with
  */
-export async function uploadUpdate(update: Envelope, payloadPath: string, { connection, federation, signal, onProgress = () => {} }: UploadOptions): Promise<Receipt> {
+export async function uploadUpdate(
+  update: Envelope,
+  payloadPath: string,
+  { connection, federation, signal, onProgress = () => {} }: UploadOptions,
+): Promise<Receipt> {
   const body = fromBinary(UpdateSchema, update.body);
   const payload = await open(payloadPath, 'r');
   try {
@@ -45,7 +60,13 @@ export async function uploadUpdate(update: Envelope, payloadPath: string, { conn
 }
 
 const askStatus = (session: Session, { runId, round, payloadSha256 }: Update) =>
-  callUnary(session.client, new Metadata(), NodeService.method.uploadStatus, { ticket: session.ticket, runId, round, payloadSha256 }, { deadline: Date.now() + statusTimeoutMs });
+  callUnary(
+    session.client,
+    new Metadata(),
+    NodeService.method.uploadStatus,
+    { ticket: session.ticket, runId, round, payloadSha256 },
+    { deadline: Date.now() + statusTimeoutMs },
+  );
 
 async function send(
   session: Session,
@@ -65,10 +86,21 @@ async function send(
   const cancel = (): void => call.cancel();
   signal.addEventListener('abort', cancel, { once: true });
   try {
-    await write(call, { case: 'header', value: { $typeName: 'weft.v1.UploadHeader', ticket: session.ticket, update, offset: BigInt(offset) } }, answered.promise);
-    for (let at = offset; at < Number(payloadBytes); ) {
+    await write(
+      call,
+      {
+        case: 'header',
+        value: { $typeName: 'weft.v1.UploadHeader', ticket: session.ticket, update, offset: BigInt(offset) },
+      },
+      answered.promise,
+    );
+    for (let at = offset; at < Number(payloadBytes);) {
       const { bytesRead, buffer } = await payload.read(Buffer.alloc(chunkBytes), 0, chunkBytes, at);
-      if (bytesRead === 0) throw new WeftError('WEFT_TRANSFER_TRUNCATED', `the kept update has ${at} bytes, ${payloadBytes} are to be sent`);
+      if (bytesRead === 0)
+        throw new WeftError(
+          'WEFT_TRANSFER_TRUNCATED',
+          `the kept update has ${at} bytes, ${payloadBytes} are to be sent`,
+        );
       await write(call, { case: 'data', value: buffer.subarray(0, bytesRead) }, answered.promise);
       at += bytesRead;
       onSent(at);
@@ -84,7 +116,11 @@ async function send(
 }
 
 /** Waits for room in the line, or for the answer that makes writing pointless. */
-async function write(call: ClientWritableStream<UploadRequest>, kind: UploadRequest['kind'], answered: Promise<unknown>): Promise<void> {
+async function write(
+  call: ClientWritableStream<UploadRequest>,
+  kind: UploadRequest['kind'],
+  answered: Promise<unknown>,
+): Promise<void> {
   if (call.write({ $typeName: 'weft.v1.UploadRequest', kind })) return;
   const drained = Promise.withResolvers<void>();
   call.once('drain', drained.resolve);
@@ -107,7 +143,9 @@ function checkReceipt(envelope: Envelope | undefined, update: Envelope, body: Up
   };
   const wrong = (Object.keys(due) as (keyof typeof due)[]).filter((field) => receipt[field] !== due[field]);
   if (wrong.length > 0) {
-    throw new WeftError('WEFT_NODE_RECEIPT_INVALID', `the receipt is for another update: ${wrong.join(', ')} differ`, { fields: wrong.join(',') });
+    throw new WeftError('WEFT_NODE_RECEIPT_INVALID', `the receipt is for another update: ${wrong.join(', ')} differ`, {
+      fields: wrong.join(','),
+    });
   }
   return receipt;
 }

@@ -9,7 +9,13 @@ const maxFruitlessAttempts = 6;
 const firstDelayMs = 200;
 
 /** The catalogue says no to a plain repeat of some of these; a transfer goes on from what is there, and may get through. */
-const resumable: ReadonlySet<ErrorCode> = new Set(['WEFT_NODE_LEAVING', 'WEFT_COORDINATOR_UNREACHABLE', 'WEFT_TICKET_INVALID', 'WEFT_COORDINATOR_STOPPING', 'WEFT_INTERNAL']);
+const resumable: ReadonlySet<ErrorCode> = new Set([
+  'WEFT_NODE_LEAVING',
+  'WEFT_COORDINATOR_UNREACHABLE',
+  'WEFT_TICKET_INVALID',
+  'WEFT_COORDINATOR_STOPPING',
+  'WEFT_INTERNAL',
+]);
 
 /**
  * Runs one attempt at a transfer in the open session, and again in the next where the line broke. Waiting for a session
@@ -31,7 +37,12 @@ export async function withSession<T>(
       const reason = fromServiceError(error, 'the coordinator');
       if (!resumable.has(reason.code) && !reason.retryable) throw reason;
       if (++fruitless >= maxFruitlessAttempts) {
-        throw new WeftError(reason.code, `gave up after ${fruitless} attempts without a new byte: ${reason.message}`, { attempts: fruitless }, { cause: reason });
+        throw new WeftError(
+          reason.code,
+          `gave up after ${fruitless} attempts without a new byte: ${reason.message}`,
+          { attempts: fruitless },
+          { cause: reason },
+        );
       }
       await sleep(firstDelayMs * 2 ** fruitless, undefined, { signal });
     }
