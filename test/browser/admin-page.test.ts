@@ -299,6 +299,8 @@ describe.skipIf(skips('browser', { Chromium: chromium }))('the admin page in Chr
       await inspect('nodes');
       await open(page, 'Activity');
       await inspect('activity');
+      expect(await page.getByRole('main').textContent()).toContain('model.registered');
+      expect(await page.getByRole('main').textContent()).not.toContain('/weft-tiny-llama');
       await open(page, 'Runs');
       await page.getByRole('link', { name: 'New run' }).click();
       await page.getByLabel('Run spec').fill('name: 7');

@@ -18,7 +18,12 @@ export interface EventStream {
 
 /** Answers with Server-Sent Events; https://html.spec.whatwg.org/multipage/server-sent-events.html */
 export function openEventStream(response: ServerResponse, headers: Readonly<Record<string, string>>): EventStream {
-  response.writeHead(200, { ...headers, 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
+  response.writeHead(200, {
+    ...headers,
+    'content-type': 'text/event-stream',
+    'cache-control': 'no-store',
+    'x-accel-buffering': 'no',
+  });
   const write = (text: string): void => {
     if (response.destroyed || response.writableEnded) return;
     response.write(text);
@@ -29,7 +34,8 @@ export function openEventStream(response: ServerResponse, headers: Readonly<Reco
   keepAlive.unref();
   response.on('close', () => clearInterval(keepAlive));
   return {
-    send: ({ id, kind, data }) => write(`${id === undefined ? '' : `id: ${id}\n`}event: ${kind}\ndata: ${JSON.stringify(data)}\n\n`),
+    send: ({ id, kind, data }) =>
+      write(`${id === undefined ? '' : `id: ${id}\n`}event: ${kind}\ndata: ${JSON.stringify(data)}\n\n`),
     onClose: (listener) => void response.on('close', listener),
     close: () => void response.end(),
   };
@@ -44,12 +50,22 @@ export function streamEvents(store: Store, stream: EventStream, afterSeq: number
     stream.send({ id: event.seq, kind: event.kind, data: toEventView(event) });
   };
   // One tick: no row can come between what is read and what is told.
-  for (const event of afterSeq === undefined ? store.read().slice(-firstGlanceRows) : store.read({ afterSeq })) take(event);
+  for (const event of afterSeq === undefined ? store.read().slice(-firstGlanceRows) : store.read({ afterSeq }))
+    take(event);
   stream.onClose(store.subscribe(take));
 }
 
-/** A row as the admin sees it; signed bodies are evidence for an audit and stay in the store. */
+/**
+ * A row as the admin sees it. Signed bodies are evidence for an audit and stay in the store; where files lie on this
+ * machine is nobody's business elsewhere.
+ */
 export function toEventView({ seq, at, kind, runId, round, nodeId, data }: StoredEvent): EventView {
-  const { update: _update, signature: _signature, ...shown } = data as Record<string, unknown>;
+  const {
+    update: _update,
+    signature: _signature,
+    path: _path,
+    files: _files,
+    ...shown
+  } = data as Record<string, unknown>;
   return { seq, at, kind, runId: runId ?? null, round: round ?? null, nodeId: nodeId ?? null, data: shown };
 }
