@@ -16,19 +16,28 @@ export interface AdminClient {
 export async function openAdminClient({ home }: HomeOption): Promise<AdminClient> {
   const { httpUrl, adminToken } = await findRunning(home);
   const request = async (path: string, init: RequestInit = {}): Promise<Response> => {
-    const headers = { authorization: `Bearer ${adminToken}`, ...(init.body != null && { 'content-type': 'application/json' }) };
+    const headers = {
+      authorization: `Bearer ${adminToken}`,
+      ...(init.body !== undefined && { 'content-type': 'application/json' }),
+    };
     const answer = await fetch(new URL(path, httpUrl), { ...init, headers }).catch((cause: unknown) => {
       if (init.signal?.aborted === true) throw cause;
       throw new WeftError('WEFT_ADMIN_UNREACHABLE', `no coordinator answers at ${httpUrl}`, {}, { cause });
     });
     if (answer.ok) return answer;
     const refusal = errorViewSchema.safeParse(await answer.json().catch(() => undefined));
-    throw refusal.success ? fromRefusal(refusal.data) : new WeftError('WEFT_ADMIN_UNREACHABLE', `${httpUrl} answered ${answer.status}, as no coordinator does`);
+    throw refusal.success
+      ? fromRefusal(refusal.data)
+      : new WeftError('WEFT_ADMIN_UNREACHABLE', `${httpUrl} answered ${answer.status}, as no coordinator does`);
   };
   return {
     get: async (path, answer) => answer.parse(await (await request(path)).json()),
     post: async (path, answer, body) =>
-      answer.parse(await (await request(path, { method: 'POST', ...(body !== undefined && { body: JSON.stringify(body) }) })).json()),
+      answer.parse(
+        await (
+          await request(path, { method: 'POST', ...(body !== undefined && { body: JSON.stringify(body) }) })
+        ).json(),
+      ),
     async *stream(path, signal) {
       const { body } = await request(path, signal === undefined ? {} : { signal });
       if (body !== null) yield* readServerSentEvents(body);

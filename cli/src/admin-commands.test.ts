@@ -18,7 +18,9 @@ let serving: { grpcAddress: string; advertised: string; httpUrl: string };
 let init: { federationId: string; password: string };
 
 const weft = (...argv: string[]) => {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [entry, ...argv, '--home', home], { encoding: 'utf8' });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [entry, ...argv, '--home', home], {
+    encoding: 'utf8',
+  });
   return { status, stdout, stderr };
 };
 
@@ -47,7 +49,19 @@ describe("an admin's commands", () => {
   });
 
   it('find the coordinator that serves the home', async () => {
-    const argv = ['coordinator', 'start', '--home', home, '--grpc-port', '0', '--http-port', '0', '--advertise', 'weft.example:7443', '--json'];
+    const argv = [
+      'coordinator',
+      'start',
+      '--home',
+      home,
+      '--grpc-port',
+      '0',
+      '--http-port',
+      '0',
+      '--advertise',
+      'weft.example:7443',
+      '--json',
+    ];
     server = spawn(process.execPath, [entry, ...argv], { stdio: ['ignore', 'pipe', 'ignore'] });
     const [line] = (await once(createInterface({ input: server.stdout! }), 'line')) as [string];
     serving = JSON.parse(line) as typeof serving;
@@ -64,11 +78,15 @@ describe("an admin's commands", () => {
 
   it('tell every mistake of a spec, and what else is wrong', async () => {
     const spec = join(folder, 'spec.yaml');
-    await writeFile(spec, 'name: ""\nrounds: none\naggregation: { mode: secret }\nbaseModel: { name: x, sha256: abc }\ntraining: { steps: 1 }\nadapter: {}\n');
+    await writeFile(
+      spec,
+      'name: ""\nrounds: none\naggregation: { mode: secret }\nbaseModel: { name: x, sha256: abc }\ntraining: { steps: 1 }\nadapter: {}\n',
+    );
     const { status, stdout, stderr } = weft('run', 'create', spec);
     expect(status).toBe(2);
     expect(stdout).toBe('');
-    for (const path of ['4 mistakes', 'name:', 'rounds:', 'aggregation.mode:', 'baseModel.sha256:']) expect(stderr).toContain(path);
+    for (const path of ['4 mistakes', 'name:', 'rounds:', 'aggregation.mode:', 'baseModel.sha256:'])
+      expect(stderr).toContain(path);
     expect(weft('run', 'create', join(folder, 'none.yaml')).stderr).toContain('ENOENT');
     expect(weft('run', 'start', 'nothing').stderr).toContain('WEFT_RUN_UNKNOWN');
     expect(weft('node', 'approve', 'nobody').stderr).toContain('WEFT_NODE_UNKNOWN');

@@ -25,6 +25,14 @@ describe('a word for a run', () => {
 
 describe('a table', () => {
   it('puts numbers to the right and a dash where nothing is known', () => {
-    expect(formatTable(['NAME', 'NODES'], [['a', 3], ['bcdef', null]])).toBe('NAME   NODES\na          3\nbcdef      –\n');
+    expect(
+      formatTable(
+        ['NAME', 'NODES'],
+        [
+          ['a', 3],
+          ['bcdef', null],
+        ],
+      ),
+    ).toBe('NAME   NODES\na          3\nbcdef      –\n');
   });
 });

@@ -1,7 +1,10 @@
 import type { EventView, RunDetailView } from '@weft/shared';
 
 /** What a row of a run's history tells somebody who watches; undefined for rows that only matter to recovery. */
-export function describeEvent({ kind, round, nodeId, data }: EventView, names: ReadonlyMap<string, string>): string | undefined {
+export function describeEvent(
+  { kind, round, nodeId, data }: EventView,
+  names: ReadonlyMap<string, string>,
+): string | undefined {
   const who = names.get(nodeId ?? '') ?? nodeId ?? '';
   const inRound = `round ${round}`;
   switch (kind) {
@@ -34,7 +37,8 @@ export function describeEvent({ kind, round, nodeId, data }: EventView, names: R
 /** What a committed round brought, from the fold of its rows. */
 export function describeRound({ roundsDone }: RunDetailView, round: number): string {
   const view = roundsDone.find((one) => one.round === round);
-  const loss = view?.heldOutLoss == null ? '' : `, held-out loss before it ${view.heldOutLoss.toFixed(4)}`;
+  const before = view?.heldOutLoss ?? null;
+  const loss = before === null ? '' : `, held-out loss before it ${before.toFixed(4)}`;
   return `round ${round} committed: ${view?.contributors ?? 0} nodes${loss}`;
 }
 

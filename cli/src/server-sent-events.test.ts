@@ -13,7 +13,9 @@ async function* toStream(pieces: Iterable<Uint8Array>): AsyncGenerator<Uint8Arra
 
 describe('server-sent events', () => {
   it('are read wherever the bytes are cut, characters of several bytes among them', async () => {
-    const bytes = Buffer.from('retry: 1000\n\nid: 7\nevent: run.started\ndata: {"name":"Bücherei 図書館"}\n\n:\n\nevent: x\ndata: 2\n\n');
+    const bytes = Buffer.from(
+      'retry: 1000\n\nid: 7\nevent: run.started\ndata: {"name":"Bücherei 図書館"}\n\n:\n\nevent: x\ndata: 2\n\n',
+    );
     await fc.assert(
       fc.asyncProperty(fc.array(fc.nat(bytes.length), { maxLength: 8 }), async (cuts) => {
         const at = [0, ...cuts.toSorted((a, b) => a - b), bytes.length];

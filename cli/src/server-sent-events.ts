@@ -18,12 +18,17 @@ export async function* readServerSentEvents(body: AsyncIterable<Uint8Array>): As
       text = text.slice(end + 2);
       if (event !== undefined) yield event;
     }
-    if (text.length > maxEventCharacters) throw new RangeError(`an event has more than ${maxEventCharacters} characters`);
+    if (text.length > maxEventCharacters)
+      throw new RangeError(`an event has more than ${maxEventCharacters} characters`);
   }
 }
 
 function parseEvent(block: string): ServerSentEvent | undefined {
-  const fields = new Map(block.split('\n').map((line): [string, string] => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trim()]));
+  const fields = new Map(
+    block
+      .split('\n')
+      .map((line): [string, string] => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trim()]),
+  );
   const data = fields.get('data');
   return data === undefined ? undefined : { id: fields.get('id'), kind: fields.get('event') ?? 'message', data };
 }

@@ -1,6 +1,14 @@
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { WeftError, eventViewSchema, isWeftError, liveProgressSchema, nodeViewSchema, runDetailViewSchema, type EventView } from '@weft/shared';
+import {
+  WeftError,
+  eventViewSchema,
+  isWeftError,
+  liveProgressSchema,
+  nodeViewSchema,
+  runDetailViewSchema,
+  type EventView,
+} from '@weft/shared';
 import { openAdminClient, type AdminClient } from './admin-client.ts';
 import type { HomeOption } from './coordinator-home.ts';
 import { createProgress, type Bar } from './progress.ts';
@@ -59,7 +67,8 @@ export async function watchRun(options: WatchOptions): Promise<EventView | undef
         if (tries >= reconnectTries) throw error;
       }
       await sleep(reconnectPauseMs, undefined, { signal }).catch(() => {});
-      if (tries >= reconnectTries) throw new WeftError('WEFT_ADMIN_UNREACHABLE', `the coordinator has been away for ${reconnectTries} tries`);
+      if (tries >= reconnectTries)
+        throw new WeftError('WEFT_ADMIN_UNREACHABLE', `the coordinator has been away for ${reconnectTries} tries`);
     }
     return undefined;
   } finally {
@@ -78,7 +87,10 @@ async function followLive(client: AdminClient, runId: string, display: Display, 
 
 const jsonDisplay = (): Display => ({
   event: async (event) => void process.stdout.write(`${JSON.stringify(event)}\n`),
-  progress: (data) => void process.stdout.write(`${JSON.stringify({ kind: 'progress', ...liveProgressSchema.parse(JSON.parse(data)) })}\n`),
+  progress: (data) =>
+    void process.stdout.write(
+      `${JSON.stringify({ kind: 'progress', ...liveProgressSchema.parse(JSON.parse(data)) })}\n`,
+    ),
   close: () => {},
 });
 
@@ -103,7 +115,10 @@ function createDisplay(runId: string): Display {
       const { nodeId, stage, done, total, tokensPerSecond } = liveProgressSchema.parse(JSON.parse(data));
       const bar = bars.get(nodeId) ?? progress.bar(names.get(nodeId) ?? nodeId.slice(0, 10), 100);
       bars.set(nodeId, bar);
-      bar.update(total > 0 ? Math.round((100 * done) / total) : 0, `${stage}${tokensPerSecond > 0 ? `, ${tokensPerSecond.toFixed(0)} tokens/s` : ''}`);
+      bar.update(
+        total > 0 ? Math.round((100 * done) / total) : 0,
+        `${stage}${tokensPerSecond > 0 ? `, ${tokensPerSecond.toFixed(0)} tokens/s` : ''}`,
+      );
     },
     close: () => progress.close(),
   };

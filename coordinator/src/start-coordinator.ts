@@ -57,7 +57,17 @@ const certificateCheckMs = 24 * 3600 * 1000;
  * @throws WEFT_COORDINATOR_HOME, WEFT_HOME_LOCKED, WEFT_CONFIG_INVALID, WEFT_PORT_IN_USE
  */
 export async function startCoordinator(options: CoordinatorOptions): Promise<RunningCoordinator> {
-  const { home: path, env = {}, cacheDir, limits: limitChanges, timing, random, logger: ownLogger, onPoint, ...flags } = options;
+  const {
+    home: path,
+    env = {},
+    cacheDir,
+    limits: limitChanges,
+    timing,
+    random,
+    logger: ownLogger,
+    onPoint,
+    ...flags
+  } = options;
   const home = await openCoordinatorHome(path);
   // Undone in reverse when a later part does not start, and at the end.
   const closers: (() => unknown)[] = [() => home.release()];
@@ -65,10 +75,21 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     for (let closer = closers.pop(); closer !== undefined; closer = closers.pop()) await closer();
   };
   try {
-    const config = resolveConfig(coordinatorConfigSchema, { flags, env, file: { path: join(path, 'config.yaml'), text: home.configText } });
+    const config = resolveConfig(coordinatorConfigSchema, {
+      flags,
+      env,
+      file: { path: join(path, 'config.yaml'), text: home.configText },
+    });
     const logger = ownLogger ?? pino({ level: config.logLevel }, pino.destination({ dest: 2, sync: true }));
     await takePassword(home, env);
-    return await compose({ home, config, logger, closers, close, options: { cacheDir, limits: { ...defaultLimits, ...limitChanges }, timing, random, onPoint } });
+    return await compose({
+      home,
+      config,
+      logger,
+      closers,
+      close,
+      options: { cacheDir, limits: { ...defaultLimits, ...limitChanges }, timing, random, onPoint },
+    });
   } catch (error) {
     await close();
     throw error;
@@ -133,8 +154,23 @@ async function compose({ home, config, logger, closers, close, options }: Compos
     }),
   );
 
-  const handlers = createNodeService({ identity, federationId, registry, sessions, tickets, inbox: runs, limits, logger });
-  const grpc = await startGrpcServer({ host: config.grpcHost, port: config.grpcPort, ...certificate, handlers, limits });
+  const handlers = createNodeService({
+    identity,
+    federationId,
+    registry,
+    sessions,
+    tickets,
+    inbox: runs,
+    limits,
+    logger,
+  });
+  const grpc = await startGrpcServer({
+    host: config.grpcHost,
+    port: config.grpcPort,
+    ...certificate,
+    handlers,
+    limits,
+  });
   closers.push(() => grpc.close(drainMs));
   closers.push(() => sessions.endAll(new WeftError('WEFT_COORDINATOR_STOPPING', 'the coordinator is stopping')));
   const grpcAddress = formatAddress(reachableHost(config.grpcHost), grpc.port);
@@ -165,10 +201,17 @@ async function compose({ home, config, logger, closers, close, options }: Compos
       }),
   });
   closers.push(() => app.close());
-  const httpUrl = await app.listen({ host: config.httpHost, port: config.httpPort }).catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code !== 'EADDRINUSE') throw cause;
-    throw new WeftError('WEFT_PORT_IN_USE', `port ${config.httpPort} on ${config.httpHost} is taken`, { port: config.httpPort }, { cause });
-  });
+  const httpUrl = await app
+    .listen({ host: config.httpHost, port: config.httpPort })
+    .catch((cause: NodeJS.ErrnoException) => {
+      if (cause.code !== 'EADDRINUSE') throw cause;
+      throw new WeftError(
+        'WEFT_PORT_IN_USE',
+        `port ${config.httpPort} on ${config.httpHost} is taken`,
+        { port: config.httpPort },
+        { cause },
+      );
+    });
   const reachableUrl = httpUrl.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:');
   await announceRunning(home.path, { pid: process.pid, httpUrl: reachableUrl, grpcAddress });
 
@@ -176,9 +219,11 @@ async function compose({ home, config, logger, closers, close, options }: Compos
     const before = certificates.renewal;
     certificates = await openCertificates(home.path, { identity, federationId, now: Date.now() });
     const { renewal } = certificates;
-    if (certificates.certificate.sha256 !== certificate.sha256) logger.warn('a new certificate is due; restart to show it');
+    if (certificates.certificate.sha256 !== certificate.sha256)
+      logger.warn('a new certificate is due; restart to show it');
     if (renewal === undefined || renewal === before) return;
-    for (const nodeId of sessions.gateway.connected()) sessions.gateway.send(nodeId, { case: 'certificateRenewal', value: renewal });
+    for (const nodeId of sessions.gateway.connected())
+      sessions.gateway.send(nodeId, { case: 'certificateRenewal', value: renewal });
   };
   const certificateTimer = setInterval(() => {
     checkCertificate().catch((err: unknown) => logger.error({ err }, 'certificate check failed'));

@@ -50,7 +50,9 @@ describe('enrolment', () => {
     await node.enrol(token);
     const again = createRegistry({ store: coordinator.store });
     expect(again.node(node.nodeId)).toEqual(coordinator.registry.node(node.nodeId));
-    expect(() => again.enrol({ token, publicKey: createIdentity().identity.publicKey, name: 'x', organisation: '' })).toThrow(/another node/);
+    expect(() =>
+      again.enrol({ token, publicKey: createIdentity().identity.publicKey, name: 'x', organisation: '' }),
+    ).toThrow(/another node/);
   });
 
   it('keeps no invite token, only its hash', () => {
@@ -85,15 +87,25 @@ describe('enrolment is refused', () => {
 
   it('when it was signed for something else than enrolment', async () => {
     const node = newNode();
-    const body = { protocolVersion: 1, publicKey: node.identity.publicKey, inviteToken: coordinator.createInvite(), nodeName: 'x', nonce: randomBytes(16) };
+    const body = {
+      protocolVersion: 1,
+      publicKey: node.identity.publicKey,
+      inviteToken: coordinator.createInvite(),
+      nodeName: 'x',
+      nonce: randomBytes(16),
+    };
     const envelope = sealEnvelope(domains.nodeMessage, EnrollBodySchema, body, node.identity);
-    expect(await refusalCode(callUnary(node.client, new Metadata(), NodeService.method.enroll, { envelope }))).toBe('WEFT_SIGNATURE_INVALID');
+    expect(await refusalCode(callUnary(node.client, new Metadata(), NodeService.method.enroll, { envelope }))).toBe(
+      'WEFT_SIGNATURE_INVALID',
+    );
   });
 
   it('when it means another federation, coordinator or protocol', async () => {
     const stranger = createIdentity().identity.publicKey;
     const token = coordinator.createInvite();
-    expect(await refusalCode(newNode().enrol(token, { federationId: toFederationId(stranger) }))).toBe('WEFT_WRONG_FEDERATION');
+    expect(await refusalCode(newNode().enrol(token, { federationId: toFederationId(stranger) }))).toBe(
+      'WEFT_WRONG_FEDERATION',
+    );
     expect(await refusalCode(newNode().enrol(token, { coordinatorKey: stranger }))).toBe('WEFT_WRONG_FEDERATION');
     expect(await refusalCode(newNode().enrol(token, { protocolVersion: 2 }))).toBe('WEFT_PROTOCOL_VERSION');
   });
@@ -101,7 +113,9 @@ describe('enrolment is refused', () => {
   it('when a name would play with the admin’s screen', async () => {
     const token = coordinator.createInvite();
     for (const nodeName of ['', 'x'.repeat(101), 'a\nb', 'a\u001B[2Jb', 'evil\u202Etxt']) {
-      expect(await refusalCode(newNode().enrol(token, { nodeName })), JSON.stringify(nodeName)).toBe('WEFT_MESSAGE_MALFORMED');
+      expect(await refusalCode(newNode().enrol(token, { nodeName })), JSON.stringify(nodeName)).toBe(
+        'WEFT_MESSAGE_MALFORMED',
+      );
     }
   });
 
@@ -123,6 +137,12 @@ describe("an impostor's certificate", () => {
     await expect(node.enrol(coordinator.createInvite())).rejects.toThrow(failure);
     await expect(node.openSession()).rejects.toThrow(failure);
     await expect(node.download(randomBytes(32), 'x')).rejects.toThrow(failure);
-    await expect(node.upload(randomBytes(32), sealEnvelope(domains.update, EnrollBodySchema, {}, node.identity), new Uint8Array(1))).rejects.toThrow(failure);
+    await expect(
+      node.upload(
+        randomBytes(32),
+        sealEnvelope(domains.update, EnrollBodySchema, {}, node.identity),
+        new Uint8Array(1),
+      ),
+    ).rejects.toThrow(failure);
   });
 });

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { SessionTranscriptSchema } from '@weft/proto';
+import { SessionTranscriptSchema, type Envelope } from '@weft/proto';
 import { fromBinary } from '@bufbuild/protobuf';
 import { createIdentity, domains, toFederationId, verifyBody, WeftError } from '@weft/shared';
 import { startTestCoordinator } from './test-coordinator.ts';
-import { createTestNode, refusalCode, type TestNode } from './test-node.ts';
+import { createTestNode, refusalCode, type TestNode, type TestSession } from './test-node.ts';
 
 let coordinator: Awaited<ReturnType<typeof startTestCoordinator>>;
 const nodes: TestNode[] = [];
@@ -29,12 +29,21 @@ describe('a session', () => {
   it('is proved by both sides over one transcript and then carries what the node says', async () => {
     const node = await join();
     const session = await node.openSession();
-    expect(verifyBody(domains.sessionCoordinator, session.transcript, session.welcome.transcriptSignature, coordinator.identity.publicKey)).toBe(true);
+    expect(
+      verifyBody(
+        domains.sessionCoordinator,
+        session.transcript,
+        session.welcome.transcriptSignature,
+        coordinator.identity.publicKey,
+      ),
+    ).toBe(true);
     expect(fromBinary(SessionTranscriptSchema, session.transcript).nodeId).toBe(node.nodeId);
     expect(session.ticket).toHaveLength(32);
     session.say(evaluation);
     await coordinator.inbox.seen(({ nodeId, said }) => nodeId === node.nodeId && said?.case === 'evaluation');
-    expect(coordinator.sessions.gateway.send(node.nodeId, { case: 'cohort', value: { runId: 'r_1', round: 3 } })).toBe(true);
+    expect(coordinator.sessions.gateway.send(node.nodeId, { case: 'cohort', value: { runId: 'r_1', round: 3 } })).toBe(
+      true,
+    );
     expect((await session.next('cohort')).round).toBe(3);
     session.call.cancel();
     await coordinator.inbox.seen(({ nodeId, event }) => nodeId === node.nodeId && event === 'disconnected');
@@ -46,7 +55,12 @@ describe('a session', () => {
     const session = await node.openSession();
     coordinator.inbox.refuseWith(new WeftError('WEFT_UPDATE_WRONG_ROUND', 'round 4 is open, this is for round 3'));
     session.say(evaluation);
-    expect(await session.next('refusal')).toMatchObject({ code: 'WEFT_UPDATE_WRONG_ROUND', round: 3, runId: 'r_1', endsSession: false });
+    expect(await session.next('refusal')).toMatchObject({
+      code: 'WEFT_UPDATE_WRONG_ROUND',
+      round: 3,
+      runId: 'r_1',
+      endsSession: false,
+    });
     coordinator.inbox.refuseWith(undefined);
     session.say(evaluation);
     await coordinator.inbox.seen(({ nodeId, said }) => nodeId === node.nodeId && said?.case === 'evaluation');
@@ -86,19 +100,24 @@ describe('a handshake is refused', () => {
       [{ coordinatorKey: stranger }, 'WEFT_WRONG_FEDERATION'],
       [{ protocolVersion: 2 }, 'WEFT_PROTOCOL_VERSION'],
     ] as const;
-    for (const [transcript, code] of attacks) expect(await refusalCode(node.openSession({ transcript })), code).toBe(code);
+    for (const [transcript, code] of attacks)
+      expect(await refusalCode(node.openSession({ transcript })), code).toBe(code);
   });
 
   it('when another key signs, the envelope or the transcript alone', async () => {
     const node = await join();
     const { identity } = createIdentity();
     expect(await refusalCode(node.openSession({ signer: identity }))).toBe('WEFT_SIGNATURE_INVALID');
-    expect(await refusalCode(node.openSession({ transcriptSignature: identity.sign(randomBytes(32)) }))).toBe('WEFT_SIGNATURE_INVALID');
+    expect(await refusalCode(node.openSession({ transcriptSignature: identity.sign(randomBytes(32)) }))).toBe(
+      'WEFT_SIGNATURE_INVALID',
+    );
   });
 
   it('when the key of one node speaks for another', async () => {
     const [victim, attacker] = [await join(), await join()];
-    expect(await refusalCode(attacker.openSession({ transcript: { nodeId: victim.nodeId } }))).toBe('WEFT_SIGNATURE_INVALID');
+    expect(await refusalCode(attacker.openSession({ transcript: { nodeId: victim.nodeId } }))).toBe(
+      'WEFT_SIGNATURE_INVALID',
+    );
   });
 
   it('when the node is unknown, waits for approval or was revoked', async () => {
@@ -118,41 +137,51 @@ describe('a handshake is refused', () => {
 
   it('when Hello is too long', async () => {
     const node = await join();
-    expect(await refusalCode(node.openSession({ transcript: { federationId: 'f'.repeat(5000) } }))).toBe('WEFT_MESSAGE_TOO_LARGE');
+    expect(await refusalCode(node.openSession({ transcript: { federationId: 'f'.repeat(5000) } }))).toBe(
+      'WEFT_MESSAGE_TOO_LARGE',
+    );
   });
 });
 
 describe('a message ends the session', () => {
-  const attack = async (code: string, misbehave: (session: Awaited<ReturnType<TestNode['openSession']>>) => void) => {
+  const attacks: readonly (readonly [what: string, code: string, misbehave: (session: TestSession) => void])[] = [
+    ['whose number leaves a gap', 'WEFT_SESSION_SEQUENCE', ({ say }) => say(evaluation, undefined, { sequence: 2n })],
+    ['whose number was used', 'WEFT_SESSION_SEQUENCE', ({ say }) => say(evaluation, undefined, { sequence: 0n })],
+    [
+      'that belongs to another session',
+      'WEFT_SESSION_SEQUENCE',
+      ({ say }) => say(evaluation, undefined, { sessionId: randomBytes(16) }),
+    ],
+    ['that another key signed', 'WEFT_SIGNATURE_INVALID', ({ say }) => say(evaluation, createIdentity().identity)],
+    [
+      'that was altered after it was signed',
+      'WEFT_SIGNATURE_INVALID',
+      ({ seal, sendEnvelope }) => sendEnvelope(alter(seal(evaluation))),
+    ],
+    [
+      'that is longer than the limit',
+      'WEFT_MESSAGE_TOO_LARGE',
+      ({ say }) => say({ case: 'decline', value: { message: 'x'.repeat(5000) } }),
+    ],
+    ['that is Hello again', 'WEFT_SESSION_HANDSHAKE', ({ say }) => say({ case: 'hello', value: {} })],
+    ['that says nothing known', 'WEFT_MESSAGE_MALFORMED', ({ say }) => say({ case: undefined })],
+  ];
+
+  it.each(attacks)('%s', async (_what, code, misbehave) => {
     const node = await join();
     const session = await node.openSession();
     const before = coordinator.inbox.log.length;
     misbehave(session);
     expect(await refusalCode(session.ended)).toBe(code);
-    expect(coordinator.inbox.log.slice(before).filter(({ event, nodeId }) => event === 'said' && nodeId === node.nodeId)).toEqual([]);
+    expect(
+      coordinator.inbox.log.slice(before).filter(({ event, nodeId }) => event === 'said' && nodeId === node.nodeId),
+    ).toEqual([]);
     expect(await refusalCode(node.uploadStatus(session.ticket, 'x'))).toBe('WEFT_TICKET_INVALID');
+  });
+
+  const alter = (envelope: Envelope): Envelope => {
+    const body = Uint8Array.from(envelope.body);
+    body[body.length - 1]! ^= 1;
+    return { ...envelope, body };
   };
-
-  it('whose number leaves a gap', () => attack('WEFT_SESSION_SEQUENCE', (session) => session.say(evaluation, undefined, { sequence: 2n })));
-
-  it('whose number was used', () => attack('WEFT_SESSION_SEQUENCE', (session) => session.say(evaluation, undefined, { sequence: 0n })));
-
-  it('that belongs to another session', () =>
-    attack('WEFT_SESSION_SEQUENCE', (session) => session.say(evaluation, undefined, { sessionId: randomBytes(16) })));
-
-  it('that another key signed', () => attack('WEFT_SIGNATURE_INVALID', (session) => session.say(evaluation, createIdentity().identity)));
-
-  it('that was altered after it was signed', () =>
-    attack('WEFT_SIGNATURE_INVALID', (session) => {
-      const envelope = session.seal(evaluation);
-      envelope.body[envelope.body.length - 1]! ^= 1;
-      session.sendEnvelope(envelope);
-    }));
-
-  it('that is longer than the limit', () =>
-    attack('WEFT_MESSAGE_TOO_LARGE', (session) => session.say({ case: 'decline', value: { message: 'x'.repeat(5000) } })));
-
-  it('that is Hello again', () => attack('WEFT_SESSION_HANDSHAKE', (session) => session.sendEnvelope(session.seal({ case: 'hello', value: {} }))));
-
-  it('that says nothing known', () => attack('WEFT_MESSAGE_MALFORMED', (session) => session.say({ case: undefined })));
 });

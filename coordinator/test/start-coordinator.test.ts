@@ -4,7 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { findRunning, initCoordinator, startCoordinator, type CoordinatorOptions, type RunningCoordinator } from '@weft/coordinator';
+import {
+  findRunning,
+  initCoordinator,
+  startCoordinator,
+  type CoordinatorOptions,
+  type RunningCoordinator,
+} from '@weft/coordinator';
 import { inviteViewSchema, nodeViewSchema, parseInvite, toFederationId } from '@weft/shared';
 import { createTestNode, refusalCode } from './test-node.ts';
 
@@ -22,21 +28,32 @@ afterEach(async () => {
 });
 
 const start = async (options: Partial<CoordinatorOptions> = {}): Promise<RunningCoordinator> => {
-  const coordinator = await startCoordinator({ home, grpcPort: 0, httpPort: 0, logger: pino({ level: 'silent' }), ...options });
+  const coordinator = await startCoordinator({
+    home,
+    grpcPort: 0,
+    httpPort: 0,
+    logger: pino({ level: 'silent' }),
+    ...options,
+  });
   coordinators.push(coordinator);
   return coordinator;
 };
 
 const call = async (path: string, init: RequestInit = {}): Promise<unknown> => {
   const { httpUrl, adminToken } = await findRunning(home);
-  const headers = { authorization: `Bearer ${adminToken}`, ...(init.body != null && { 'content-type': 'application/json' }) };
+  const headers = {
+    authorization: `Bearer ${adminToken}`,
+    ...(init.body !== undefined && { 'content-type': 'application/json' }),
+  };
   const answer = await fetch(new URL(path, httpUrl), { ...init, headers });
   return answer.json();
 };
 
 /** A node that knows nothing but its invite. */
 const joinByInvite = async (autoApprove: boolean) => {
-  const { invite } = inviteViewSchema.parse(await call('/api/invites', { method: 'POST', body: JSON.stringify({ autoApprove }) }));
+  const { invite } = inviteViewSchema.parse(
+    await call('/api/invites', { method: 'POST', body: JSON.stringify({ autoApprove }) }),
+  );
   const { address, certificateDer, coordinatorKey, token } = parseInvite(invite);
   const node = createTestNode({
     address,
@@ -56,7 +73,9 @@ describe('a coordinator', () => {
     expect(await refusalCode(node.openSession())).toBe('WEFT_NODE_PENDING');
     await call(`/api/nodes/${node.nodeId}/approve`, { method: 'POST' });
     const session = await node.openSession();
-    expect(nodeViewSchema.array().parse(await call('/api/nodes'))).toMatchObject([{ id: node.nodeId, connected: true, agentVersion: 'test' }]);
+    expect(nodeViewSchema.array().parse(await call('/api/nodes'))).toMatchObject([
+      { id: node.nodeId, connected: true, agentVersion: 'test' },
+    ]);
     await call(`/api/nodes/${node.nodeId}/revoke`, { method: 'POST' });
     expect(await refusalCode(session.ended)).toBe('WEFT_NODE_REVOKED');
     node.close();
@@ -73,7 +92,9 @@ describe('a coordinator', () => {
     node.close();
     await expect(findRunning(home)).rejects.toMatchObject({ code: 'WEFT_ADMIN_UNREACHABLE' });
     await start({ grpcPort: Number(first.grpcAddress.split(':')[1]) });
-    expect(nodeViewSchema.array().parse(await call('/api/nodes'))).toMatchObject([{ id: node.nodeId, state: 'approved', connected: false }]);
+    expect(nodeViewSchema.array().parse(await call('/api/nodes'))).toMatchObject([
+      { id: node.nodeId, state: 'approved', connected: false },
+    ]);
   });
 
   it('puts what it advertises into invites', async () => {
@@ -96,7 +117,10 @@ describe('a coordinator', () => {
   });
 
   it('is not started on a home that nobody made', async () => {
-    await expect(start()).rejects.toMatchObject({ code: 'WEFT_COORDINATOR_HOME', todo: expect.stringContaining('weft coordinator init') });
+    await expect(start()).rejects.toMatchObject({
+      code: 'WEFT_COORDINATOR_HOME',
+      todo: expect.stringContaining('weft coordinator init'),
+    });
   });
 
   it('takes a changed password file, and logs neither password, token nor key', async () => {
@@ -122,6 +146,13 @@ describe('a coordinator', () => {
     expect(log).toContain('coordinator started');
     expect(log).toContain('can read each node');
     const seed = await readFile(join(home, 'identity.seed'));
-    for (const secret of ['a chosen password', 'another password', adminToken, seed.toString('hex'), seed.toString('base64')]) expect(log).not.toContain(secret);
+    for (const secret of [
+      'a chosen password',
+      'another password',
+      adminToken,
+      seed.toString('hex'),
+      seed.toString('base64'),
+    ])
+      expect(log).not.toContain(secret);
   });
 });

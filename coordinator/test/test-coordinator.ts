@@ -30,7 +30,10 @@ import { createCertificate } from '../src/tls/certificate.ts';
 /** A real network side over a fake of the runs: the port is what these tests reach it through. */
 export type TestCoordinator = Awaited<ReturnType<typeof startTestCoordinator>>;
 
-export async function startTestCoordinator(limits: Partial<NetworkLimits> = {}, certificateRenewal?: SessionsOptions['certificateRenewal']) {
+export async function startTestCoordinator(
+  limits: Partial<NetworkLimits> = {},
+  certificateRenewal?: SessionsOptions['certificateRenewal'],
+) {
   const home = await mkdtemp(join(tmpdir(), 'weft-network-'));
   let now = Date.now();
   const store = openStore(home);
@@ -41,14 +44,37 @@ export async function startTestCoordinator(limits: Partial<NetworkLimits> = {}, 
   const logger = pino({ level: 'silent' });
   const effectiveLimits = { ...defaultLimits, ...limits };
   const inbox = createFakeInbox(home, identity, federationId, (id) => registry.publicKey(id));
-  const sessions = createSessions({ identity, federationId, registry, tickets, limits: effectiveLimits, logger, ...(certificateRenewal && { certificateRenewal }) });
+  const sessions = createSessions({
+    identity,
+    federationId,
+    registry,
+    tickets,
+    limits: effectiveLimits,
+    logger,
+    ...(certificateRenewal && { certificateRenewal }),
+  });
   store.subscribe((event) => {
     if (event.kind !== 'node.revoked' || event.nodeId === undefined) return;
     sessions.gateway.end(event.nodeId, new WeftError('WEFT_NODE_REVOKED', 'revoked'));
   });
   const certificate = await createCertificate(now);
-  const handlers = createNodeService({ identity, federationId, registry, sessions, tickets, inbox, limits: effectiveLimits, logger });
-  const server = await startGrpcServer({ host: '127.0.0.1', port: 0, ...certificate, handlers, limits: effectiveLimits });
+  const handlers = createNodeService({
+    identity,
+    federationId,
+    registry,
+    sessions,
+    tickets,
+    inbox,
+    limits: effectiveLimits,
+    logger,
+  });
+  const server = await startGrpcServer({
+    host: '127.0.0.1',
+    port: 0,
+    ...certificate,
+    handlers,
+    limits: effectiveLimits,
+  });
   return {
     home,
     store,
@@ -75,22 +101,34 @@ export async function startTestCoordinator(limits: Partial<NetworkLimits> = {}, 
 }
 
 /** Keeps what it is told, offers files, and takes any update whose signature and hash hold. */
-function createFakeInbox(home: string, identity: Identity, federationId: string, publicKey: (id: NodeId) => Uint8Array | undefined) {
+function createFakeInbox(
+  home: string,
+  identity: Identity,
+  federationId: string,
+  publicKey: (id: NodeId) => Uint8Array | undefined,
+) {
   const offered = new Map<NodeId, Map<Sha256, { path: string; sizeBytes: number }>>();
   const partial = new Map<string, Buffer>();
   const waiting = new Set<() => void>();
-  const log: { event: 'connected' | 'disconnected' | 'piece' | 'kept' | 'said'; nodeId: NodeId; said?: NodeSays }[] = [];
+  const log: { event: 'connected' | 'disconnected' | 'piece' | 'kept' | 'said'; nodeId: NodeId; said?: NodeSays }[] =
+    [];
   const note = (entry: (typeof log)[number]): void => {
     log.push(entry);
     for (const wake of waiting) wake();
   };
   let refusal: WeftError | undefined;
 
-  const openSink = (nodeId: NodeId, update: Envelope, expected: { payloadSha256: string; payloadBytes: bigint }, offset: number): UploadSink => {
+  const openSink = (
+    nodeId: NodeId,
+    update: Envelope,
+    expected: { payloadSha256: string; payloadBytes: bigint },
+    offset: number,
+  ): UploadSink => {
     let bytes = (partial.get(expected.payloadSha256) ?? Buffer.alloc(0)).subarray(0, offset);
     return {
       async write(chunk) {
-        if (bytes.length + chunk.length > expected.payloadBytes) throw new WeftError('WEFT_TRANSFER_TOO_LARGE', 'more than it said');
+        if (bytes.length + chunk.length > expected.payloadBytes)
+          throw new WeftError('WEFT_TRANSFER_TOO_LARGE', 'more than it said');
         bytes = Buffer.concat([bytes, chunk]);
         note({ event: 'piece', nodeId });
       },
@@ -100,8 +138,14 @@ function createFakeInbox(home: string, identity: Identity, federationId: string,
           throw new WeftError('WEFT_TRANSFER_TRUNCATED', 'less than it said');
         }
         partial.set(expected.payloadSha256, bytes);
-        if (createHash('sha256').update(bytes).digest('hex') !== expected.payloadSha256) throw new WeftError('WEFT_TRANSFER_HASH', 'other bytes');
-        return sealEnvelope(domains.receipt, ReceiptSchema, { federationId, nodeId, updateSha256: sha256(update.body) }, identity);
+        if (createHash('sha256').update(bytes).digest('hex') !== expected.payloadSha256)
+          throw new WeftError('WEFT_TRANSFER_HASH', 'other bytes');
+        return sealEnvelope(
+          domains.receipt,
+          ReceiptSchema,
+          { federationId, nodeId, updateSha256: sha256(update.body) },
+          identity,
+        );
       },
       async suspend() {
         partial.set(expected.payloadSha256, bytes);

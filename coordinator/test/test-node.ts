@@ -41,7 +41,10 @@ export const refusalCode = async (call: Promise<unknown>): Promise<string> => {
     await call;
     return 'served';
   } catch (error) {
-    return fromGrpcStatus(error as ServiceError)?.code ?? `gRPC ${(error as ServiceError).code}: ${(error as ServiceError).details}`;
+    return (
+      fromGrpcStatus(error as ServiceError)?.code ??
+      `gRPC ${(error as ServiceError).code}: ${(error as ServiceError).details}`
+    );
   }
 };
 
@@ -61,8 +64,14 @@ export function createTestNode(
   const nodeId = toNodeId(identity.publicKey);
   const client = new Client(
     address,
-    credentials.createSsl(Buffer.from(certificateToPem(pinned)), null, null, { checkServerIdentity: checkPinnedCertificate([pinned]) }),
-    { 'grpc.ssl_target_name_override': coordinatorServerName, 'grpc.use_local_subchannel_pool': 1, 'grpc.max_send_message_length': -1 },
+    credentials.createSsl(Buffer.from(certificateToPem(pinned)), null, null, {
+      checkServerIdentity: checkPinnedCertificate([pinned]),
+    }),
+    {
+      'grpc.ssl_target_name_override': coordinatorServerName,
+      'grpc.use_local_subchannel_pool': 1,
+      'grpc.max_send_message_length': -1,
+    },
   );
   const { method } = NodeService;
 
@@ -72,7 +81,11 @@ export function createTestNode(
     client,
     close: () => client.close(),
 
-    async enrol(token: Uint8Array, changes: MessageInitShape<typeof EnrollBodySchema> = {}, signer: Identity = identity) {
+    async enrol(
+      token: Uint8Array,
+      changes: MessageInitShape<typeof EnrollBodySchema> = {},
+      signer: Identity = identity,
+    ) {
       const body = {
         protocolVersion,
         federationId: coordinator.federationId,
@@ -104,8 +117,14 @@ export function createTestNode(
         ...options.transcript,
       });
       const bytes = toBinary(SessionTranscriptSchema, transcript);
-      const transcriptSignature = options.transcriptSignature ?? signBody(domains.sessionNode, bytes, options.signer ?? identity);
-      const hello = options.hello ?? session.seal({ case: 'hello', value: { transcript, transcriptSignature, agentVersion: 'test' } }, options.signer);
+      const transcriptSignature =
+        options.transcriptSignature ?? signBody(domains.sessionNode, bytes, options.signer ?? identity);
+      const hello =
+        options.hello ??
+        session.seal(
+          { case: 'hello', value: { transcript, transcriptSignature, agentVersion: 'test' } },
+          options.signer,
+        );
       session.sendEnvelope(hello);
       const welcome = await session.next('welcome');
       session.begin(welcome.sessionId);
@@ -114,17 +133,38 @@ export function createTestNode(
 
     async download(ticket: Uint8Array, sha256: string, offset = 0n): Promise<Buffer> {
       const pieces: Uint8Array[] = [];
-      for await (const { data } of callServerStream(client, new Metadata(), method.download, { ticket, sha256, offset })) pieces.push(data);
+      for await (const { data } of callServerStream(client, new Metadata(), method.download, {
+        ticket,
+        sha256,
+        offset,
+      }))
+        pieces.push(data);
       return Buffer.concat(pieces);
     },
 
-    upload(ticket: Uint8Array, update: Envelope, payload: Uint8Array, { offset = 0, pieceBytes = 1 << 20 } = {}): Promise<UploadResponse> {
+    upload(
+      ticket: Uint8Array,
+      update: Envelope,
+      payload: Uint8Array,
+      { offset = 0, pieceBytes = 1 << 20 } = {},
+    ): Promise<UploadResponse> {
       return new Promise((resolve, reject) => {
-        const call = callClientStream(client, new Metadata(), method.upload, (error, response) => (error ? reject(error) : resolve(response!)));
+        const call = callClientStream(client, new Metadata(), method.upload, (error, response) =>
+          error ? reject(error) : resolve(response!),
+        );
         call.on('error', () => {});
-        call.write({ $typeName: 'weft.v1.UploadRequest', kind: { case: 'header', value: { $typeName: 'weft.v1.UploadHeader', ticket, update, offset: BigInt(offset) } } });
+        call.write({
+          $typeName: 'weft.v1.UploadRequest',
+          kind: {
+            case: 'header',
+            value: { $typeName: 'weft.v1.UploadHeader', ticket, update, offset: BigInt(offset) },
+          },
+        });
         for (let at = offset; at < payload.length; at += pieceBytes) {
-          call.write({ $typeName: 'weft.v1.UploadRequest', kind: { case: 'data', value: payload.subarray(at, at + pieceBytes) } });
+          call.write({
+            $typeName: 'weft.v1.UploadRequest',
+            kind: { case: 'data', value: payload.subarray(at, at + pieceBytes) },
+          });
         }
         call.end();
       });
@@ -147,14 +187,24 @@ interface SessionTampering {
 }
 
 type Said<C extends CoordinatorMessage['kind']['case']> = Extract<CoordinatorMessage['kind'], { case: C }>['value'];
-export type TestSession = ReturnType<typeof connect> & { hello: Envelope; transcript: Uint8Array; welcome: Said<'welcome'>; ticket: Uint8Array };
+export type TestSession = ReturnType<typeof connect> & {
+  hello: Envelope;
+  transcript: Uint8Array;
+  welcome: Said<'welcome'>;
+  ticket: Uint8Array;
+};
 
 function connect(coordinator: KnownCoordinator, client: Client, identity: Identity) {
   const call = callBidiStream(client, new Metadata(), NodeService.method.session);
   const received: CoordinatorMessage[] = [];
   let expected = 0n;
   call.on('data', ({ envelope }) => {
-    const message = openEnvelope(domains.coordinatorMessage, CoordinatorMessageSchema, envelope, coordinator.identity.publicKey);
+    const message = openEnvelope(
+      domains.coordinatorMessage,
+      CoordinatorMessageSchema,
+      envelope,
+      coordinator.identity.publicKey,
+    );
     if (message.sequence !== expected++) throw new Error(`message ${message.sequence} came out of order`);
     received.push(message);
     call.emit('received');
@@ -162,10 +212,16 @@ function connect(coordinator: KnownCoordinator, client: Client, identity: Identi
   const ended = Promise.withResolvers<never>();
   ended.promise.catch(() => {});
   call.on('error', ended.reject);
-  call.on('end', () => ended.reject(Object.assign(new Error('ended'), { code: 0, details: 'ended', metadata: new Metadata() })));
+  call.on('end', () =>
+    ended.reject(Object.assign(new Error('ended'), { code: 0, details: 'ended', metadata: new Metadata() })),
+  );
   let sessionId: Uint8Array = new Uint8Array(0);
   let sequence = 0n;
-  const seal = (kind: NodeSays, signer: Identity = identity, header: { sequence?: bigint; sessionId?: Uint8Array } = {}): Envelope =>
+  const seal = (
+    kind: NodeSays,
+    signer: Identity = identity,
+    header: { sequence?: bigint; sessionId?: Uint8Array } = {},
+  ): Envelope =>
     sealEnvelope(domains.nodeMessage, NodeMessageSchema, { sessionId, sequence: sequence++, kind, ...header }, signer);
   const sendEnvelope = (envelope: Envelope): void => void call.write({ $typeName: 'weft.v1.SessionRequest', envelope });
   return {
@@ -175,7 +231,8 @@ function connect(coordinator: KnownCoordinator, client: Client, identity: Identi
     seal,
     sendEnvelope,
     begin: (id: Uint8Array) => (sessionId = id),
-    say: (kind: NodeSays, signer?: Identity, header?: { sequence?: bigint; sessionId?: Uint8Array }) => sendEnvelope(seal(kind, signer, header)),
+    say: (kind: NodeSays, signer?: Identity, header?: { sequence?: bigint; sessionId?: Uint8Array }) =>
+      sendEnvelope(seal(kind, signer, header)),
     /** The next message of this kind, skipping others; rejects when the stream ends before. */
     async next<C extends CoordinatorMessage['kind']['case']>(kind: C): Promise<Said<C>> {
       for (;;) {

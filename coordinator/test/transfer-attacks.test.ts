@@ -32,9 +32,14 @@ describe('download', () => {
     const hash = await coordinator.inbox.offer(node.nodeId, payload);
     expect(sha256(await node.download(session.ticket, hash))).toBe(hash);
     for (const offset of [1, 1 << 20, payload.length - 1, payload.length]) {
-      expect((await node.download(session.ticket, hash, BigInt(offset))).equals(payload.subarray(offset)), String(offset)).toBe(true);
+      expect(
+        (await node.download(session.ticket, hash, BigInt(offset))).equals(payload.subarray(offset)),
+        String(offset),
+      ).toBe(true);
     }
-    expect(await refusalCode(node.download(session.ticket, hash, BigInt(payload.length + 1)))).toBe('WEFT_TRANSFER_OFFSET');
+    expect(await refusalCode(node.download(session.ticket, hash, BigInt(payload.length + 1)))).toBe(
+      'WEFT_TRANSFER_OFFSET',
+    );
     expect(await refusalCode(node.download(session.ticket, hash, 2n ** 64n - 1n))).toBe('WEFT_TRANSFER_OFFSET');
   });
 
@@ -67,7 +72,10 @@ describe('download', () => {
     // far more than the buffers on the way hold, so that the coordinator waits for the reader
     const large = Buffer.alloc(64 << 20);
     const hash = await coordinator.inbox.offer(node.nodeId, large);
-    const call = callServerStream(node.client, new Metadata(), NodeService.method.download, { ticket: session.ticket, sha256: hash });
+    const call = callServerStream(node.client, new Metadata(), NodeService.method.download, {
+      ticket: session.ticket,
+      sha256: hash,
+    });
     let received = 0;
     const ended = (async () => {
       for await (const { data } of call) {
@@ -82,7 +90,12 @@ describe('download', () => {
   it('is refused beyond the transfers that one node may have open', async () => {
     const { node, session } = await join();
     const hash = await coordinator.inbox.offer(node.nodeId, Buffer.alloc(64 << 20));
-    const open = [1, 2].map(() => callServerStream(node.client, new Metadata(), NodeService.method.download, { ticket: session.ticket, sha256: hash }));
+    const open = [1, 2].map(() =>
+      callServerStream(node.client, new Metadata(), NodeService.method.download, {
+        ticket: session.ticket,
+        sha256: hash,
+      }),
+    );
     await Promise.all(open.map((call) => new Promise((resolve) => call.once('readable', resolve))));
     expect(await refusalCode(node.download(session.ticket, hash))).toBe('WEFT_SESSION_LIMIT');
     for (const call of open) {
@@ -107,7 +120,10 @@ describe('upload', () => {
     const call = callClientStream(node.client, new Metadata(), NodeService.method.upload, () => {});
     call.on('error', () => {});
     const { ticket } = session;
-    call.write({ $typeName: 'weft.v1.UploadRequest', kind: { case: 'header', value: { $typeName: 'weft.v1.UploadHeader', ticket, update, offset: 0n } } });
+    call.write({
+      $typeName: 'weft.v1.UploadRequest',
+      kind: { case: 'header', value: { $typeName: 'weft.v1.UploadHeader', ticket, update, offset: 0n } },
+    });
     call.write({ $typeName: 'weft.v1.UploadRequest', kind: { case: 'data', value: payload.subarray(0, 1 << 20) } });
     await coordinator.inbox.seen(({ event, nodeId }) => event === 'piece' && nodeId === node.nodeId);
     call.cancel();
@@ -124,15 +140,25 @@ describe('upload', () => {
     const small = randomBytes(100);
     const own = updateFor(one.node.nodeId, small, one.node.identity);
     expect(await refusalCode(one.node.upload(ticket, own, small, { offset: 50 }))).toBe('WEFT_TRANSFER_OFFSET');
-    expect(await refusalCode(one.node.upload(ticket, updateFor(one.node.nodeId, small, createIdentity().identity), small))).toBe('WEFT_SIGNATURE_INVALID');
-    expect(await refusalCode(one.node.upload(ticket, updateFor(other.node.nodeId, small, one.node.identity), small))).toBe('WEFT_UPDATE_WRONG_NODE');
+    expect(
+      await refusalCode(one.node.upload(ticket, updateFor(one.node.nodeId, small, createIdentity().identity), small)),
+    ).toBe('WEFT_SIGNATURE_INVALID');
+    expect(
+      await refusalCode(one.node.upload(ticket, updateFor(other.node.nodeId, small, one.node.identity), small)),
+    ).toBe('WEFT_UPDATE_WRONG_NODE');
     // an update of one node under the ticket of another: the signature is not that node's
-    expect(await refusalCode(one.node.upload(ticket, updateFor(other.node.nodeId, small, other.node.identity), small))).toBe('WEFT_SIGNATURE_INVALID');
-    expect(await refusalCode(one.node.upload(ticket, own, Buffer.concat([small, small])))).toBe('WEFT_TRANSFER_TOO_LARGE');
+    expect(
+      await refusalCode(one.node.upload(ticket, updateFor(other.node.nodeId, small, other.node.identity), small)),
+    ).toBe('WEFT_SIGNATURE_INVALID');
+    expect(await refusalCode(one.node.upload(ticket, own, Buffer.concat([small, small])))).toBe(
+      'WEFT_TRANSFER_TOO_LARGE',
+    );
     expect(await refusalCode(one.node.upload(ticket, own, randomBytes(100)))).toBe('WEFT_TRANSFER_HASH');
     expect(await refusalCode(one.node.upload(randomBytes(32), own, small))).toBe('WEFT_TICKET_INVALID');
     const headless = new Promise((resolve, reject) => {
-      const call = callClientStream(one.node.client, new Metadata(), NodeService.method.upload, (error, response) => (error ? reject(error) : resolve(response)));
+      const call = callClientStream(one.node.client, new Metadata(), NodeService.method.upload, (error, response) =>
+        error ? reject(error) : resolve(response),
+      );
       call.on('error', () => {});
       call.end({ $typeName: 'weft.v1.UploadRequest', kind: { case: 'data', value: small } });
     });
@@ -142,7 +168,11 @@ describe('upload', () => {
   it('is refused when a piece is above the limit, and when a message is above what gRPC takes', async () => {
     const { node, session } = await join();
     const update = updateFor(node.nodeId, payload, node.identity);
-    expect(await refusalCode(node.upload(session.ticket, update, payload, { pieceBytes: (1 << 20) + 1 }))).toBe('WEFT_MESSAGE_TOO_LARGE');
-    expect(await refusalCode(node.upload(session.ticket, update, payload, { pieceBytes: 2 << 20 }))).toMatch(/^gRPC 8: .*larger than max/i);
+    expect(await refusalCode(node.upload(session.ticket, update, payload, { pieceBytes: (1 << 20) + 1 }))).toBe(
+      'WEFT_MESSAGE_TOO_LARGE',
+    );
+    expect(await refusalCode(node.upload(session.ticket, update, payload, { pieceBytes: 2 << 20 }))).toMatch(
+      /^gRPC 8: .*larger than max/i,
+    );
   });
 });

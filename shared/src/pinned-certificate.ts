@@ -13,7 +13,9 @@ export const coordinatorServerName = 'weft-coordinator';
 
 /** A certificate as a node pins it, in PEM for grpc-js's root certificates. */
 export const certificateToPem = (der: Uint8Array): string =>
-  `-----BEGIN CERTIFICATE-----\n${Buffer.from(der).toString('base64').replace(/(.{64})(?=.)/g, '$1\n')}\n-----END CERTIFICATE-----\n`;
+  `-----BEGIN CERTIFICATE-----\n${Buffer.from(der)
+    .toString('base64')
+    .replace(/(.{64})(?=.)/g, '$1\n')}\n-----END CERTIFICATE-----\n`;
 
 /**
  * For `checkServerIdentity` beside `rootCerts`: the certificate must be a pinned one to the byte. Only effective while
@@ -40,7 +42,10 @@ export function openCertificateRenewal(
   const body = openEnvelope(domains.certificate, CertificateBodySchema, renewal.envelope, coordinatorKey);
   const federationId = toFederationId(coordinatorKey);
   if (body.federationId !== federationId) {
-    throw new WeftError('WEFT_WRONG_FEDERATION', `the certificate is for ${body.federationId}, this is ${federationId}`);
+    throw new WeftError(
+      'WEFT_WRONG_FEDERATION',
+      `the certificate is for ${body.federationId}, this is ${federationId}`,
+    );
   }
   return { certificateDer: body.certificateDer, notBeforeMs: Number(body.notBeforeMs) };
 }

@@ -35,7 +35,10 @@ const run = async (options: InitOptions): Promise<void> => {
 };
 
 export const command: CommandModule = {
-  examples: ['weft coordinator init', 'weft coordinator init --home /srv/weft --name libraries --advertise weft.example.org:7443'],
+  examples: [
+    'weft coordinator init',
+    'weft coordinator init --home /srv/weft --name libraries --advertise weft.example.org:7443',
+  ],
   configure: (command: Command): void => {
     addHomeOption(command)
       .option('--name <name>', 'of the federation, for operators to see')

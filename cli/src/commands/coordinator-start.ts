@@ -23,7 +23,9 @@ const run = async ({ json, ...options }: StartOptions): Promise<void> => {
   const { grpcAddress, advertised, httpUrl } = coordinator;
   if (json) process.stdout.write(`${JSON.stringify({ grpcAddress, advertised, httpUrl })}\n`);
   else {
-    process.stdout.write(`nodes       ${grpcAddress}${advertised === grpcAddress ? '' : `, in invites ${advertised}`}\nadmin page  ${httpUrl}\n`);
+    process.stdout.write(
+      `nodes       ${grpcAddress}${advertised === grpcAddress ? '' : `, in invites ${advertised}`}\nadmin page  ${httpUrl}\n`,
+    );
     process.stderr.write(`${plainModeNotice}\n`);
   }
   if (!signal.aborted) await once(signal, 'abort');
@@ -33,7 +35,10 @@ const run = async ({ json, ...options }: StartOptions): Promise<void> => {
 const port = wholeNumber(0, 65_535);
 
 export const command: CommandModule = {
-  examples: ['weft coordinator start', 'weft coordinator start --home /srv/weft --grpc-host 0.0.0.0 --grpc-port 7443 --advertise weft.example.org:7443'],
+  examples: [
+    'weft coordinator start',
+    'weft coordinator start --home /srv/weft --grpc-host 0.0.0.0 --grpc-port 7443 --advertise weft.example.org:7443',
+  ],
   configure: (command: Command): void => {
     addHomeOption(command)
       .option('--grpc-host <address>', 'where nodes are served (default: 127.0.0.1)')
@@ -42,7 +47,10 @@ export const command: CommandModule = {
       .option('--http-port <n>', 'of the same; 0 for any free port (default: 7480)', port)
       .option('--advertise <host:port>', 'where nodes reach this coordinator; what invites carry')
       .option('--json', '{"grpcAddress","advertised","httpUrl"} on standard output, once it serves')
-      .addHelpText('after', '\nDefaults are also taken from config.yaml in the home and from WEFT_GRPC_PORT and its like. Log lines go to standard error.')
+      .addHelpText(
+        'after',
+        '\nDefaults are also taken from config.yaml in the home and from WEFT_GRPC_PORT and its like. Log lines go to standard error.',
+      )
       .action((_options: unknown, command: Command) => run(command.opts<StartOptions>()));
   },
 };

@@ -25,21 +25,32 @@ const readSpec = async (file: string): Promise<unknown> => {
     // JSON is YAML
     return parse(text);
   } catch (cause) {
-    throw new WeftError('WEFT_SPEC_INVALID', `${file} is neither YAML nor JSON: ${(cause as Error).message}`, {}, { cause });
+    throw new WeftError(
+      'WEFT_SPEC_INVALID',
+      `${file} is neither YAML nor JSON: ${(cause as Error).message}`,
+      {},
+      { cause },
+    );
   }
 };
 
 /** A spec that does not name its base model means the one of `--model`; one that does is taken as it stands. */
 const withModel = (spec: unknown, model: z.infer<typeof modelView>): unknown =>
-  typeof spec === 'object' && spec !== null && !('baseModel' in spec) ? { ...spec, baseModel: { name: model.name, sha256: model.sha256 } } : spec;
+  typeof spec === 'object' && spec !== null && !('baseModel' in spec)
+    ? { ...spec, baseModel: { name: model.name, sha256: model.sha256 } }
+    : spec;
 
 const run = async (file: string, options: CreateOptions): Promise<void> => {
   const spec = await readSpec(file);
   const client = await openAdminClient(options);
-  const model = options.model === undefined ? undefined : await client.post('/api/models', modelView, { path: resolve(options.model) });
+  const model =
+    options.model === undefined
+      ? undefined
+      : await client.post('/api/models', modelView, { path: resolve(options.model) });
   const view = await client.post('/api/runs', runViewSchema, model === undefined ? spec : withModel(spec, model));
   process.stdout.write(options.json ? `${JSON.stringify(view)}\n` : `${view.id}\n`);
-  if (!options.json) process.stderr.write(`${view.name}: ${view.rounds} rounds; begin with \`weft run start ${view.id}\`\n`);
+  if (!options.json)
+    process.stderr.write(`${view.name}: ${view.rounds} rounds; begin with \`weft run start ${view.id}\`\n`);
 };
 
 export const command: CommandModule = {
@@ -47,7 +58,10 @@ export const command: CommandModule = {
   configure: (command: Command): void => {
     addHomeOption(command)
       .argument('<spec>', 'a run spec in YAML or JSON')
-      .option('--model <path>', "the base model on the coordinator's machine, when no run has used it yet; nodes fetch it from there")
+      .option(
+        '--model <path>',
+        "the base model on the coordinator's machine, when no run has used it yet; nodes fetch it from there",
+      )
       .option('--json', 'the run on standard output')
       .action((file: string, _options: unknown, command: Command) => run(file, command.opts<CreateOptions>()));
   },

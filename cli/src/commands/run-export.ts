@@ -21,9 +21,13 @@ const run = async (word: string, options: ExportOptions): Promise<void> => {
   await mkdir(path, { recursive: true });
   for (const { name, base64 } of view.files) {
     const bytes = Buffer.from(base64, 'base64');
-    if (name !== basename(name)) throw new WeftError('WEFT_INTERNAL', `the export names a file ${JSON.stringify(name)}`);
+    if (name !== basename(name))
+      throw new WeftError('WEFT_INTERNAL', `the export names a file ${JSON.stringify(name)}`);
     if (name.endsWith('.safetensors') && sha256(bytes) !== view.adapterSha256) {
-      throw new WeftError('WEFT_TRANSFER_HASH', `${name} arrived with hash ${sha256(bytes)}, the run's adapter has ${view.adapterSha256}`);
+      throw new WeftError(
+        'WEFT_TRANSFER_HASH',
+        `${name} arrived with hash ${sha256(bytes)}, the run's adapter has ${view.adapterSha256}`,
+      );
     }
     await writeFileAtomically(join(path, name), (file) => file.writeFile(bytes));
   }

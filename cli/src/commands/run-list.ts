@@ -10,9 +10,17 @@ import { formatTable, formatTime } from '../table.ts';
 const run = async (options: RunOptions): Promise<void> => {
   const runs = await (await openAdminClient(options)).get('/api/runs', runViewSchema.array());
   if (options.json) process.stdout.write(`${JSON.stringify(runs)}\n`);
-  else if (runs.length === 0) process.stderr.write('There is no run yet; `weft run create SPEC --model PATH` makes one.\n');
+  else if (runs.length === 0)
+    process.stderr.write('There is no run yet; `weft run create SPEC --model PATH` makes one.\n');
   else {
-    const rows = runs.map(({ id, name, state, phase, round, rounds, createdAt }) => [id, name, state, phase, `${Math.min(round + 1, rounds)} of ${rounds}`, formatTime(createdAt)]);
+    const rows = runs.map(({ id, name, state, phase, round, rounds, createdAt }) => [
+      id,
+      name,
+      state,
+      phase,
+      `${Math.min(round + 1, rounds)} of ${rounds}`,
+      formatTime(createdAt),
+    ]);
     process.stdout.write(formatTable(['RUN', 'NAME', 'STATE', 'PHASE', 'ROUND', 'CREATED'], rows));
   }
 };

@@ -9,7 +9,16 @@ import { formatLoss, formatTable, formatTime } from '../table.ts';
 
 const percent = (share: number | null): string | null => (share === null ? null : `${(share * 100).toFixed(1)} %`);
 
-const roundRow = ({ round, phase, factor, contributors, heldOutLoss, clippedShare, saturatedShare, seconds }: RoundView) => [
+const roundRow = ({
+  round,
+  phase,
+  factor,
+  contributors,
+  heldOutLoss,
+  clippedShare,
+  saturatedShare,
+  seconds,
+}: RoundView) => [
   round,
   phase,
   factor,
@@ -34,7 +43,18 @@ const shown = (run: RunDetailView): string => {
     ended: formatTime(run.endedAt) ?? '–',
     'final loss': formatLoss(run.finalHeldOutLoss) ?? '–',
   };
-  const headings = ['ROUND', 'PHASE', 'FACTOR', 'NODES', 'LOSS BEFORE', 'CLIPPED', 'SATURATED', 'TRAINING S', 'TRANSFER S', 'AGGREGATION S'];
+  const headings = [
+    'ROUND',
+    'PHASE',
+    'FACTOR',
+    'NODES',
+    'LOSS BEFORE',
+    'CLIPPED',
+    'SATURATED',
+    'TRAINING S',
+    'TRANSFER S',
+    'AGGREGATION S',
+  ];
   return `${Object.entries(facts)
     .map(([key, value]) => `${key.padEnd(12)}${value}\n`)
     .join('')}\n${formatTable(headings, run.roundsDone.map(roundRow))}`;
@@ -52,7 +72,10 @@ export const command: CommandModule = {
     addHomeOption(command)
       .argument(...runArgument)
       .option('--json', 'the run with its spec, rounds and nodes on standard output')
-      .addHelpText('after', '\nLoss is the token-weighted mean, in nats a token, of the adapter that the round began with on what the nodes hold back.')
+      .addHelpText(
+        'after',
+        '\nLoss is the token-weighted mean, in nats a token, of the adapter that the round began with on what the nodes hold back.',
+      )
       .action((word: string, _options: unknown, command: Command) => run(word, command.opts<RunOptions>()));
   },
 };

@@ -59,7 +59,10 @@ export function createAccessControl({ adminToken, now }: { adminToken: string; n
       if (authorization !== undefined) {
         const token = /^Bearer ([0-9a-f]+)$/.exec(authorization)?.[1] ?? '';
         if (timingSafeEqual(hash(token), tokenHash)) return 'command';
-        throw new WeftError('WEFT_ADMIN_UNAUTHENTICATED', 'the token of the request is not the one in the home of this coordinator');
+        throw new WeftError(
+          'WEFT_ADMIN_UNAUTHENTICATED',
+          'the token of the request is not the one in the home of this coordinator',
+        );
       }
       if (cookie !== undefined && find(cookie) !== undefined) return 'page';
       throw new WeftError('WEFT_ADMIN_UNAUTHENTICATED', 'nobody is logged in');

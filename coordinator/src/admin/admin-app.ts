@@ -1,7 +1,13 @@
 import cookie from '@fastify/cookie';
 import rateLimit from '@fastify/rate-limit';
 import { WeftError, catalogue, toWeftError, type ErrorView } from '@weft/shared';
-import fastify, { LogController, type FastifyBaseLogger, type FastifyError, type FastifyInstance, type FastifyRequest } from 'fastify';
+import fastify, {
+  LogController,
+  type FastifyBaseLogger,
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyRequest,
+} from 'fastify';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import type { Store } from '../store/store.ts';
@@ -45,7 +51,9 @@ export async function createAdminApp(options: AdminOptions): Promise<FastifyInst
   const { store, live, logger, hostNames = [], now } = options;
   const access = createAccessControl({ adminToken: options.adminToken, now });
   const streams = new Set<EventStream>();
-  const app: FastifyInstance = fastify({ loggerInstance: logger as FastifyBaseLogger, logController: new LogController({ disableRequestLogging: true }), bodyLimit: maxBodyBytes, forceCloseConnections: true });
+  const loggerInstance: FastifyBaseLogger = logger;
+  const logController = new LogController({ disableRequestLogging: true });
+  const app = fastify({ loggerInstance, logController, bodyLimit: maxBodyBytes, forceCloseConnections: true });
 
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(securityHeaders);
@@ -55,7 +63,10 @@ export async function createAdminApp(options: AdminOptions): Promise<FastifyInst
   await app.register(rateLimit, { global: false });
 
   const authenticate = (request: FastifyRequest): AdminAccess => {
-    const found = access.check({ authorization: request.headers.authorization, cookie: request.cookies[sessionCookieName] });
+    const found = access.check({
+      authorization: request.headers.authorization,
+      cookie: request.cookies[sessionCookieName],
+    });
     if (found === 'page') requireOrigin(originOf(request));
     return found;
   };
@@ -74,7 +85,8 @@ export async function createAdminApp(options: AdminOptions): Promise<FastifyInst
     timeWindow: '1 minute',
     // Everyone who reaches loopback looks the same, so all tries count together.
     keyGenerator: () => 'login',
-    errorResponseBuilder: () => new WeftError('WEFT_ADMIN_RATE_LIMITED', `more than ${loginAttemptsPerMinute} tries to log in within a minute`),
+    errorResponseBuilder: () =>
+      new WeftError('WEFT_ADMIN_RATE_LIMITED', `more than ${loginAttemptsPerMinute} tries to log in within a minute`),
   };
   app.post('/api/login', { config: { open: true, rateLimit: limited } }, async (request, reply) => {
     requireOrigin(originOf(request));
@@ -85,7 +97,12 @@ export async function createAdminApp(options: AdminOptions): Promise<FastifyInst
     }
     logger.info('admin logged in');
     return reply
-      .setCookie(sessionCookieName, access.openSession(), { path: '/', httpOnly: true, sameSite: 'strict', maxAge: sessionLifetimeMs / 1000 })
+      .setCookie(sessionCookieName, access.openSession(), {
+        path: '/',
+        httpOnly: true,
+        sameSite: 'strict',
+        maxAge: sessionLifetimeMs / 1000,
+      })
       .code(204)
       .send();
   });
@@ -107,7 +124,11 @@ export async function createAdminApp(options: AdminOptions): Promise<FastifyInst
     return stream;
   };
   app.get('/api/events', (request, reply) => {
-    const after = parse(sequence, request.headers['last-event-id'] ?? (request.query as { after?: string }).after, 'Last-Event-ID');
+    const after = parse(
+      sequence,
+      request.headers['last-event-id'] ?? (request.query as { after?: string }).after,
+      'Last-Event-ID',
+    );
     reply.hijack();
     streamEvents(store, openStream(request, reply.raw), after);
   });
@@ -129,7 +150,12 @@ export async function createAdminApp(options: AdminOptions): Promise<FastifyInst
     const weftError = fromFastifyError(error);
     if (weftError.code === 'WEFT_INTERNAL') logger.error({ err: weftError.cause ?? weftError }, 'request failed');
     const { http } = catalogue[weftError.code];
-    const view: ErrorView = { code: weftError.code, message: weftError.message, todo: weftError.todo, retry: weftError.retryable };
+    const view: ErrorView = {
+      code: weftError.code,
+      message: weftError.message,
+      todo: weftError.todo,
+      retry: weftError.retryable,
+    };
     return reply.code(http).send(view);
   });
   return app;
@@ -142,7 +168,8 @@ const originOf = ({ method, headers }: FastifyRequest): RequestOrigin => ({
   fetchSite: single(headers['sec-fetch-site']),
 });
 
-const single = (header: string | string[] | undefined): string | undefined => (Array.isArray(header) ? header[0] : header);
+const single = (header: string | string[] | undefined): string | undefined =>
+  Array.isArray(header) ? header[0] : header;
 
 /** Fastify's own refusals, of a body that does not parse or is too long, are the caller's mistakes and not ours. */
 function fromFastifyError(error: FastifyError): WeftError {

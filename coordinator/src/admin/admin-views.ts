@@ -3,7 +3,10 @@ import type { RegisteredModel } from '../models/models.ts';
 import type { RegisteredNode } from '../registry/registry-state.ts';
 import type { Presence } from '../sessions/sessions.ts';
 
-export const toNodeView = ({ id, name, organisation, state, enrolledAt }: RegisteredNode, presence: Presence | undefined): NodeView => ({
+export const toNodeView = (
+  { id, name, organisation, state, enrolledAt }: RegisteredNode,
+  presence: Presence | undefined,
+): NodeView => ({
   id,
   name,
   organisation,

@@ -17,7 +17,15 @@ export function createLiveFeed(): LiveFeed {
       // A node may say anything: only what fits the contract goes on.
       const known = nodeStages.find((name) => name === stage);
       if (known === undefined || !Number.isFinite(tokensPerSecond)) return;
-      const progress = { runId, round, nodeId, stage: known, done: Number(done), total: Number(total), tokensPerSecond };
+      const progress = {
+        runId,
+        round,
+        nodeId,
+        stage: known,
+        done: Number(done),
+        total: Number(total),
+        tokensPerSecond,
+      };
       for (const listener of listeners) listener(progress);
     },
     subscribe(listener) {

@@ -10,6 +10,9 @@ export function servePage(app: FastifyInstance): void {
     const file = (await page).files.get(new URL(request.url, 'http://page').pathname);
     if (file === undefined) return reply.callNotFound();
     // Revalidated each time: after an update an old script must not meet a new API.
-    return reply.headers({ ...securityHeaders, 'cache-control': 'no-cache' }).type(file.type).send(Buffer.from(file.body));
+    return reply
+      .headers({ ...securityHeaders, 'cache-control': 'no-cache' })
+      .type(file.type)
+      .send(Buffer.from(file.body));
   });
 }

@@ -18,7 +18,10 @@ export interface RequestOrigin {
 export function checkRequestOrigin({ host, origin, fetchSite }: RequestOrigin, names: readonly string[]): void {
   const name = host === undefined ? undefined : hostName(host);
   if (name === undefined || !(loopbackNames.has(name) || names.includes(name))) {
-    throw new WeftError('WEFT_ADMIN_ORIGIN', `the request names the host ${quote(host)}, which is not this coordinator's`);
+    throw new WeftError(
+      'WEFT_ADMIN_ORIGIN',
+      `the request names the host ${quote(host)}, which is not this coordinator's`,
+    );
   }
   if (origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`) {
     throw new WeftError('WEFT_ADMIN_ORIGIN', `the request comes from a page of ${quote(origin)}`);
@@ -38,6 +41,7 @@ export function requireOrigin({ method, origin }: RequestOrigin): void {
 /** Any port: a container's is published under another number. A foreign site cannot have these names. */
 const loopbackNames: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost', '[::1]']);
 
-const hostName = (host: string): string | undefined => /^(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(?::\d{1,5})?$/i.exec(host)?.[1]?.toLowerCase();
+const hostName = (host: string): string | undefined =>
+  /^(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(?::\d{1,5})?$/i.exec(host)?.[1]?.toLowerCase();
 
 const quote = (text: string | undefined): string => JSON.stringify((text ?? '').slice(0, 100));

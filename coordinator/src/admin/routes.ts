@@ -74,7 +74,9 @@ export function addRoutes(app: FastifyInstance, context: AdminContext): void {
 
   app.get('/api/models', () => models.list().map(toModelView));
   // A path of this machine: for those who have its token, not for a page.
-  app.post('/api/models', { config: { commandsOnly: true } }, async ({ body }) => toModelView(await models.register(parse(modelRequest, body).path)));
+  app.post('/api/models', { config: { commandsOnly: true } }, async ({ body }) =>
+    toModelView(await models.register(parse(modelRequest, body).path)),
+  );
 
   app.get('/api/runs', () => runs.list());
   app.post('/api/runs', ({ body }) => runs.create(body));

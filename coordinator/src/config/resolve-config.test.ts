@@ -21,7 +21,14 @@ describe('the configuration', () => {
         env: { WEFT_GRPC_PORT: '70000' },
         file: file('grcpHost: 0.0.0.0\nlogLevel: loud\n'),
       });
-    for (const part of ['4 mistakes', '--advertise', 'WEFT_GRPC_PORT', '70000', 'grcpHost (config.yaml)', 'logLevel (config.yaml): "loud"']) {
+    for (const part of [
+      '4 mistakes',
+      '--advertise',
+      'WEFT_GRPC_PORT',
+      '70000',
+      'grcpHost (config.yaml)',
+      'logLevel (config.yaml): "loud"',
+    ]) {
       expect(resolve, part).toThrow(part);
     }
   });

@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import type { sendUnaryData } from '@grpc/grpc-js';
-import { EnrollResponseSchema, NodeService, type ServiceHandlers } from '@weft/proto';
+import { EnrollResponseSchema, type NodeService, type ServiceHandlers } from '@weft/proto';
 import type { Logger } from 'pino';
 import type { RunInbox } from '../federation/ports.ts';
 import { enrol, type EnrolmentContext } from '../registry/enrolment.ts';
@@ -26,10 +26,17 @@ export function createNodeService(options: NodeServiceOptions): ServiceHandlers<
   const openTransfer = createTransferGate(tickets, limits);
 
   const answer = <T>(method: string, work: () => T | Promise<T>, callback: sendUnaryData<T>): void => {
-    void (async () => work())().then(
-      (value) => callback(null, value),
-      (error: unknown) => callback(toServiceError(error, logger, method)),
-    );
+    const finish = async (): Promise<void> => {
+      let value: T;
+      try {
+        value = await work();
+      } catch (error) {
+        callback(toServiceError(error, logger, method));
+        return;
+      }
+      callback(null, value);
+    };
+    void finish();
   };
 
   return {
@@ -49,6 +56,7 @@ export function createNodeService(options: NodeServiceOptions): ServiceHandlers<
         call.emit('error', toServiceError(error, logger, 'Download'));
       }),
     upload: (call, callback) => answer('Upload', () => serveUpload(call, inbox, openTransfer, limits), callback),
-    uploadStatus: ({ request }, callback) => answer('UploadStatus', () => serveUploadStatus(request, inbox, tickets), callback),
+    uploadStatus: ({ request }, callback) =>
+      answer('UploadStatus', () => serveUploadStatus(request, inbox, tickets), callback),
   };
 }

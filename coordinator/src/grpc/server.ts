@@ -23,7 +23,14 @@ export interface GrpcServerOptions {
 const framingBytes = 64 * 1024;
 
 /** Serves nodes over TLS. @throws WEFT_PORT_IN_USE */
-export async function startGrpcServer({ host, port, certificatePem, privateKeyPem, handlers, limits }: GrpcServerOptions): Promise<GrpcServer> {
+export async function startGrpcServer({
+  host,
+  port,
+  certificatePem,
+  privateKeyPem,
+  handlers,
+  limits,
+}: GrpcServerOptions): Promise<GrpcServer> {
   // It writes to standard error by itself, and what matters of that comes as an error or an ended call anyway.
   setLogVerbosity(logVerbosity.NONE);
   const server = new Server({
@@ -39,12 +46,14 @@ export async function startGrpcServer({ host, port, certificatePem, privateKeyPe
     'grpc-node.max_session_memory': 64,
     'grpc.so_reuseport': 0,
   });
-  server.addService(toServiceDefinition(NodeService), handlers as never);
+  server.addService(toServiceDefinition(NodeService), handlers);
   const credentials = ServerCredentials.createSsl(null, [
     { cert_chain: Buffer.from(certificatePem), private_key: Buffer.from(privateKeyPem) },
   ]);
   const boundPort = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`${host.includes(':') ? `[${host}]` : host}:${port}`, credentials, (error, bound) => (error ? reject(error) : resolve(bound)));
+    server.bindAsync(`${host.includes(':') ? `[${host}]` : host}:${port}`, credentials, (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    );
   }).catch((cause: Error) => {
     server.forceShutdown();
     if (!cause.message.includes('EADDRINUSE')) throw cause;

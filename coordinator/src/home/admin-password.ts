@@ -11,7 +11,10 @@ const minFileCharacters = 12;
 
 const hashSchema = z.strictObject({
   kdf: z.literal('scrypt'),
-  N: z.number().int().max(2 ** 17),
+  N: z
+    .number()
+    .int()
+    .max(2 ** 17),
   r: z.number().int().max(16),
   p: z.number().int().max(4),
   salt: z.base64(),
@@ -20,16 +23,27 @@ const hashSchema = z.strictObject({
 export type PasswordHash = z.infer<typeof hashSchema>;
 
 /** 128 random bits, in groups that a person can copy. */
-export const createPassword = (): string => randomBytes(16).toString('hex').replace(/(.{4})(?=.)/g, '$1-');
+export const createPassword = (): string =>
+  randomBytes(16)
+    .toString('hex')
+    .replace(/(.{4})(?=.)/g, '$1-');
 
 /** The first line of a file that an admin made. @throws WEFT_CONFIG_INVALID; never repeats what it holds */
 export async function readPasswordFile(path: string): Promise<string> {
   const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
-    throw new WeftError('WEFT_CONFIG_INVALID', `WEFT_ADMIN_PASSWORD_FILE names ${path}, which cannot be read: ${cause.code ?? 'unknown'}`, {}, { cause });
+    throw new WeftError(
+      'WEFT_CONFIG_INVALID',
+      `WEFT_ADMIN_PASSWORD_FILE names ${path}, which cannot be read: ${cause.code ?? 'unknown'}`,
+      {},
+      { cause },
+    );
   });
   const password = text.split('\n', 1)[0]?.trim() ?? '';
   if (password.length < minFileCharacters) {
-    throw new WeftError('WEFT_CONFIG_INVALID', `the password in ${path} has ${password.length} characters, it must have ${minFileCharacters} or more`);
+    throw new WeftError(
+      'WEFT_CONFIG_INVALID',
+      `the password in ${path} has ${password.length} characters, it must have ${minFileCharacters} or more`,
+    );
   }
   return password;
 }
@@ -50,5 +64,7 @@ export const parsePasswordHash = (text: string): PasswordHash => hashSchema.pars
 
 const deriveKey = (password: string, salt: Buffer, options: ScryptOptions): Promise<Buffer> =>
   new Promise((resolve, reject) => {
-    scrypt(password.normalize('NFKC'), salt, keyBytes, { ...options, maxmem: maxMemoryBytes }, (error, key) => (error ? reject(error) : resolve(key)));
+    scrypt(password.normalize('NFKC'), salt, keyBytes, { ...options, maxmem: maxMemoryBytes }, (error, key) =>
+      error ? reject(error) : resolve(key),
+    );
   });

@@ -28,7 +28,8 @@ describe("a coordinator's home", () => {
   it('shows a password of 128 bits once and keeps its hash only', async () => {
     const { password } = await initCoordinator(home);
     expect(password?.replaceAll('-', '')).toMatch(/^[0-9a-f]{32}$/);
-    for (const name of await readdir(home)) expect((await readFile(join(home, name), 'latin1')).includes(password!), name).toBe(false);
+    for (const name of await readdir(home))
+      expect((await readFile(join(home, name), 'latin1')).includes(password!), name).toBe(false);
     const opened = await openCoordinatorHome(home);
     expect(await verifyPassword(password!, opened.passwordHash)).toBe(true);
     expect(await verifyPassword(`${password!} `, opened.passwordHash)).toBe(false);
@@ -43,7 +44,9 @@ describe("a coordinator's home", () => {
     expect(await verifyPassword('correct horse battery', opened.passwordHash)).toBe(true);
     await opened.release();
     await writeFile(passwordFile, 'short\n');
-    await expect(initCoordinator(join(folder, 'other'), { passwordFile })).rejects.toMatchObject({ code: 'WEFT_CONFIG_INVALID' });
+    await expect(initCoordinator(join(folder, 'other'), { passwordFile })).rejects.toMatchObject({
+      code: 'WEFT_CONFIG_INVALID',
+    });
   });
 
   it('is made once, and keeps its identity', async () => {
@@ -61,7 +64,10 @@ describe("a coordinator's home", () => {
     await expect(openCoordinatorHome(home)).rejects.toMatchObject({ code: 'WEFT_HOME_LOCKED' });
     const other = spawnSync(
       process.execPath,
-      ['-e', `import(${JSON.stringify(new URL('./home-lock.ts', import.meta.url).href)}).then(({ lockHome }) => lockHome(${JSON.stringify(home)}))`],
+      [
+        '-e',
+        `import(${JSON.stringify(new URL('./home-lock.ts', import.meta.url).href)}).then(({ lockHome }) => lockHome(${JSON.stringify(home)}))`,
+      ],
       { encoding: 'utf8' },
     );
     expect(other.status).not.toBe(0);

@@ -5,7 +5,13 @@ import { stringify } from 'yaml';
 import type { z } from 'zod';
 import { coordinatorConfigSchema } from '../config/coordinator-config.ts';
 import { resolveConfig } from '../config/resolve-config.ts';
-import { createPassword, hashPassword, parsePasswordHash, readPasswordFile, type PasswordHash } from './admin-password.ts';
+import {
+  createPassword,
+  hashPassword,
+  parsePasswordHash,
+  readPasswordFile,
+  type PasswordHash,
+} from './admin-password.ts';
 import { lockHome } from './home-lock.ts';
 import { makePrivateFolder, writePrivateFile } from './private-files.ts';
 import { readPrivateFile } from './read-private-file.ts';
@@ -53,7 +59,10 @@ export interface InitResult {
  * Makes a home: identity, admin token, password, configuration. The configuration comes last, so a home that has one is whole.
  * @throws WEFT_COORDINATOR_HOME_EXISTS, WEFT_HOME_LOCKED, WEFT_CONFIG_INVALID
  */
-export async function initCoordinator(home: string, { config = {}, passwordFile }: InitOptions = {}): Promise<InitResult> {
+export async function initCoordinator(
+  home: string,
+  { config = {}, passwordFile }: InitOptions = {},
+): Promise<InitResult> {
   resolveConfig(coordinatorConfigSchema, { flags: config });
   await makePrivateFolder(home);
   const lock = lockHome(home);
@@ -88,7 +97,8 @@ export async function openCoordinatorHome(home: string): Promise<CoordinatorHome
   };
   try {
     const seed = await read(files.seed);
-    if (seed.length !== seedBytes) throw new WeftError('WEFT_COORDINATOR_HOME', `${files.seed} has ${seed.length} bytes, it must have ${seedBytes}`);
+    if (seed.length !== seedBytes)
+      throw new WeftError('WEFT_COORDINATOR_HOME', `${files.seed} has ${seed.length} bytes, it must have ${seedBytes}`);
     const { identity } = createIdentity(seed);
     let passwordHash = parsePasswordHash((await read(files.password)).toString());
     return {

@@ -6,7 +6,10 @@ export async function readPrivateFile(path: string): Promise<Buffer | undefined>
   try {
     const { mode } = await stat(path);
     if ((mode & 0o077) !== 0) {
-      throw new WeftError('WEFT_COORDINATOR_HOME_EXPOSED', `${path} has mode ${(mode & 0o777).toString(8)}, it must be for its owner alone`);
+      throw new WeftError(
+        'WEFT_COORDINATOR_HOME_EXPOSED',
+        `${path} has mode ${(mode & 0o777).toString(8)}, it must be for its owner alone`,
+      );
     }
     return await readFile(path);
   } catch (error) {
@@ -14,4 +17,3 @@ export async function readPrivateFile(path: string): Promise<Buffer | undefined>
     throw error;
   }
 }
-

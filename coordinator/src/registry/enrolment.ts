@@ -29,18 +29,35 @@ export interface EnrolmentContext {
  * Enrols the key that signed the request. What it answers carries the request's nonce, signed.
  * @throws WEFT_MESSAGE_MALFORMED, WEFT_SIGNATURE_INVALID, WEFT_PROTOCOL_VERSION, WEFT_WRONG_FEDERATION, and what Registry.enrol throws
  */
-export function enrol({ envelope }: EnrollRequest, { identity, federationId, registry }: EnrolmentContext): { node: RegisteredNode; answer: Envelope } {
+export function enrol(
+  { envelope }: EnrollRequest,
+  { identity, federationId, registry }: EnrolmentContext,
+): { node: RegisteredNode; answer: Envelope } {
   const length = envelope?.body.length ?? 0;
   if (envelope === undefined || length > maxBodyBytes) {
-    throw new WeftError('WEFT_MESSAGE_MALFORMED', `the request has a body of ${length} bytes, the limit is ${maxBodyBytes}`);
+    throw new WeftError(
+      'WEFT_MESSAGE_MALFORMED',
+      `the request has a body of ${length} bytes, the limit is ${maxBodyBytes}`,
+    );
   }
   // The key that signs is the one in the body: who holds it, enrols it.
-  const body = openEnvelope(domains.enroll, EnrollBodySchema, envelope, parseBody(EnrollBodySchema, envelope.body).publicKey);
+  const body = openEnvelope(
+    domains.enroll,
+    EnrollBodySchema,
+    envelope,
+    parseBody(EnrollBodySchema, envelope.body).publicKey,
+  );
   if (body.protocolVersion !== protocolVersion) {
-    throw new WeftError('WEFT_PROTOCOL_VERSION', `the node speaks protocol ${body.protocolVersion}, this coordinator ${protocolVersion}`);
+    throw new WeftError(
+      'WEFT_PROTOCOL_VERSION',
+      `the node speaks protocol ${body.protocolVersion}, this coordinator ${protocolVersion}`,
+    );
   }
   if (body.federationId !== federationId || !identityMatches(body.coordinatorKey, identity)) {
-    throw new WeftError('WEFT_WRONG_FEDERATION', `the node means another federation or coordinator than ${federationId}`);
+    throw new WeftError(
+      'WEFT_WRONG_FEDERATION',
+      `the node means another federation or coordinator than ${federationId}`,
+    );
   }
   checkLength('invite token', body.inviteToken, tokenBytes);
   checkLength('nonce', body.nonce, nonceBytes);
@@ -51,21 +68,30 @@ export function enrol({ envelope }: EnrollRequest, { identity, federationId, reg
     organisation: checkName('organisation', body.organisation, 0),
   });
   const status = node.state === 'approved' ? EnrollStatus.APPROVED : EnrollStatus.PENDING;
-  const answer = sealEnvelope(domains.enrollResult, EnrollResultSchema, { federationId, nodeId: node.id, status, nonce: body.nonce }, identity);
+  const answer = sealEnvelope(
+    domains.enrollResult,
+    EnrollResultSchema,
+    { federationId, nodeId: node.id, status, nonce: body.nonce },
+    identity,
+  );
   return { node, answer };
 }
 
 const identityMatches = (key: Uint8Array, { publicKey }: Identity): boolean => Buffer.from(publicKey).equals(key);
 
 function checkLength(what: string, { length }: Uint8Array, { min, max }: { min: number; max: number }): void {
-  if (length < min || length > max) throw new WeftError('WEFT_MESSAGE_MALFORMED', `the ${what} has ${length} bytes, it must have ${min} to ${max}`);
+  if (length < min || length > max)
+    throw new WeftError('WEFT_MESSAGE_MALFORMED', `the ${what} has ${length} bytes, it must have ${min} to ${max}`);
 }
 
 /** What an operator typed is shown to the admin: one line, no control or direction-changing characters. */
 function checkName(what: string, text: string, minimum: number): string {
   const name = text.trim();
   if (name.length < minimum || name.length > maxNameCharacters || /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(name)) {
-    throw new WeftError('WEFT_MESSAGE_MALFORMED', `the ${what} has ${name.length} characters, it must have ${minimum} to ${maxNameCharacters} printable ones`);
+    throw new WeftError(
+      'WEFT_MESSAGE_MALFORMED',
+      `the ${what} has ${name.length} characters, it must have ${minimum} to ${maxNameCharacters} printable ones`,
+    );
   }
   return name;
 }

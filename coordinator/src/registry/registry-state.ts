@@ -26,7 +26,13 @@ export interface RegistryState {
 }
 
 /** The rows that make up the registry. */
-export const registryKinds = ['invite.created', 'invite.used', 'node.enrolled', 'node.approved', 'node.revoked'] as const;
+export const registryKinds = [
+  'invite.created',
+  'invite.used',
+  'node.enrolled',
+  'node.approved',
+  'node.revoked',
+] as const;
 
 export const createRegistryState = (): RegistryState => ({ nodes: new Map(), invites: new Map() });
 

@@ -1,7 +1,13 @@
 import { timingSafeEqual } from 'node:crypto';
 import { WeftError, sha256, toNodeId, type NodeId, type NodeView, type Sha256 } from '@weft/shared';
 import type { Store } from '../store/store.ts';
-import { createRegistryState, foldRegistry, registryKinds, type Invite, type RegisteredNode } from './registry-state.ts';
+import {
+  createRegistryState,
+  foldRegistry,
+  registryKinds,
+  type Invite,
+  type RegisteredNode,
+} from './registry-state.ts';
 
 /** Who may take part: folded from the event table, changed only by new rows of it. */
 export interface Registry {
@@ -64,7 +70,11 @@ export function createRegistry({ store, now = Date.now }: { store: Store; now?: 
         throw new WeftError('WEFT_INVITE_EXPIRED', `the invite ended at ${new Date(invite.expiresAt).toISOString()}`);
       }
       store.append([
-        { kind: 'node.enrolled', nodeId: id, data: { publicKey: Buffer.from(publicKey).toString('hex'), name, organisation } },
+        {
+          kind: 'node.enrolled',
+          nodeId: id,
+          data: { publicKey: Buffer.from(publicKey).toString('hex'), name, organisation },
+        },
         { kind: 'invite.used', nodeId: id, data: { tokenSha256: invite.tokenSha256 } },
         ...(invite.autoApprove && node?.state !== 'approved'
           ? [{ kind: 'node.approved' as const, nodeId: id, data: { by: 'invite' as const } }]
@@ -74,7 +84,8 @@ export function createRegistry({ store, now = Date.now }: { store: Store; now?: 
     },
     approve(id) {
       const node = known(id);
-      if (node.state === 'revoked') throw new WeftError('WEFT_NODE_REVOKED', `node ${id} was revoked, and that is for good`, { nodeId: id });
+      if (node.state === 'revoked')
+        throw new WeftError('WEFT_NODE_REVOKED', `node ${id} was revoked, and that is for good`, { nodeId: id });
       if (node.state === 'pending') store.append({ kind: 'node.approved', nodeId: id, data: { by: 'admin' } });
       return known(id);
     },

@@ -43,7 +43,11 @@ export const createNonce = (): Uint8Array => randomBytes(nonceBytes);
  * @throws WEFT_SESSION_HANDSHAKE, WEFT_PROTOCOL_VERSION, WEFT_WRONG_FEDERATION, WEFT_NODE_UNKNOWN, WEFT_NODE_PENDING,
  *   WEFT_NODE_REVOKED, WEFT_SIGNATURE_INVALID, WEFT_MESSAGE_MALFORMED
  */
-export function verifyHello(envelope: Envelope | undefined, challenge: Uint8Array, context: HandshakeContext): ProvenNode {
+export function verifyHello(
+  envelope: Envelope | undefined,
+  challenge: Uint8Array,
+  context: HandshakeContext,
+): ProvenNode {
   const node = findClaimedNode(envelope, context);
   const { publicKey } = node;
   const message = openEnvelope(domains.nodeMessage, NodeMessageSchema, envelope, publicKey);
@@ -57,7 +61,8 @@ export function verifyHello(envelope: Envelope | undefined, challenge: Uint8Arra
   if (!verifyBody(domains.sessionNode, bytes, transcriptSignature, publicKey)) {
     throw new WeftError('WEFT_SIGNATURE_INVALID', "the node's signature on the transcript does not hold");
   }
-  if (node.state === 'pending') throw new WeftError('WEFT_NODE_PENDING', `node ${node.id} waits for the admin's approval`);
+  if (node.state === 'pending')
+    throw new WeftError('WEFT_NODE_PENDING', `node ${node.id} waits for the admin's approval`);
   if (node.state === 'revoked') throw new WeftError('WEFT_NODE_REVOKED', `node ${node.id} was revoked`);
   return {
     nodeId: node.id,
@@ -85,17 +90,26 @@ function checkTranscript(
   { identity, federationId }: HandshakeContext,
 ): void {
   if (transcript.protocolVersion !== protocolVersion) {
-    throw new WeftError('WEFT_PROTOCOL_VERSION', `the node speaks protocol ${transcript.protocolVersion}, this coordinator ${protocolVersion}`);
+    throw new WeftError(
+      'WEFT_PROTOCOL_VERSION',
+      `the node speaks protocol ${transcript.protocolVersion}, this coordinator ${protocolVersion}`,
+    );
   }
   if (transcript.federationId !== federationId || !equalBytes(transcript.coordinatorKey, identity.publicKey)) {
-    throw new WeftError('WEFT_WRONG_FEDERATION', `the node means another federation or coordinator than ${federationId}`);
+    throw new WeftError(
+      'WEFT_WRONG_FEDERATION',
+      `the node means another federation or coordinator than ${federationId}`,
+    );
   }
   if (transcript.nodeId !== nodeId) throw new WeftError('WEFT_SESSION_HANDSHAKE', 'the transcript names another node');
   if (!equalBytes(transcript.coordinatorNonce, challenge)) {
     throw new WeftError('WEFT_SESSION_HANDSHAKE', 'the transcript does not answer the challenge of this stream');
   }
   if (transcript.nodeNonce.length !== nonceBytes) {
-    throw new WeftError('WEFT_SESSION_HANDSHAKE', `the node's nonce has ${transcript.nodeNonce.length} bytes, it must have ${nonceBytes}`);
+    throw new WeftError(
+      'WEFT_SESSION_HANDSHAKE',
+      `the node's nonce has ${transcript.nodeNonce.length} bytes, it must have ${nonceBytes}`,
+    );
   }
 }
 

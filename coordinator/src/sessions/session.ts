@@ -86,7 +86,8 @@ export function createSessionChannel({ call, identity, limits, close }: ChannelO
     if (ended !== undefined) return;
     dispose(reason);
     if (call.cancelled || call.destroyed) return;
-    if (node !== undefined) write({ case: 'refusal', value: { code: reason.code, message: reason.message, endsSession: true } });
+    if (node !== undefined)
+      write({ case: 'refusal', value: { code: reason.code, message: reason.message, endsSession: true } });
     close(reason);
   };
 
@@ -94,7 +95,12 @@ export function createSessionChannel({ call, identity, limits, close }: ChannelO
     if (ended !== undefined) return false;
     write(message);
     if (queuedBytes <= limits.queueBytes) return true;
-    end(new WeftError('WEFT_SESSION_LIMIT', `${queuedBytes} bytes wait for a node that does not read, the limit is ${limits.queueBytes}`));
+    end(
+      new WeftError(
+        'WEFT_SESSION_LIMIT',
+        `${queuedBytes} bytes wait for a node that does not read, the limit is ${limits.queueBytes}`,
+      ),
+    );
     return false;
   };
 
@@ -114,13 +120,24 @@ export function createSessionChannel({ call, identity, limits, close }: ChannelO
         () => end(new WeftError('WEFT_SESSION_IDLE', `nothing came from the node for ${limits.idleMs} ms`)),
         limits.idleMs,
       );
-      ageTimer = setTimeout(() => end(new WeftError('WEFT_SESSION_AGE', `the session is ${limits.ageMs} ms old, its limit`)), limits.ageMs);
-      heartbeats = setInterval(() => say({ case: 'heartbeat', value: { sentAtMs: BigInt(Date.now()) } }), limits.heartbeatMs);
+      ageTimer = setTimeout(
+        () => end(new WeftError('WEFT_SESSION_AGE', `the session is ${limits.ageMs} ms old, its limit`)),
+        limits.ageMs,
+      );
+      heartbeats = setInterval(
+        () => say({ case: 'heartbeat', value: { sentAtMs: BigInt(Date.now()) } }),
+        limits.heartbeatMs,
+      );
       for (const timer of [silenceTimer, ageTimer, heartbeats]) timer.unref();
       const { coordinatorSignature } = provenNode;
       say({
         case: 'welcome',
-        value: { transcriptSignature: coordinatorSignature, sessionId, ticket, heartbeatIntervalMs: limits.heartbeatMs },
+        value: {
+          transcriptSignature: coordinatorSignature,
+          sessionId,
+          ticket,
+          heartbeatIntervalMs: limits.heartbeatMs,
+        },
       });
     },
     accept({ envelope }) {
@@ -131,11 +148,15 @@ export function createSessionChannel({ call, identity, limits, close }: ChannelO
         throw new WeftError('WEFT_SESSION_SEQUENCE', 'the message belongs to another session');
       }
       if (message.sequence !== incoming) {
-        throw new WeftError('WEFT_SESSION_SEQUENCE', `the message has number ${message.sequence}, ${incoming} was next`);
+        throw new WeftError(
+          'WEFT_SESSION_SEQUENCE',
+          `the message has number ${message.sequence}, ${incoming} was next`,
+        );
       }
       incoming += 1n;
       silenceTimer.refresh();
-      if (message.kind.case === undefined) throw new WeftError('WEFT_MESSAGE_MALFORMED', 'the message says nothing that is known here');
+      if (message.kind.case === undefined)
+        throw new WeftError('WEFT_MESSAGE_MALFORMED', 'the message says nothing that is known here');
       if (message.kind.case === 'hello') throw new WeftError('WEFT_SESSION_HANDSHAKE', 'Hello came twice');
       return message.kind;
     },
@@ -145,7 +166,10 @@ export function createSessionChannel({ call, identity, limits, close }: ChannelO
 /** @throws WEFT_MESSAGE_TOO_LARGE */
 export function checkSize(sizeBytes: number, limits: NetworkLimits): void {
   if (sizeBytes > limits.messageBytes) {
-    throw new WeftError('WEFT_MESSAGE_TOO_LARGE', `the message has ${sizeBytes} bytes, the limit is ${limits.messageBytes}`);
+    throw new WeftError(
+      'WEFT_MESSAGE_TOO_LARGE',
+      `the message has ${sizeBytes} bytes, the limit is ${limits.messageBytes}`,
+    );
   }
 }
 

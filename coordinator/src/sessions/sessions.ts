@@ -106,13 +106,21 @@ export function createSessions(options: SessionsOptions): Sessions {
     }
   }
 
-  async function take(nodeId: NodeId, said: NodeMessage['kind'], channel: SessionChannel, inbox: RunInbox): Promise<void> {
+  async function take(
+    nodeId: NodeId,
+    said: NodeMessage['kind'],
+    channel: SessionChannel,
+    inbox: RunInbox,
+  ): Promise<void> {
     options.onSaid?.(nodeId, said);
     try {
       await inbox.receive(nodeId, said);
     } catch (error) {
       const { code, cause } = toWeftError(error);
-      logger.info({ nodeId, code, said: said.case, ...(code === 'WEFT_INTERNAL' && { err: cause }) }, 'message refused');
+      logger.info(
+        { nodeId, code, said: said.case, ...(code === 'WEFT_INTERNAL' && { err: cause }) },
+        'message refused',
+      );
       channel.say(toRefusal(error, said));
     }
   }

@@ -39,7 +39,10 @@ export async function openCertificates(
   if (next === undefined && now >= certificate.expiresAt - announceBeforeEndMs) {
     next = await createCertificate(now);
     await write(home, 'certificate-next', next);
-    await writePrivateFile(join(home, renewalFileName), toBinary(CertificateRenewalSchema, signRenewal(next, identity, federationId, now)));
+    await writePrivateFile(
+      join(home, renewalFileName),
+      toBinary(CertificateRenewalSchema, signRenewal(next, identity, federationId, now)),
+    );
   }
   if (next !== undefined && isDue(certificate, now)) {
     await write(home, 'certificate', next);
@@ -49,9 +52,15 @@ export async function openCertificates(
   return { certificate, ...(statement && { renewal: fromBinary(CertificateRenewalSchema, statement) }) };
 }
 
-const isDue = ({ expiresAt }: Certificate, now: number): boolean => now >= expiresAt - announceBeforeEndMs + switchAfterMs;
+const isDue = ({ expiresAt }: Certificate, now: number): boolean =>
+  now >= expiresAt - announceBeforeEndMs + switchAfterMs;
 
-const signRenewal = (next: Certificate, identity: Identity, federationId: FederationId, now: number): CertificateRenewal =>
+const signRenewal = (
+  next: Certificate,
+  identity: Identity,
+  federationId: FederationId,
+  now: number,
+): CertificateRenewal =>
   create(CertificateRenewalSchema, {
     envelope: sealEnvelope(
       domains.certificate,
@@ -69,5 +78,7 @@ async function write(home: string, name: string, { certificatePem, privateKeyPem
 async function read(home: string, name: string): Promise<Certificate | undefined> {
   const text = (await readPrivateFile(join(home, `${name}.pem`)))?.toString();
   const [certificatePem, privateKeyPem] = text?.match(/-----BEGIN[^]+?-----END[^-]+-----\n/g) ?? [];
-  return certificatePem === undefined || privateKeyPem === undefined ? undefined : parseCertificate(certificatePem, privateKeyPem);
+  return certificatePem === undefined || privateKeyPem === undefined
+    ? undefined
+    : parseCertificate(certificatePem, privateKeyPem);
 }

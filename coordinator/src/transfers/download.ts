@@ -10,11 +10,17 @@ import { toOffset, type OpenTransfer } from './transfer-call.ts';
 export type DownloadCall = ServerWritableStream<DownloadRequest, DownloadResponse>;
 
 /** A blob that this node was offered, from an offset; one piece in memory, the next when the last has left. */
-export function serveDownload(call: DownloadCall, inbox: RunInbox, openTransfer: OpenTransfer, limits: NetworkLimits): Promise<void> {
+export function serveDownload(
+  call: DownloadCall,
+  inbox: RunInbox,
+  openTransfer: OpenTransfer,
+  limits: NetworkLimits,
+): Promise<void> {
   const { ticket, sha256, offset } = call.request;
   return openTransfer(call, ticket, async ({ holder: { nodeId }, step }) => {
     const blob = isSha256(sha256) ? await inbox.offeredBlob(nodeId, sha256) : undefined;
-    if (blob === undefined) throw new WeftError('WEFT_BLOB_NOT_OFFERED', 'no round that is open offered this blob to this node');
+    if (blob === undefined)
+      throw new WeftError('WEFT_BLOB_NOT_OFFERED', 'no round that is open offered this blob to this node');
     const start = toOffset(offset, blob.sizeBytes);
     const file = await open(blob.path, 'r');
     let sent = start;
@@ -22,7 +28,11 @@ export function serveDownload(call: DownloadCall, inbox: RunInbox, openTransfer:
       do {
         const length = Math.min(limits.chunkBytes, blob.sizeBytes - sent);
         const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(length), 0, length, sent);
-        if (bytesRead !== length) throw new WeftError('WEFT_INTERNAL', `an offered file ends at ${sent + bytesRead}, it had ${blob.sizeBytes} bytes`);
+        if (bytesRead !== length)
+          throw new WeftError(
+            'WEFT_INTERNAL',
+            `an offered file ends at ${sent + bytesRead}, it had ${blob.sizeBytes} bytes`,
+          );
         await step(write(call, { offset: sent, totalBytes: blob.sizeBytes, data: buffer }));
         sent += length;
       } while (sent < blob.sizeBytes);

@@ -12,11 +12,15 @@ interface CancellableCall {
 export interface Transfer {
   readonly holder: TicketHolder;
   /** Waits for one step, no longer than the idle limit, the session and the call allow. */
-  step<T>(work: Promise<T>): Promise<T>;
+  readonly step: <T>(work: Promise<T>) => Promise<T>;
 }
 
 /** Counts each node's transfers, so that one node cannot hold every file handle. */
-export type OpenTransfer = <T>(call: CancellableCall, ticket: Uint8Array, work: (transfer: Transfer) => Promise<T>) => Promise<T>;
+export type OpenTransfer = <T>(
+  call: CancellableCall,
+  ticket: Uint8Array,
+  work: (transfer: Transfer) => Promise<T>,
+) => Promise<T>;
 
 export function createTransferGate(tickets: Tickets, limits: NetworkLimits): OpenTransfer {
   const running = new Map<string, number>();
@@ -25,7 +29,10 @@ export function createTransferGate(tickets: Tickets, limits: NetworkLimits): Ope
     const { nodeId } = holder;
     const count = running.get(nodeId) ?? 0;
     if (count >= limits.transfersPerNode) {
-      throw new WeftError('WEFT_SESSION_LIMIT', `node ${nodeId} has ${count} transfers open, the limit is ${limits.transfersPerNode}`);
+      throw new WeftError(
+        'WEFT_SESSION_LIMIT',
+        `node ${nodeId} has ${count} transfers open, the limit is ${limits.transfersPerNode}`,
+      );
     }
     running.set(nodeId, count + 1);
     try {
@@ -49,7 +56,10 @@ function createStep(call: CancellableCall, signal: AbortSignal, idleMs: number):
   return async (work) => {
     let timer: NodeJS.Timeout | undefined;
     const idle = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(new WeftError('WEFT_SESSION_IDLE', `the transfer stood still for ${idleMs} ms`)), idleMs);
+      timer = setTimeout(
+        () => reject(new WeftError('WEFT_SESSION_IDLE', `the transfer stood still for ${idleMs} ms`)),
+        idleMs,
+      );
     });
     try {
       return await Promise.race([work, cancelled, idle]);
@@ -61,6 +71,7 @@ function createStep(call: CancellableCall, signal: AbortSignal, idleMs: number):
 
 /** A uint64 of the wire as an offset. @throws WEFT_TRANSFER_OFFSET */
 export function toOffset(offset: bigint, sizeBytes: number = Number.MAX_SAFE_INTEGER): number {
-  if (offset > BigInt(sizeBytes)) throw new WeftError('WEFT_TRANSFER_OFFSET', `offset ${offset} lies behind the end, ${sizeBytes}`);
+  if (offset > BigInt(sizeBytes))
+    throw new WeftError('WEFT_TRANSFER_OFFSET', `offset ${offset} lies behind the end, ${sizeBytes}`);
   return Number(offset);
 }

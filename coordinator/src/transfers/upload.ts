@@ -49,7 +49,11 @@ export async function serveUpload(
 }
 
 /** How far an update came, for a node that goes on after a break. */
-export async function serveUploadStatus(request: UploadStatusRequest, inbox: RunInbox, tickets: Tickets): Promise<UploadStatusResponse> {
+export async function serveUploadStatus(
+  request: UploadStatusRequest,
+  inbox: RunInbox,
+  tickets: Tickets,
+): Promise<UploadStatusResponse> {
   const { nodeId } = tickets.redeem(request.ticket);
   const { runId, round, payloadSha256 } = request;
   const { receivedBytes, receipt } = await inbox.uploadStatus(nodeId, { runId, round, payloadSha256 });
@@ -57,9 +61,13 @@ export async function serveUploadStatus(request: UploadStatusRequest, inbox: Run
 }
 
 async function takePiece({ kind }: UploadRequest, sink: UploadSink, limits: NetworkLimits): Promise<void> {
-  if (kind.case !== 'data') throw new WeftError('WEFT_MESSAGE_MALFORMED', 'after its header an upload is pieces of data');
+  if (kind.case !== 'data')
+    throw new WeftError('WEFT_MESSAGE_MALFORMED', 'after its header an upload is pieces of data');
   if (kind.value.length > limits.chunkBytes) {
-    throw new WeftError('WEFT_MESSAGE_TOO_LARGE', `a piece has ${kind.value.length} bytes, the limit is ${limits.chunkBytes}`);
+    throw new WeftError(
+      'WEFT_MESSAGE_TOO_LARGE',
+      `a piece has ${kind.value.length} bytes, the limit is ${limits.chunkBytes}`,
+    );
   }
   await sink.write(kind.value);
 }
@@ -68,7 +76,10 @@ async function takePiece({ kind }: UploadRequest, sink: UploadSink, limits: Netw
 async function within<T>(work: Promise<T>, limitMs: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new WeftError('WEFT_SESSION_IDLE', `no upload header came within ${limitMs} ms`)), limitMs);
+    timer = setTimeout(
+      () => reject(new WeftError('WEFT_SESSION_IDLE', `no upload header came within ${limitMs} ms`)),
+      limitMs,
+    );
   });
   try {
     return await Promise.race([work, late]);

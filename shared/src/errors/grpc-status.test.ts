@@ -24,8 +24,12 @@ describe('errors over gRPC', () => {
   });
 
   it('name a full disk and a port in use', () => {
-    expect(toGrpcFailure(Object.assign(new Error('no space'), { code: 'ENOSPC' })).trailers['weft-code']).toBe('WEFT_DISK_FULL');
-    expect(toGrpcFailure(Object.assign(new Error('in use'), { code: 'EADDRINUSE' })).trailers['weft-code']).toBe('WEFT_PORT_IN_USE');
+    expect(toGrpcFailure(Object.assign(new Error('no space'), { code: 'ENOSPC' })).trailers['weft-code']).toBe(
+      'WEFT_DISK_FULL',
+    );
+    expect(toGrpcFailure(Object.assign(new Error('in use'), { code: 'EADDRINUSE' })).trailers['weft-code']).toBe(
+      'WEFT_PORT_IN_USE',
+    );
   });
 
   it('leave failures that are not of Weft to the caller', () => {

@@ -64,7 +64,9 @@ const isErrorCode = (text: string): text is ErrorCode => Object.hasOwn(catalogue
 
 /** Control characters of the other side must not reach a terminal or a log line. */
 const printable = (text: string): string =>
-  text.slice(0, maxMessageCharacters).replace(/[\p{Cc}\p{Cf}]/gu, (character) => (character === '\n' ? character : ' '));
+  text
+    .slice(0, maxMessageCharacters)
+    .replace(/[\p{Cc}\p{Cf}]/gu, (character) => (character === '\n' ? character : ' '));
 
 /** Metadata values are ASCII. */
 const asciiOnly = (text: string): string => text.replace(/[^\u0020-\u007e]/g, '?');

@@ -15,7 +15,8 @@ const systemCodes: Readonly<Record<string, ErrorCode>> = {
  */
 export function toWeftError(error: unknown): WeftError {
   if (isWeftError(error)) return error;
-  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? systemCodes[error.code] : undefined;
+  const code =
+    error instanceof Error && 'code' in error && typeof error.code === 'string' ? systemCodes[error.code] : undefined;
   if (code !== undefined) return new WeftError(code, (error as Error).message, {}, { cause: error });
   return new WeftError('WEFT_INTERNAL', 'a fault of Weft', {}, { cause: error });
 }
