@@ -1,12 +1,14 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { domains, isWeftError, ring, sha256, signBody, type Sha256 } from '@weft/shared';
+import { createAdapterLayout, dequantizeSum, domains, factorSize, isWeftError, ring, sha256, signBody, type Sha256 } from '@weft/shared';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
+import { Accumulator } from '../aggregation/accumulator.ts';
+import { gatherState } from '../aggregation/factor-slices.ts';
 import { openDatabase } from '../store/database.ts';
 import type { StoredEvent } from '../store/events.ts';
-import { LoopbackNode, loopbackSpec, openLoopback, receiptBytes, type Loopback, type PreparedUpdate } from './loopback.ts';
+import { LoopbackNode, loopbackModel, loopbackSpec, openLoopback, receiptBytes, type Loopback, type PreparedUpdate } from './loopback.ts';
 
 const open: Loopback[] = [];
 afterEach(async () => {
@@ -66,15 +68,35 @@ test('rounds run to the end: each update counted, the adapter committed by hash,
   expect(await readdir(join(loopback.home, 'blobs', 'updates'))).toEqual(['partial']);
 });
 
-test('momentum of the server acts on a factor in its own rounds, and the table alone gives it back', async () => {
+test('momentum of the server acts on a factor in its own rounds, and leaves the other factor alone', async () => {
   const loopback = await loopbackOf();
   const { id } = await loopback.runs.create(loopbackSpec({ rounds: 4, server: { optimizer: 'fedavgm', momentum: 0.5 } }));
   for (const node of loopback.nodes) loopback.connect(node);
   loopback.runs.start(id);
   await loopback.settle();
-  const momenta = eventsOf(loopback, 'round.committed').map(({ data }) => data.momentum?.sha256);
-  expect(new Set(momenta).size).toBe(4);
-  expect(loopback.runs.list()[0]!.state).toBe('finished');
+  const layout = createAdapterLayout(loopbackModel.dimensions, loopback.runs.show(id).spec.adapter);
+  const momenta = await Promise.all(
+    eventsOf(loopback, 'round.committed').map(async ({ data }) => {
+      const bytes = await readFile(join(loopback.home, 'blobs', 'adapters', data.momentum!.sha256));
+      return new Float64Array(new Uint8Array(bytes).buffer);
+    }),
+  );
+  expect(momenta).toHaveLength(4);
+  for (const [round, momentum] of momenta.entries()) {
+    const [trained, other] = round % 2 === 0 ? (['B', 'A'] as const) : (['A', 'B'] as const);
+    const before = momenta[round - 1] ?? new Float64Array(layout.size);
+    // What the nodes sent in this round, added up here once more.
+    const accumulator = new Accumulator(factorSize(layout, trained));
+    for (const node of loopback.nodes) {
+      const offer = node.heard.filter((message) => message.case === 'roundOffer')[round]!;
+      accumulator.add(node.prepare(node.readOffer(offer)).payload);
+      accumulator.endUpdate();
+    }
+    const { meanDelta } = dequantizeSum(accumulator.words, { clipNormL2: 10, weightCap: 100 });
+    const expected = gatherState(layout, before, trained).map((value, i) => 0.5 * value + meanDelta[i]!);
+    expect(gatherState(layout, momentum, trained)).toEqual(expected);
+    expect(gatherState(layout, momentum, other)).toEqual(gatherState(layout, before, other));
+  }
 });
 
 test('the same update again gets the same receipt, also long after its round; another one is refused', async () => {
