@@ -30,7 +30,7 @@ export async function* trainFull(
   options: TrainFullOptions,
 ): AsyncGenerator<TrainStep, Consumed & { readonly weights: ReadonlyMap<string, Float32Array> }, void> {
   const { config, weights, examples, batchSize, seed = 0, shuffle = true } = options;
-  checkLoopOptions(options);
+  checkLoopOptions(options, config);
   const provider = providerFor(options.device ?? 'auto');
   const source = fullSource(config);
   const optimizer = { clipGradNorm: options.clipGradNorm || undefined, weightDecay: options.weightDecay ?? 0 };

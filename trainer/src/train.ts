@@ -42,7 +42,8 @@ export interface TrainResult {
 /** Fine-tunes LoRA factors: yields after each step, returns the trained adapter. */
 export async function* train(options: TrainOptions): AsyncGenerator<TrainStep, TrainResult, void> {
   const { model, layout, adapter, examples, trains = 'both', batchSize, seed = 0, shuffle = true } = options;
-  checkLoopOptions(options);
+  checkLoopOptions(options, model.config);
+  if (layout.size === 0) throw badOption('layout', 'without tensors', 'one with a target at least');
   if (adapter.length !== layout.size) throw badOption('adapter', `${adapter.length} values`, `${layout.size} values`);
   const provider = providerFor(options.device ?? 'auto');
   const weights = frozenWeights(model.tensors);

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { WeftError } from '@weft/shared';
 import type { Example } from './data/index.ts';
 import type { BatchShape } from './models/llama.ts';
+import type { ModelConfig } from './models/model.ts';
 import { type EncodedBatch, encodeBatch } from './objectives/causal-lm.ts';
 import { bucketFor } from './objectives/sequence-buckets.ts';
 import { adamwScalars, firstMoment, secondMoment } from './optim/adamw.ts';
@@ -104,11 +105,14 @@ export function batchFeeds({ inputIds, targets, rowWeights }: EncodedBatch): Wir
   ];
 }
 
-export function checkLoopOptions(options: LoopOptions): void {
+export function checkLoopOptions(options: LoopOptions, { maxPositions }: Pick<ModelConfig, 'maxPositions'>): void {
   const whole = ['steps', 'batchSize', 'sequenceLength'] as const;
   for (const name of whole) {
     if (!Number.isSafeInteger(options[name]) || options[name] < 1)
       throw badOption(name, options[name], 'a whole number from 1');
+  }
+  if (options.sequenceLength > maxPositions) {
+    throw badOption('sequenceLength', options.sequenceLength, `at most the model's ${maxPositions} positions`);
   }
   const { learningRate, schedule = 'constant' } = options;
   if (!(learningRate >= 0 && Number.isFinite(learningRate)))

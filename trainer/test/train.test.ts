@@ -171,6 +171,21 @@ describe('a run that cannot go on', () => {
     expect((await started).threadId).toBe(-1); // of a thread that has ended
   });
 
+  it.each([
+    { steps: 0 },
+    { batchSize: 1.5 },
+    { sequenceLength: 65 }, // the model has 64 positions
+    { learningRate: Number.NaN },
+    { warmupSteps: -1 },
+    { clipGradNorm: Number.POSITIVE_INFINITY },
+    { adapter: new Float32Array(3) },
+  ])('refuses an option out of range: %o', async (change) => {
+    using model = tinyModel(false);
+    const layout = tinyLayout();
+    const run = train({ ...options, model, layout, adapter: tinyAdapter(layout), ...change });
+    await expect(run.next()).rejects.toMatchObject({ code: 'WEFT_TRAINING_BAD_OPTION' });
+  });
+
   it('names the device that is not there', async () => {
     using model = tinyModel(false);
     const device = process.platform === 'darwin' ? 'dml' : 'coreml';
