@@ -1,14 +1,15 @@
 import process from 'node:process';
-import { locales, writeNodeData } from '../../cli/src/demo/corpus.ts';
+import { locales, writeHeldOutData, writeNodeData } from '../../cli/src/demo/corpus.ts';
 
-// Fills an example node's empty volume: `node sample-data.ts /data tr` writes the demo's messages in that language.
+// Text to try Weft with: `node sample-data.ts /data tr` writes the demo's messages in that language, and
+// `node sample-data.ts /elsewhere tr held-out` those that nobody trains on.
 
-const [folder, language] = process.argv.slice(2);
+const [folder, language, part] = process.argv.slice(2);
 const locale = locales.find((name) => name === language);
-if (folder === undefined || locale === undefined) {
-  process.stderr.write(`usage: sample-data.ts FOLDER LANGUAGE, of ${locales.join(', ')}\n`);
+if (folder === undefined || locale === undefined || (part !== undefined && part !== 'held-out')) {
+  process.stderr.write(`usage: sample-data.ts FOLDER LANGUAGE [held-out], of ${locales.join(', ')}\n`);
   process.exitCode = 2;
 } else {
-  const { file, examples } = await writeNodeData(folder, locale);
+  const { file, examples } = await (part === undefined ? writeNodeData : writeHeldOutData)(folder, locale);
   process.stderr.write(`wrote ${examples} sample records to ${file}\n`);
 }
