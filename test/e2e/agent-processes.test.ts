@@ -1,0 +1,115 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import process from 'node:process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { NodeEvent } from '@weft/node-agent';
+import type { InviteView } from '@weft/shared';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { openFederation, sentences, type TestFederation } from './federation.ts';
+
+const entry = fileURLToPath(new URL('../../cli/bin/weft.mjs', import.meta.url));
+
+let federation: TestFederation;
+const children = new Set<ChildProcess>();
+beforeEach(async () => {
+  federation = await openFederation();
+});
+afterEach(async () => {
+  for (const child of children) child.kill('SIGKILL');
+  children.clear();
+  await federation.close();
+});
+
+/** `weft …` with what it prints, line by line. */
+const weft = (...args: string[]) => {
+  const child = spawn(process.execPath, [entry, ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
+  children.add(child);
+  const lines: string[] = [];
+  const waiting = new Map<(line: string) => boolean, () => void>();
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    lines.push(line);
+    for (const [matches, resolve] of waiting) if (matches(line)) resolve();
+  });
+  let log = '';
+  child.stderr.on('data', (chunk: Buffer) => (log += chunk.toString()));
+  const exited = once(child, 'close').then(([code, signal]) => ({
+    code: code as number | null,
+    signal: signal as string | null,
+    log,
+  }));
+  const says = (event: NodeEvent['event']): Promise<void> => {
+    const matches = (line: string): boolean => (JSON.parse(line) as NodeEvent).event === event;
+    return lines.some(matches) ? Promise.resolve() : new Promise((resolve) => waiting.set(matches, resolve));
+  };
+  return { child, lines, exited, says };
+};
+
+const joinByCommand = async (name: string): Promise<{ home: string; data: string }> => {
+  const home = join(federation.folder, name);
+  const data = join(federation.folder, `${name}.txt`);
+  await writeFile(data, sentences(name, 120));
+  const { invite } = await federation.admin<InviteView>('POST', '/api/invites', { autoApprove: true });
+  const joining = weft('node', 'join', '-', '--home', home, '--name', name, '--json');
+  joining.child.stdin.end(invite);
+  expect(await joining.exited).toMatchObject({ code: 0, log: expect.stringContaining('plain mode') });
+  expect(JSON.parse(joining.lines[0]!)).toMatchObject({ nodeName: name, status: 'approved' });
+  return { home, data };
+};
+
+const start = ({ home, data }: { home: string; data: string }) =>
+  weft('node', 'start', '--home', home, '--data', data, '--threads', '1', '--until-run-ends', '--json');
+
+test('an agent that is killed in mid-training comes back on its home and ends with the run', async () => {
+  const place = await joinByCommand('amina');
+  const killed = start(place);
+  await killed.says('connected');
+  const second = start(place);
+  expect(await second.exited).toMatchObject({ code: 6, log: expect.stringContaining('WEFT_HOME_LOCKED') });
+  const { id } = await federation.createRun({
+    training: { steps: 150, batchSize: 4, sequenceLength: 32, learningRate: 0.001 },
+    cohort: { minimum: 1, maximum: 1 },
+    rounds: 1,
+  });
+  await federation.admin('POST', `/api/runs/${id}/start`);
+  await killed.says('training');
+  killed.child.kill('SIGKILL');
+  await killed.exited;
+  const again = start(place);
+  expect(await again.exited).toMatchObject({ code: 0, log: '' });
+  expect(JSON.parse(again.lines.at(-1)!) as NodeEvent).toMatchObject({ event: 'summary', updates: 1 });
+  const run = await federation.runUntil(id, ({ state }) => state !== 'running');
+  expect(run).toMatchObject({ state: 'finished' });
+
+  const history = weft('node', 'history', '--home', place.home, '--json');
+  await history.exited;
+  expect(history.lines.map((line) => (JSON.parse(line) as { kind: string }).kind)).toEqual([
+    'enrolment',
+    'evaluation',
+    'evaluation',
+    'update',
+    'evaluation',
+  ]);
+  const status = weft('node', 'status', '--home', place.home, '--json');
+  await status.exited;
+  expect(JSON.parse(status.lines[0]!)).toMatchObject({ nodeName: 'amina', pid: null, updatesSent: 1 });
+});
+
+test('Ctrl-C drains an agent that waits, and says so', async () => {
+  const agent = start(await joinByCommand('amina'));
+  await agent.says('connected');
+  agent.child.kill('SIGINT');
+  expect(await agent.exited).toMatchObject({ code: 0, log: expect.stringContaining('press Ctrl-C again') });
+  expect((JSON.parse(agent.lines.at(-1)!) as NodeEvent).event).toBe('summary');
+});
+
+test.each([
+  ['a home without a federation', 2, 'WEFT_NODE_NOT_JOINED', ['node', 'status', '--home', 'HOME']],
+  ['an invite that lost a letter', 2, 'WEFT_INVITE_MALFORMED', ['node', 'join', 'weft1_AAAAAAAA', '--home', 'HOME']],
+  ['an agent without data', 2, 'WEFT_USAGE', ['node', 'start', '--home', 'HOME']],
+])('%s is told what to do', async (_what, code, error, args) => {
+  const command = weft(...args.map((arg) => (arg === 'HOME' ? join(federation.folder, 'nobody') : arg)));
+  expect(await command.exited).toMatchObject({ code, log: expect.stringContaining(error) });
+});
