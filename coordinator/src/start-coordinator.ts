@@ -1,41 +1,32 @@
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import process from 'node:process';
 import { WeftError, plainModeNotice } from '@weft/shared';
 import { pino, type Logger } from 'pino';
 import { createAdminApp } from './admin/admin-app.ts';
 import { toFederationView } from './admin/admin-views.ts';
-import { createLiveFeed } from './admin/live-feed.ts';
 import { formatAddress, reachableHost } from './config/address.ts';
 import { coordinatorConfigSchema, type CoordinatorConfig } from './config/coordinator-config.ts';
 import { resolveConfig } from './config/resolve-config.ts';
+import { openFederation, type Federation, type RunSettings } from './federation/open-federation.ts';
 import { createNodeService } from './grpc/node-service.ts';
 import { startGrpcServer } from './grpc/server.ts';
 import { readPasswordFile, verifyPassword } from './home/admin-password.ts';
 import { openCoordinatorHome, type CoordinatorHome } from './home/home.ts';
 import { announceRunning } from './home/running.ts';
-import { createModels } from './models/models.ts';
-import { createRegistry } from './registry/registry.ts';
-import type { OnPoint } from './runs/points.ts';
-import { openRunBlobs } from './runs/run-blobs.ts';
-import { createRuns, type RunsOptions } from './runs/runs.ts';
 import { defaultLimits, type NetworkLimits } from './sessions/limits.ts';
-import { createSessions } from './sessions/sessions.ts';
-import { createTickets } from './sessions/tickets.ts';
-import { openStore } from './store/store.ts';
 import { openCertificates } from './tls/certificate-store.ts';
+import { watchCertificates, type CertificateWatch } from './tls/certificate-watch.ts';
 import { version } from './version.ts';
 
-export interface CoordinatorOptions extends Partial<CoordinatorConfig> {
+export interface CoordinatorOptions extends Partial<CoordinatorConfig>, RunSettings {
   readonly home: string;
   /** WEFT_* variables, for instance process.env; none unless they are given. */
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Where GGUF files are unpacked. */
   readonly cacheDir?: string;
   readonly limits?: Partial<NetworkLimits>;
-  readonly timing?: RunsOptions['timing'];
-  readonly random?: RunsOptions['random'];
   readonly logger?: Logger;
-  /** Where a test may kill the process. */
-  readonly onPoint?: OnPoint;
 }
 
 export interface RunningCoordinator {
@@ -50,110 +41,63 @@ export interface RunningCoordinator {
 
 /** Transfers that are under way may end; then they are cut off, and resume at their offset. */
 const drainMs = 5000;
-const certificateCheckMs = 24 * 3600 * 1000;
 
 /**
  * Everything of a coordinator in one process: store, runs, the nodes' server and the admin's.
  * @throws WEFT_COORDINATOR_HOME, WEFT_HOME_LOCKED, WEFT_CONFIG_INVALID, WEFT_PORT_IN_USE
  */
 export async function startCoordinator(options: CoordinatorOptions): Promise<RunningCoordinator> {
-  const {
-    home: path,
-    env = {},
-    cacheDir,
-    limits: limitChanges,
-    timing,
-    random,
-    logger: ownLogger,
-    onPoint,
-    ...flags
-  } = options;
+  const { home: path, env = {}, cacheDir, limits: changes, logger: own, timing, random, onPoint, ...flags } = options;
+  // Undone in reverse, when a later part does not start and at the end.
+  await using starting = new AsyncDisposableStack();
   const home = await openCoordinatorHome(path);
-  // Undone in reverse when a later part does not start, and at the end.
-  const closers: (() => unknown)[] = [() => home.release()];
-  const close = async (): Promise<void> => {
-    for (let closer = closers.pop(); closer !== undefined; closer = closers.pop()) await closer();
-  };
-  try {
-    const config = resolveConfig(coordinatorConfigSchema, {
-      flags,
-      env,
-      file: { path: join(path, 'config.yaml'), text: home.configText },
-    });
-    const logger = ownLogger ?? pino({ level: config.logLevel }, pino.destination({ dest: 2, sync: true }));
-    await takePassword(home, env);
-    return await compose({
-      home,
-      config,
-      logger,
-      closers,
-      close,
-      options: { cacheDir, limits: { ...defaultLimits, ...limitChanges }, timing, random, onPoint },
-    });
-  } catch (error) {
-    await close();
-    throw error;
-  }
-}
+  starting.defer(() => home.release());
+  const file = { path: join(path, 'config.yaml'), text: home.configText };
+  const config = resolveConfig(coordinatorConfigSchema, { flags, env, file });
+  const logger = own ?? pino({ level: config.logLevel }, pino.destination({ dest: 2, sync: true }));
+  const limits = { ...defaultLimits, ...changes };
+  await takePassword(home, env);
 
-interface Composition {
-  readonly home: CoordinatorHome;
-  readonly config: CoordinatorConfig;
-  readonly logger: Logger;
-  readonly closers: (() => unknown)[];
-  readonly close: () => Promise<void>;
-  readonly options: {
-    readonly cacheDir: string | undefined;
-    readonly limits: NetworkLimits;
-    readonly timing: RunsOptions['timing'] | undefined;
-    readonly random: RunsOptions['random'] | undefined;
-    readonly onPoint: OnPoint | undefined;
-  };
-}
-
-async function compose({ home, config, logger, closers, close, options }: Composition): Promise<RunningCoordinator> {
   const { identity, federationId } = home;
-  const { limits } = options;
-  let certificates = await openCertificates(home.path, { identity, federationId, now: Date.now() });
-  const { certificate } = certificates;
-
-  const store = openStore(home.path);
-  closers.push(() => store.close());
-  const blobs = await openRunBlobs(home.path);
-  const registry = createRegistry({ store });
-  const tickets = createTickets();
-  const live = createLiveFeed();
-  const sessions = createSessions({
-    identity,
-    federationId,
-    registry,
-    tickets,
+  const certificates = await watchCertificates(
+    () => openCertificates(path, { identity, federationId, now: Date.now() }),
+    { logger, onRenewal: (renewal) => federation.sessions.sendAll({ case: 'certificateRenewal', value: renewal }) },
+  );
+  starting.use(certificates);
+  const federation = await openFederation(starting, {
+    home,
     limits,
     logger,
-    certificateRenewal: () => certificates.renewal,
-    onSaid: (nodeId, said) => live.take(nodeId, said),
+    cacheDir,
+    runSettings: { ...(timing && { timing }), ...(random && { random }), ...(onPoint && { onPoint }) },
+    certificateRenewal: certificates.renewal,
   });
-  const models = createModels({ store, ...(options.cacheDir !== undefined && { cacheDir: options.cacheDir }) });
-  const runs = await createRuns({
-    store,
-    blobs,
-    identity,
-    gateway: sessions.gateway,
-    registry,
-    models,
-    logger,
-    ...(options.timing && { timing: options.timing }),
-    ...(options.random && { random: options.random }),
-    ...(options.onPoint && { onPoint: options.onPoint }),
-  });
-  closers.push(() => runs.close());
-  closers.push(
-    store.subscribe(({ kind, nodeId }) => {
-      if (kind !== 'node.revoked' || nodeId === undefined) return;
-      sessions.gateway.end(nodeId, new WeftError('WEFT_NODE_REVOKED', `node ${nodeId} was revoked`, { nodeId }));
-    }),
-  );
+  const serving: Serving = { home, config, limits, logger, certificates, federation };
+  const grpcAddress = await serveNodes(starting, serving);
+  const advertised = config.advertise ?? grpcAddress;
+  const httpUrl = await serveAdmin(starting, serving, advertised);
+  await announceRunning(path, { pid: process.pid, httpUrl, grpcAddress });
 
+  logger.info({ federationId, grpcAddress, httpUrl }, 'coordinator started');
+  logger.warn({ notice: plainModeNotice }, 'plain mode');
+  const closers = starting.move();
+  return { grpcAddress, advertised, httpUrl, close: () => closers.disposeAsync() };
+}
+
+interface Serving {
+  readonly home: CoordinatorHome;
+  readonly config: CoordinatorConfig;
+  readonly limits: NetworkLimits;
+  readonly logger: Logger;
+  readonly certificates: CertificateWatch;
+  readonly federation: Federation;
+}
+
+/** @returns where nodes are served. @throws WEFT_PORT_IN_USE */
+async function serveNodes(closers: AsyncDisposableStack, serving: Serving): Promise<string> {
+  const { home, config, limits, logger, certificates, federation } = serving;
+  const { registry, sessions, tickets, runs } = federation;
+  const { identity, federationId } = home;
   const handlers = createNodeService({
     identity,
     federationId,
@@ -164,6 +108,7 @@ async function compose({ home, config, logger, closers, close, options }: Compos
     limits,
     logger,
   });
+  const { certificate } = certificates;
   const grpc = await startGrpcServer({
     host: config.grpcHost,
     port: config.grpcPort,
@@ -171,69 +116,43 @@ async function compose({ home, config, logger, closers, close, options }: Compos
     handlers,
     limits,
   });
-  closers.push(() => grpc.close(drainMs));
-  closers.push(() => sessions.endAll(new WeftError('WEFT_COORDINATOR_STOPPING', 'the coordinator is stopping')));
-  const grpcAddress = formatAddress(reachableHost(config.grpcHost), grpc.port);
-  const advertised = config.advertise ?? grpcAddress;
+  closers.defer(() => grpc.close(drainMs));
+  closers.defer(() => sessions.endAll(new WeftError('WEFT_COORDINATOR_STOPPING', 'the coordinator is stopping')));
+  return formatAddress(reachableHost(config.grpcHost), grpc.port);
+}
 
+/** @returns the address of the admin page. @throws WEFT_PORT_IN_USE */
+async function serveAdmin(closers: AsyncDisposableStack, serving: Serving, advertised: string): Promise<string> {
+  const { home, config, logger, certificates, federation } = serving;
+  const { certificate } = certificates;
+  const coordinatorKey = home.identity.publicKey;
   const app = await createAdminApp({
-    registry,
-    sessions,
-    runs,
-    models,
-    store,
-    live,
+    ...federation,
     logger,
     adminToken: home.adminToken,
     verifyPassword: (password) => verifyPassword(password, home.passwordHash),
     hostNames: [config.httpHost],
-    coordinatorKey: identity.publicKey,
+    coordinatorKey,
     certificateDer: () => certificate.der,
     now: Date.now,
     federation: () =>
       toFederationView({
-        id: federationId,
+        id: home.federationId,
         name: config.name,
-        coordinatorKey: Buffer.from(identity.publicKey).toString('hex'),
+        coordinatorKey: Buffer.from(coordinatorKey).toString('hex'),
         certificateSha256: certificate.sha256,
         grpcAddress: advertised,
         version,
       }),
   });
-  closers.push(() => app.close());
-  const httpUrl = await app
-    .listen({ host: config.httpHost, port: config.httpPort })
-    .catch((cause: NodeJS.ErrnoException) => {
-      if (cause.code !== 'EADDRINUSE') throw cause;
-      throw new WeftError(
-        'WEFT_PORT_IN_USE',
-        `port ${config.httpPort} on ${config.httpHost} is taken`,
-        { port: config.httpPort },
-        { cause },
-      );
-    });
-  const reachableUrl = httpUrl.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:');
-  await announceRunning(home.path, { pid: process.pid, httpUrl: reachableUrl, grpcAddress });
-
-  const checkCertificate = async (): Promise<void> => {
-    const before = certificates.renewal;
-    certificates = await openCertificates(home.path, { identity, federationId, now: Date.now() });
-    const { renewal } = certificates;
-    if (certificates.certificate.sha256 !== certificate.sha256)
-      logger.warn('a new certificate is due; restart to show it');
-    if (renewal === undefined || renewal === before) return;
-    for (const nodeId of sessions.gateway.connected())
-      sessions.gateway.send(nodeId, { case: 'certificateRenewal', value: renewal });
-  };
-  const certificateTimer = setInterval(() => {
-    checkCertificate().catch((err: unknown) => logger.error({ err }, 'certificate check failed'));
-  }, certificateCheckMs);
-  certificateTimer.unref();
-  closers.push(() => clearInterval(certificateTimer));
-
-  logger.info({ federationId, grpcAddress, httpUrl: reachableUrl }, 'coordinator started');
-  logger.warn({ notice: plainModeNotice }, 'plain mode');
-  return { grpcAddress, advertised, httpUrl: reachableUrl, close };
+  closers.defer(() => app.close());
+  const { httpHost: host, httpPort: port } = config;
+  await app.listen({ host, port }).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== 'EADDRINUSE') throw cause;
+    throw new WeftError('WEFT_PORT_IN_USE', `port ${port} on ${host} is taken`, { port }, { cause });
+  });
+  const bound = app.server.address() as AddressInfo;
+  return `http://${formatAddress(reachableHost(host), bound.port)}`;
 }
 
 /** A password from a file replaces the one before, so that a container's secret can be changed. */

@@ -1,7 +1,7 @@
 import type { CertificateRenewal, NodeMessage, SessionRequest } from '@weft/proto';
 import { WeftError, protocolVersion, toWeftError, type FederationId, type Identity, type NodeId } from '@weft/shared';
 import type { Logger } from 'pino';
-import type { NodeGateway, RunInbox } from '../federation/ports.ts';
+import type { CoordinatorSays, NodeGateway, RunInbox } from '../federation/ports.ts';
 import { toServiceError } from '../grpc/edge.ts';
 import { createMessageReader } from '../grpc/message-reader.ts';
 import type { Registry } from '../registry/registry.ts';
@@ -35,6 +35,7 @@ export interface Sessions {
   /** Serves one stream to its end; never rejects. */
   serve(call: SessionCall, inbox: RunInbox): Promise<void>;
   presence(nodeId: NodeId): Presence | undefined;
+  sendAll(message: CoordinatorSays): void;
   endAll(reason: WeftError): void;
 }
 
@@ -150,6 +151,9 @@ export function createSessions(options: SessionsOptions): Sessions {
     presence(nodeId) {
       const presence = presences.get(nodeId);
       return presence && { ...presence, connected: open.has(nodeId) };
+    },
+    sendAll(message) {
+      for (const { channel } of open.values()) channel.say(message);
     },
     endAll(reason) {
       for (const session of open.values()) session.end(reason);
