@@ -1,5 +1,6 @@
+import { stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { fromRefusal, plainModeNotice, toWeftError } from '@weft/shared';
+import { fromRefusal, plainModeNotice, toWeftError, WeftError } from '@weft/shared';
 import { readRecords, type Device } from '@weft/trainer';
 import { toEventFault } from './event-fault.ts';
 import type { NodeEvent, NodeSummary } from './events.ts';
@@ -52,6 +53,7 @@ export async function startNode(options: NodeOptions): Promise<NodeAgent> {
   try {
     const federation = await readFederation(options.home);
     const records = await readRecords(options.dataPaths);
+    await requireModel(options.modelPath);
     return runAgent(options, home, federation, records);
   } catch (error) {
     await home.release();
@@ -196,4 +198,12 @@ function runAgent(
       await finished.catch(() => {});
     },
   };
+}
+
+/** A mistyped --model is said at once, and not when the first round is declined for it. */
+async function requireModel(path: string | undefined): Promise<void> {
+  if (path === undefined) return;
+  await stat(path).catch((cause: unknown) => {
+    throw new WeftError('WEFT_MODEL_NOT_FOUND', `there is nothing at ${path}`, {}, { cause });
+  });
 }

@@ -1,4 +1,4 @@
-import { mkdir, readdir, rename, stat } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WeftError, type Sha256 } from '@weft/shared';
 import { hashModel, openModel, type Model } from '@weft/trainer';
@@ -33,80 +33,71 @@ export function createBaseModels({
   let opened: Model | undefined;
   let localSha256: Promise<Sha256> | undefined;
 
+  /** Hashed once; a failure is tried again at the next offer. */
+  const hashLocal = (path: string, signal: AbortSignal): Promise<Sha256> => {
+    const hashing = (localSha256 ??= hashModel(path, { signal }));
+    hashing.catch(() => (localSha256 = undefined));
+    return hashing;
+  };
   const pathOf = async ({ sha256, files, download }: BaseModelRequest): Promise<string> => {
-    if (
-      localPath !== undefined &&
-      (await (localSha256 ??= hashModel(localPath, { signal: download.signal }).catch((error: unknown) => {
-        localSha256 = undefined;
-        throw error;
-      }))) === sha256
-    )
-      return localPath;
+    if (localPath !== undefined && (await hashLocal(localPath, download.signal)) === sha256) return localPath;
     return fetchModel(join(cacheFolder, 'models'), sha256, files, download);
   };
 
   return {
     async open(request) {
-      if (opened?.sha256 === request.sha256) return opened;
+      const { sha256, download } = request;
+      if (opened?.sha256 === sha256) return opened;
       opened = undefined;
       const path = await pathOf(request);
-      const model = await openModel(path, {
-        signal: request.download.signal,
-        ...(unpackFolder !== undefined && { cacheDir: unpackFolder }),
-      });
-      if (model.sha256 !== request.sha256) {
-        throw new WeftError(
-          'WEFT_NODE_MODEL_UNAVAILABLE',
-          `the model here has the hash ${model.sha256}, offered is ${request.sha256}`,
-        );
-      }
+      const model = await openModel(path, { signal: download.signal, cacheDir: unpackFolder });
+      // the file may have changed since it was hashed
+      if (model.sha256 !== sha256) throw mismatch('the model that was opened', model.sha256, sha256);
       opened = model;
       return model;
     },
   };
 }
 
+/** @returns the path in the cache, where all files are whole and make exactly this model */
 async function fetchModel(
   folder: string,
   sha256: Sha256,
   files: readonly OfferedBlob[],
-  download: DownloadOptions,
+  { signal, onProgress, ...download }: DownloadOptions,
 ): Promise<string> {
   const final = join(folder, sha256);
   const kept = await readdir(final).catch(() => []);
-  if (kept.length > 0) return modelPath(final, kept);
+  if (kept.length > 0) {
+    const path = modelPath(final, kept);
+    if ((await hashModel(path, { signal }).catch(() => undefined)) === sha256) return path;
+    signal.throwIfAborted();
+    await rm(final, { recursive: true });
+  }
   refuseStrangers(files, sha256);
   const incoming = `${final}.incoming`;
   await mkdir(incoming, { recursive: true, mode: 0o700 });
   let doneBytes = 0;
   for (const file of files) {
     const path = join(incoming, file.name);
-    const here = await stat(path).catch(() => undefined);
-    // a file without `.part` was checked when it was fetched, and the model's hash covers it again below
-    if (here?.size !== file.sizeBytes) {
-      await downloadBlob(file, path, { ...download, onProgress: (bytes) => download.onProgress?.(doneBytes + bytes) });
+    // a file without `.part` was whole when it was fetched, and the model's hash covers it again below
+    if ((await stat(path).catch(() => undefined))?.size !== file.sizeBytes) {
+      await downloadBlob(file, path, { ...download, signal, onProgress: (bytes) => onProgress?.(doneBytes + bytes) });
     }
     doneBytes += file.sizeBytes;
   }
-  const fetched = await hashModel(
-    modelPath(
-      incoming,
-      files.map(({ name }) => name),
-    ),
-    { signal: download.signal },
-  );
+  const names = files.map(({ name }) => name);
+  const fetched = await hashModel(modelPath(incoming, names), { signal });
   if (fetched !== sha256) {
-    throw new WeftError(
-      'WEFT_NODE_MODEL_UNAVAILABLE',
-      `the files that were offered make the model ${fetched}, offered is ${sha256}`,
-    );
+    await rm(incoming, { recursive: true });
+    throw mismatch('the model that was fetched', fetched, sha256);
   }
   await rename(incoming, final);
-  return modelPath(
-    final,
-    files.map(({ name }) => name),
-  );
+  return modelPath(final, names);
 }
+
+const mismatch = (what: string, found: Sha256, offered: Sha256): WeftError =>
+  new WeftError('WEFT_NODE_MODEL_UNAVAILABLE', `${what} has the hash ${found}, offered is ${offered}`);
 
 /** Only files that a model's hash covers may be written into the cache. */
 function refuseStrangers(files: readonly OfferedBlob[], sha256: Sha256): void {
