@@ -19,16 +19,23 @@ const forbidden = (name: string, text: string): string[] =>
 describe('import direction', () => {
   it('reads every form of import, and none in a comment', () => {
     const source = [
-      "import a from '@weft/a';",
-      "import {\n  b,\n  type C,\n} from '@weft/b';",
+      "import a from '@weft/cli';",
+      "import {\n  b,\n  type C,\n} from '@weft/coordinator';",
       "export * from './d.ts';",
-      "import '@weft/e';",
-      "const f = await import('@weft/f');",
-      "// import g from '@weft/g';",
-      "/* import h from '@weft/h'; */",
-      "import type { I } from '@weft/i';",
+      "import '@weft/proto';",
+      "const f = await import('@weft/shared');",
+      "// import g from '@weft/trainer';",
+      "/* import h from '@weft/trainer'; */",
+      "import type { I } from '@weft/node-agent';",
     ].join('\n');
-    expect(importSpecifiers(source)).toEqual(['@weft/a', '@weft/b', './d.ts', '@weft/e', '@weft/f', '@weft/i']);
+    expect(importSpecifiers(source)).toEqual([
+      '@weft/cli',
+      '@weft/coordinator',
+      './d.ts',
+      '@weft/proto',
+      '@weft/shared',
+      '@weft/node-agent',
+    ]);
   });
 
   it('refuses a package that imports against the direction', () => {
@@ -46,6 +53,15 @@ describe('import direction', () => {
     expect(forbidden('cli/src/x.ts', "import { x } from '../../trainer/src/x.ts';")).toEqual([
       'a relative path leads from cli into trainer',
     ]);
+  });
+
+  it('takes a path that the package exports, and no other', () => {
+    const exporting = '{ "exports": { ".": "./src/index.ts", "./onnx": "./src/onnx.ts" } }';
+    const root = folderWith({
+      'proto/package.json': exporting,
+      'trainer/src/x.ts': "import { a } from '@weft/proto/onnx';\nimport { b } from '@weft/proto/other';",
+    });
+    expect(findForbiddenImports(root).map(({ specifier }) => specifier)).toEqual(['@weft/proto/other']);
   });
 
   it('lets the table pass', () => {

@@ -1,4 +1,4 @@
-import { globSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 
 /** Who may import whom: one way, no circles. A folder that is not named here imports nothing of ours. */
@@ -33,18 +33,33 @@ export const importSpecifiers = (source: string): string[] =>
 
 const ownName = /^@weft\/(?<folder>[^/]+)(?<deeper>\/.*)?$/;
 
+/** What a package lets others import, as its package.json says. */
+const exportsOf = (root: string, folder: string): readonly string[] => {
+  const manifest = join(root, folder, 'package.json');
+  if (!existsSync(manifest)) return [];
+  const { exports }: { exports?: Readonly<Record<string, string>> } = JSON.parse(readFileSync(manifest, 'utf8'));
+  return Object.keys(exports ?? {});
+};
+
 const judge = (folder: string, file: string, specifier: string, root: string): string | undefined => {
   const allowed = allowedImports[folder] ?? [];
   const own = ownName.exec(specifier)?.groups;
   if (own !== undefined) {
-    if (own['deeper'] !== undefined) return "reaches into another package's files";
     const target = own['folder'] ?? '';
+    if (own['deeper'] !== undefined && !exportsOf(root, target).includes(`.${own['deeper']}`)) {
+      return "reaches into another package's files";
+    }
     return target === folder || allowed.includes(target) ? undefined : `${folder} may not import ${target}`;
   }
   if (!specifier.startsWith('.')) return undefined;
   const target = relative(root, resolve(dirname(file), specifier)).split(sep)[0] ?? '';
-  // a test beside the code may ask what this machine offers
-  if (target === folder || (target === 'test' && file.endsWith('.test.ts'))) return undefined;
+  // a test beside the code may ask what this machine offers, and tests try what is deployed
+  if (
+    target === folder ||
+    (target === 'test' && file.endsWith('.test.ts')) ||
+    (folder === 'test' && target === 'deploy')
+  )
+    return undefined;
   return `a relative path leads from ${folder} into ${target}`;
 };
 
