@@ -8,12 +8,15 @@ let unbroken: RunDetailView;
 beforeAll(async () => {
   federation = await setUpChaos();
   ({ run: unbroken } = await federation.play());
-  expect(unbroken).toMatchObject({ state: 'finished', round: 1 });
 }, 120_000);
 afterAll(() => federation.close());
 
 const adaptersOf = ({ roundsDone }: RunDetailView) =>
   roundsDone.map(({ round, factor, adapterAfter }) => [round, factor, adapterAfter]);
+
+test('without a blow the run ends after two rounds', () => {
+  expect(unbroken).toMatchObject({ state: 'finished', round: 1 });
+});
 
 // Two rounds of three nodes: each point somewhere in the middle.
 test.each([

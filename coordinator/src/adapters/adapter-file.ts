@@ -7,7 +7,11 @@ import { readTensors, saveAdapter } from '@weft/trainer';
 const tensorsName = 'adapter_model.safetensors';
 
 /** The files of the PEFT layout, `adapter_config.json` and `adapter_model.safetensors`, by name. */
-export async function peftFiles(layout: AdapterLayout, values: Float32Array, modelName: string): Promise<Map<string, Uint8Array>> {
+export async function peftFiles(
+  layout: AdapterLayout,
+  values: Float32Array,
+  modelName: string,
+): Promise<Map<string, Uint8Array>> {
   const folder = await mkdtemp(join(tmpdir(), 'weft-adapter-'));
   try {
     await saveAdapter(folder, { name: modelName }, layout, values);
@@ -33,7 +37,10 @@ export async function readAdapter(layout: AdapterLayout, file: string): Promise<
   for (const { name, shape, offset } of layout.tensors) {
     const tensor = tensors.get(name);
     if (tensor?.values.length !== shape[0] * shape[1]) {
-      throw new WeftError('WEFT_BLOB_MISSING', `the stored adapter holds ${tensor?.values.length ?? 0} values of ${name}, its layout ${shape[0] * shape[1]}`);
+      throw new WeftError(
+        'WEFT_BLOB_MISSING',
+        `the stored adapter holds ${tensor?.values.length ?? 0} values of ${name}, its layout ${shape[0] * shape[1]}`,
+      );
     }
     values.set(tensor.values, offset);
   }

@@ -17,7 +17,9 @@ export class Accumulator {
   add(piece: Uint8Array): void {
     const words = bytesToRingWords(piece);
     if (piece.length % ring.wordBytes !== 0 || this.#position + words.length > this.words.length) {
-      throw new RangeError(`a piece of ${piece.length} bytes at word ${this.#position} does not fit ${this.words.length} words`);
+      throw new RangeError(
+        `a piece of ${piece.length} bytes at word ${this.#position} does not fit ${this.words.length} words`,
+      );
     }
     addToRing(this.words.subarray(this.#position, this.#position + words.length), words);
     this.#position += words.length;
@@ -25,7 +27,8 @@ export class Accumulator {
 
   /** The current update is complete; the next piece begins another. */
   endUpdate(): void {
-    if (this.#position !== this.words.length) throw new RangeError(`an update ended at word ${this.#position} of ${this.words.length}`);
+    if (this.#position !== this.words.length)
+      throw new RangeError(`an update ended at word ${this.#position} of ${this.words.length}`);
     this.#position = 0;
   }
 }

@@ -22,14 +22,19 @@ afterAll(() => aggregator.close());
 
 const coordinate = fc.integer({ min: -ring.coordinateCap, max: ring.coordinateCap });
 const updatesOf = (values: number) =>
-  fc.array(fc.tuple(fc.array(coordinate, { minLength: values, maxLength: values }), fc.integer({ min: 1, max: 10_000 })), {
-    minLength: 1,
-    maxLength: 40,
-  });
+  fc.array(
+    fc.tuple(fc.array(coordinate, { minLength: values, maxLength: values }), fc.integer({ min: 1, max: 10_000 })),
+    {
+      minLength: 1,
+      maxLength: 40,
+    },
+  );
 
 /** Cuts at whole words, wherever. */
 const inPieces = (bytes: Uint8Array, words: number): Uint8Array[] =>
-  Array.from({ length: Math.ceil(bytes.length / (4 * words)) }, (_, i) => bytes.subarray(4 * words * i, 4 * words * (i + 1)));
+  Array.from({ length: Math.ceil(bytes.length / (4 * words)) }, (_, i) =>
+    bytes.subarray(4 * words * i, 4 * words * (i + 1)),
+  );
 
 async function* stream(bytes: Uint8Array, words = 3): AsyncGenerator<Uint8Array> {
   for (const piece of inPieces(bytes, words)) yield piece.slice();
@@ -39,10 +44,13 @@ test('the sum in the ring is the exact integer sum, whatever the order and the p
   fc.assert(
     fc.property(updatesOf(7), fc.integer({ min: 1, max: 8 }), fc.infiniteStream(fc.nat()), (updates, words, dice) => {
       const accumulator = new Accumulator(7);
-      const shuffled = updates.map((update) => ({ update, order: dice.next().value })).toSorted((x, y) => x.order - y.order);
+      const shuffled = updates
+        .map((update) => ({ update, order: dice.next().value }))
+        .toSorted((x, y) => x.order - y.order);
       for (const { update } of shuffled) {
         const [values, weight] = update;
-        for (const piece of inPieces(ringWordsToBytes(Uint32Array.from([...values, weight])), words)) accumulator.add(piece);
+        for (const piece of inPieces(ringWordsToBytes(Uint32Array.from([...values, weight])), words))
+          accumulator.add(piece);
         accumulator.endUpdate();
       }
       for (let i = 0; i < 7; i++) {
@@ -69,29 +77,41 @@ test('after dequantising, every coordinate is within the rounding bound of the f
     examples: fc.integer({ min: 1, max: 20_000 }),
   });
   fc.assert(
-    fc.property(fc.array(node, { minLength: 1, maxLength: 20 }), fc.constantFrom(0.5, 10), fc.string(), (nodes, clipNormL2, seed) => {
-      const weightCap = 10_000;
-      const accumulator = new Accumulator(values);
-      const mean = new Float64Array(values);
-      let weightSum = 0;
-      for (const [n, { delta, examples }] of nodes.entries()) {
-        const weight = Math.min(examples, weightCap);
-        const x = Float32Array.from(delta);
-        const update = quantizeUpdate(x, { clipNormL2, weight, weightCap, random: createSeededRandom(`${seed}${n}`) })!;
-        accumulator.add(ringWordsToBytes(update.words));
-        accumulator.endUpdate();
-        const clip = update.normL2 > clipNormL2 ? clipNormL2 / update.normL2 : 1;
-        x.forEach((value, i) => (mean[i]! += weight * value * clip));
-        weightSum += weight;
-      }
-      const dequantized = dequantizeSum(accumulator.words, { clipNormL2, weightCap });
-      expect(dequantized.weightSum).toBe(weightSum);
-      // Stochastic rounding moves a coordinate by less than one unit of 1/s · w_max/Σw for each node.
-      const bound = (nodes.length * weightCap) / (ringScale(clipNormL2) * weightSum);
-      for (let i = 0; i < values; i++) {
-        expect(Math.abs(dequantized.meanDelta[i]! - mean[i]! / weightSum)).toBeLessThanOrEqual(bound * (1 + 1e-9) + 1e-12);
-      }
-    }),
+    fc.property(
+      fc.array(node, { minLength: 1, maxLength: 20 }),
+      fc.constantFrom(0.5, 10),
+      fc.string(),
+      (nodes, clipNormL2, seed) => {
+        const weightCap = 10_000;
+        const accumulator = new Accumulator(values);
+        const mean = new Float64Array(values);
+        let weightSum = 0;
+        for (const [n, { delta, examples }] of nodes.entries()) {
+          const weight = Math.min(examples, weightCap);
+          const x = Float32Array.from(delta);
+          const update = quantizeUpdate(x, {
+            clipNormL2,
+            weight,
+            weightCap,
+            random: createSeededRandom(`${seed}${n}`),
+          })!;
+          accumulator.add(ringWordsToBytes(update.words));
+          accumulator.endUpdate();
+          const clip = update.normL2 > clipNormL2 ? clipNormL2 / update.normL2 : 1;
+          x.forEach((value, i) => (mean[i]! += weight * value * clip));
+          weightSum += weight;
+        }
+        const dequantized = dequantizeSum(accumulator.words, { clipNormL2, weightCap });
+        expect(dequantized.weightSum).toBe(weightSum);
+        // Stochastic rounding moves a coordinate by less than one unit of 1/s · w_max/Σw for each node.
+        const bound = (nodes.length * weightCap) / (ringScale(clipNormL2) * weightSum);
+        for (let i = 0; i < values; i++) {
+          expect(Math.abs(dequantized.meanDelta[i]! - mean[i]! / weightSum)).toBeLessThanOrEqual(
+            bound * (1 + 1e-9) + 1e-12,
+          );
+        }
+      },
+    ),
   );
 });
 
@@ -111,17 +131,25 @@ describe('the server optimizer', () => {
 
   test('fedavgm is the sum of all earlier deltas with weights that fall geometrically', () => {
     fc.assert(
-      fc.property(fc.array(vector, { minLength: 1, maxLength: 12 }), fc.double({ min: 0, max: 0.99, noNaN: true }), (deltas, beta) => {
-        const settings = { optimizer: 'fedavgm', learningRate: 0.7, momentum: beta } as const;
-        let theta: Float32Array = new Float32Array(4);
-        let momentum: Float64Array | undefined;
-        for (const delta of deltas) ({ next: theta, momentum } = serverStep(theta, Float64Array.from(delta), settings, momentum));
-        // Unrolled: θ_T = η Σ_i Δ_i (1 − β^(T−i)) / (1 − β).
-        for (let k = 0; k < 4; k++) {
-          const expected = deltas.reduce((sum, delta, i) => sum + (0.7 * delta[k]! * (1 - beta ** (deltas.length - i))) / (1 - beta), 0);
-          expect(Math.abs(theta[k]! - expected)).toBeLessThanOrEqual(1e-5 * (1 + Math.abs(expected)));
-        }
-      }),
+      fc.property(
+        fc.array(vector, { minLength: 1, maxLength: 12 }),
+        fc.double({ min: 0, max: 0.99, noNaN: true }),
+        (deltas, beta) => {
+          const settings = { optimizer: 'fedavgm', learningRate: 0.7, momentum: beta } as const;
+          let theta: Float32Array = new Float32Array(4);
+          let momentum: Float64Array | undefined;
+          for (const delta of deltas)
+            ({ next: theta, momentum } = serverStep(theta, Float64Array.from(delta), settings, momentum));
+          // Unrolled: θ_T = η Σ_i Δ_i (1 − β^(T−i)) / (1 − β).
+          for (let k = 0; k < 4; k++) {
+            const expected = deltas.reduce(
+              (sum, delta, i) => sum + (0.7 * delta[k]! * (1 - beta ** (deltas.length - i))) / (1 - beta),
+              0,
+            );
+            expect(Math.abs(theta[k]! - expected)).toBeLessThanOrEqual(1e-5 * (1 + Math.abs(expected)));
+          }
+        },
+      ),
     );
   });
 });
@@ -139,13 +167,16 @@ describe('with one factor fixed', () => {
     layout.tensors
       .filter(({ factor }) => factor === 'A')
       .flatMap((a) => {
-        const b = layout.tensors.find(({ layer, target, factor }) => layer === a.layer && target === a.target && factor === 'B')!;
+        const b = layout.tensors.find(
+          ({ layer, target, factor }) => layer === a.layer && target === a.target && factor === 'B',
+        )!;
         const [rank, inFeatures] = a.shape;
         return Array.from({ length: b.shape[0] * inFeatures }, (_, at) => {
           const row = Math.floor(at / inFeatures);
           const column = at % inFeatures;
           let sum = 0;
-          for (let r = 0; r < rank; r++) sum += values[b.offset + row * rank + r]! * values[a.offset + r * inFeatures + column]!;
+          for (let r = 0; r < rank; r++)
+            sum += values[b.offset + row * rank + r]! * values[a.offset + r * inFeatures + column]!;
           return sum;
         });
       });
@@ -158,7 +189,10 @@ describe('with one factor fixed', () => {
     const clipNormL2 = 100;
     const weightCap = 9;
     const updates = deltas.map((delta, i) =>
-      ringWordsToBytes(quantizeUpdate(delta, { clipNormL2, weight: weights[i]!, weightCap, random: createSeededRandom(`${i}`) })!.words),
+      ringWordsToBytes(
+        quantizeUpdate(delta, { clipNormL2, weight: weights[i]!, weightCap, random: createSeededRandom(`${i}`) })!
+          .words,
+      ),
     );
     const { next } = await aggregator.aggregate({
       values: previous.length,
@@ -170,7 +204,16 @@ describe('with one factor fixed', () => {
       momentum: undefined,
     });
     const aggregated = products(scatterFactor(layout, before, trained, next));
-    const local = deltas.map((delta) => products(scatterFactor(layout, before, trained, previous.map((value, i) => value + delta[i]!))));
+    const local = deltas.map((delta) =>
+      products(
+        scatterFactor(
+          layout,
+          before,
+          trained,
+          previous.map((value, i) => value + delta[i]!),
+        ),
+      ),
+    );
     const bound = (3 * weightCap) / (ringScale(clipNormL2) * 17);
     aggregated.forEach((value, i) => {
       const mean = weights.reduce((sum, weight, n) => sum + weight * local[n]![i]!, 0) / 17;
@@ -181,7 +224,12 @@ describe('with one factor fixed', () => {
   test('momentum of one factor is untouched by rounds of the other', () => {
     const state = Float64Array.from(draw(layout.size));
     const ofA = gatherState(layout, state, 'A');
-    const changed = scatterState(layout, state, 'B', gatherState(layout, state, 'B').map((value) => value + 1));
+    const changed = scatterState(
+      layout,
+      state,
+      'B',
+      gatherState(layout, state, 'B').map((value) => value + 1),
+    );
     expect(gatherState(layout, changed, 'A')).toEqual(ofA);
     expect(gatherState(layout, changed, 'both')).toEqual(changed);
   });

@@ -18,7 +18,12 @@ export function gatherState(layout: AdapterLayout, state: Float64Array, trained:
   return gathered;
 }
 
-export function scatterState(layout: AdapterLayout, state: Float64Array, trained: TrainedFactor, gathered: Float64Array): Float64Array {
+export function scatterState(
+  layout: AdapterLayout,
+  state: Float64Array,
+  trained: TrainedFactor,
+  gathered: Float64Array,
+): Float64Array {
   const scattered = state.slice();
   let at = 0;
   for (const { offset, count } of slices(layout, trained)) {

@@ -33,7 +33,10 @@ test('a registered model is known by its hash, with its files and dimensions, al
   await models.register(bundled);
   expect(store.read({ kinds: ['model.registered'] })).toHaveLength(1);
   const [config] = registered.files;
-  expect(await models.file(registered.sha256, config!.sha256)).toEqual({ path: config!.file, sizeBytes: config!.sizeBytes });
+  expect(await models.file(registered.sha256, config!.sha256)).toEqual({
+    path: config!.file,
+    sizeBytes: config!.sizeBytes,
+  });
   expect(await models.file(registered.sha256, 'a'.repeat(64) as Sha256)).toBeUndefined();
 });
 

@@ -41,7 +41,8 @@ export function createModels({ store, cacheDir }: { store: Store; cacheDir?: str
     },
     get(sha256) {
       const model = models.get(sha256);
-      if (model === undefined) throw new WeftError('WEFT_MODEL_NOT_REGISTERED', `no base model with hash ${sha256} is registered here`);
+      if (model === undefined)
+        throw new WeftError('WEFT_MODEL_NOT_REGISTERED', `no base model with hash ${sha256} is registered here`);
       return model;
     },
     list: () => [...models.values()],
@@ -50,7 +51,11 @@ export function createModels({ store, cacheDir }: { store: Store; cacheDir?: str
       if (entry === undefined) return undefined;
       // If it has the old size and other bytes, its hash does not hold at the node.
       if ((await sizeOf(entry.file)) !== entry.sizeBytes) {
-        throw new WeftError('WEFT_MODEL_NOT_REGISTERED', `${entry.name} of base model ${model} is no longer what was registered`, { file: entry.file });
+        throw new WeftError(
+          'WEFT_MODEL_NOT_REGISTERED',
+          `${entry.name} of base model ${model} is no longer what was registered`,
+          { file: entry.file },
+        );
       }
       return { path: entry.file, sizeBytes: entry.sizeBytes };
     },

@@ -49,7 +49,14 @@ export function evolve(state: RunState, event: RunEvent): RunState {
     case 'run.started':
       return { ...state, lifecycle: 'running' };
     case 'run.paused':
-      return { ...state, lifecycle: 'paused', phase: 'paused', resumePhase: state.phase, pausedAt: event.at, reason: event.data.reason };
+      return {
+        ...state,
+        lifecycle: 'paused',
+        phase: 'paused',
+        resumePhase: state.phase,
+        pausedAt: event.at,
+        reason: event.data.reason,
+      };
     case 'run.resumed': {
       const pausedMs = event.at - state.pausedAt;
       return {
@@ -82,10 +89,23 @@ export function evolve(state: RunState, event: RunEvent): RunState {
     case 'round.phase':
       return enterPhase(state, event);
     case 'node.offered':
-      return withParticipant(state, event.nodeId!, (known) => ({ evaluated: false, announcements: 0, offeredAt: event.at, ...known, stage: 'offered' }));
+      return withParticipant(state, event.nodeId!, (known) => ({
+        evaluated: false,
+        announcements: 0,
+        offeredAt: event.at,
+        ...known,
+        stage: 'offered',
+      }));
     case 'evaluation.reported':
-      return withParticipant(state, event.nodeId!, (known) =>
-        known && { ...known, evaluated: true, stage: activePhase(state) === 'evaluating' ? 'evaluated' : known.stage },
+      return withParticipant(
+        state,
+        event.nodeId!,
+        (known) =>
+          known && {
+            ...known,
+            evaluated: true,
+            stage: activePhase(state) === 'evaluating' ? 'evaluated' : known.stage,
+          },
       );
     case 'node.ready':
       return {
@@ -109,7 +129,11 @@ export function evolve(state: RunState, event: RunEvent): RunState {
     case 'cohort.fixed':
       return { ...state, cohort: event.data.nodeIds, cohortAt: event.at, deadlineAt: event.data.deadlineAt };
     case 'update.accepted':
-      return withParticipant(state, event.nodeId!, (known) => known && { ...known, stage: 'accepted', update: toAccepted(event.data) });
+      return withParticipant(
+        state,
+        event.nodeId!,
+        (known) => known && { ...known, stage: 'accepted', update: toAccepted(event.data) },
+      );
     case 'round.committed':
       return {
         ...state,
@@ -135,7 +159,14 @@ function enterPhase(state: RunState, event: RunEvent & { kind: 'round.phase' }):
     case 'committing':
       return { ...state, phase, committingAt: event.at };
     case 'evaluating':
-      return { ...state, phase, round: event.round!, participants: new Map(), cohort: [], deadlineAt: event.data.deadlineAt ?? event.at };
+      return {
+        ...state,
+        phase,
+        round: event.round!,
+        participants: new Map(),
+        cohort: [],
+        deadlineAt: event.data.deadlineAt ?? event.at,
+      };
     default:
       return { ...state, phase };
   }

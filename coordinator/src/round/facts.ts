@@ -13,22 +13,40 @@ export function takeReady(turn: Turn, { nodeId, round, payload, trainingMs }: Fa
   const known = participantOf(turn, nodeId, round);
   if (known.payload?.sha256 === payload.sha256 && (known.stage === 'ready' || known.stage === 'accepted')) return;
   if (known.stage === 'accepted') {
-    throw new WeftError('WEFT_UPDATE_DUPLICATE', `the update of ${nodeId} in round ${round} is accepted already, this is another one`);
+    throw new WeftError(
+      'WEFT_UPDATE_DUPLICATE',
+      `the update of ${nodeId} in round ${round} is accepted already, this is another one`,
+    );
   }
   const phase = activePhase(turn.state);
   // A member that lost its update, by a crash for instance, may announce another until one is accepted.
   const inTime = phase === 'training' || (phase === 'collecting' && turn.state.cohort.includes(nodeId));
-  if (!inTime) throw new WeftError('WEFT_UPDATE_NOT_EXPECTED', `round ${round} is ${phase}: its cohort is fixed without ${nodeId}`);
+  if (!inTime)
+    throw new WeftError(
+      'WEFT_UPDATE_NOT_EXPECTED',
+      `round ${round} is ${phase}: its cohort is fixed without ${nodeId}`,
+    );
   if (phase === 'training' && (known.stage === 'left' || known.stage === 'declined') && !hasRoom(turn.state)) {
-    throw new WeftError('WEFT_UPDATE_NOT_EXPECTED', `the place of ${nodeId} in round ${round} was given to another node, cohort.maximum is ${turn.state.spec.cohort.maximum}`);
+    throw new WeftError(
+      'WEFT_UPDATE_NOT_EXPECTED',
+      `the place of ${nodeId} in round ${round} was given to another node, cohort.maximum is ${turn.state.spec.cohort.maximum}`,
+    );
   }
   if (known.announcements >= announcementLimit) {
-    throw new WeftError('WEFT_UPDATE_NOT_EXPECTED', `${nodeId} announced ${known.announcements} updates in round ${round}, the limit is ${announcementLimit}`);
+    throw new WeftError(
+      'WEFT_UPDATE_NOT_EXPECTED',
+      `${nodeId} announced ${known.announcements} updates in round ${round}, the limit is ${announcementLimit}`,
+    );
   }
   turn.record({
     kind: 'node.ready',
     nodeId,
-    data: { payloadSha256: payload.sha256, payloadBytes: payload.sizeBytes, trainingMs, elapsedMs: Math.max(0, turn.now - known.offeredAt) },
+    data: {
+      payloadSha256: payload.sha256,
+      payloadBytes: payload.sizeBytes,
+      trainingMs,
+      elapsedMs: Math.max(0, turn.now - known.offeredAt),
+    },
   });
 }
 
@@ -41,41 +59,65 @@ export function takeDeclined(turn: Turn, { nodeId, round, reason }: Fact<'declin
 export function takeEvaluation(turn: Turn, { nodeId, round, adapterSha256, lossSum, tokens }: Fact<'evaluated'>): void {
   const known = participantOf(turn, nodeId, round);
   if (adapterSha256 !== turn.state.adapter.sha256) {
-    throw new WeftError('WEFT_UPDATE_WRONG_ADAPTER', `the evaluation is of adapter ${adapterSha256}, ${turn.state.adapter.sha256} was offered`);
+    throw new WeftError(
+      'WEFT_UPDATE_WRONG_ADAPTER',
+      `the evaluation is of adapter ${adapterSha256}, ${turn.state.adapter.sha256} was offered`,
+    );
   }
   if (known.evaluated) return;
   turn.record({ kind: 'evaluation.reported', nodeId, data: { adapterSha256, lossSum, tokens } });
 }
 
 /** Refuses an update before its bytes are taken. Called again when they are there, since the round may have moved on. */
-export function checkUpload(turn: Pick<Turn, 'state'>, nodeId: NodeId, round: number, payloadSha256: string): 'expected' | 'accepted' {
+export function checkUpload(
+  turn: Pick<Turn, 'state'>,
+  nodeId: NodeId,
+  round: number,
+  payloadSha256: string,
+): 'expected' | 'accepted' {
   const { participant, isMember } = lookUp(turn, nodeId, round);
   if (participant.update !== undefined) {
     if (participant.update.payload.sha256 === payloadSha256) return 'accepted';
-    throw new WeftError('WEFT_UPDATE_DUPLICATE', `the update of ${nodeId} in round ${round} is accepted already, this is another one`);
+    throw new WeftError(
+      'WEFT_UPDATE_DUPLICATE',
+      `the update of ${nodeId} in round ${round} is accepted already, this is another one`,
+    );
   }
   const phase = activePhase(turn.state);
   if (phase !== 'collecting' || !isMember) {
-    throw new WeftError('WEFT_UPDATE_NOT_EXPECTED', `round ${round} is ${phase}, and ${nodeId} is ${isMember ? '' : 'not '}in its cohort`);
+    throw new WeftError(
+      'WEFT_UPDATE_NOT_EXPECTED',
+      `round ${round} is ${phase}, and ${nodeId} is ${isMember ? '' : 'not '}in its cohort`,
+    );
   }
   if (participant.payload?.sha256 !== payloadSha256) {
-    throw new WeftError('WEFT_UPDATE_NOT_EXPECTED', `${nodeId} reported ready with payload ${participant.payload?.sha256 ?? 'none'} and sends ${payloadSha256}`);
+    throw new WeftError(
+      'WEFT_UPDATE_NOT_EXPECTED',
+      `${nodeId} reported ready with payload ${participant.payload?.sha256 ?? 'none'} and sends ${payloadSha256}`,
+    );
   }
   return 'expected';
 }
 
 export function takeUpload(turn: Turn, { nodeId, round, update }: Fact<'uploaded'>): void {
-  if (checkUpload(turn, nodeId, round, update.payloadSha256) === 'expected') turn.record({ kind: 'update.accepted', nodeId, data: update });
+  if (checkUpload(turn, nodeId, round, update.payloadSha256) === 'expected')
+    turn.record({ kind: 'update.accepted', nodeId, data: update });
 }
 
-function lookUp({ state }: Pick<Turn, 'state'>, nodeId: NodeId, round: number): { participant: Participant; isMember: boolean } {
+function lookUp(
+  { state }: Pick<Turn, 'state'>,
+  nodeId: NodeId,
+  round: number,
+): { participant: Participant; isMember: boolean } {
   if (round !== state.round || hasEnded(state)) {
     const now = hasEnded(state) ? `the run is ${state.lifecycle}` : `round ${state.round} is current`;
     throw new WeftError('WEFT_UPDATE_WRONG_ROUND', `the message is about round ${round}, ${now}`);
   }
   const participant = state.participants.get(nodeId);
-  if (participant === undefined) throw new WeftError('WEFT_UPDATE_NOT_EXPECTED', `round ${round} was not offered to ${nodeId}, or is over`);
+  if (participant === undefined)
+    throw new WeftError('WEFT_UPDATE_NOT_EXPECTED', `round ${round} was not offered to ${nodeId}, or is over`);
   return { participant, isMember: state.cohort.includes(nodeId) };
 }
 
-const participantOf = (turn: Turn, nodeId: NodeId, round: number): Participant => lookUp(turn, nodeId, round).participant;
+const participantOf = (turn: Turn, nodeId: NodeId, round: number): Participant =>
+  lookUp(turn, nodeId, round).participant;

@@ -25,7 +25,12 @@ export type RoundInput =
       readonly tokens: number;
     }
   /** The update's bytes are durable and everything about it was checked. */
-  | { readonly kind: 'uploaded'; readonly nodeId: NodeId; readonly round: number; readonly update: EventData<'update.accepted'> }
+  | {
+      readonly kind: 'uploaded';
+      readonly nodeId: NodeId;
+      readonly round: number;
+      readonly update: EventData<'update.accepted'>;
+    }
   | { readonly kind: 'aggregated'; readonly round: number; readonly aggregate: Aggregate }
   | { readonly kind: 'aggregationFailed'; readonly round: number; readonly reason: Reason };
 

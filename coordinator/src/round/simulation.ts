@@ -1,4 +1,12 @@
-import { createSeededRandom, isWeftError, parseRunSpec, sha256, type NodeId, type RunId, type RunSpec } from '@weft/shared';
+import {
+  createSeededRandom,
+  isWeftError,
+  parseRunSpec,
+  sha256,
+  type NodeId,
+  type RunId,
+  type RunSpec,
+} from '@weft/shared';
 import type { NewEvent } from '../store/events.ts';
 import { initialState } from './evolve.ts';
 import type { Effect, RoundInput } from './inputs.ts';
@@ -92,7 +100,8 @@ export function simulate(spec: Partial<RunSpec['cohort']> & { rounds: number; he
         now = Math.max(now, due);
         apply({ kind: 'timer' });
         // A timer that is set again for the same moment would ring for ever.
-        if (timerAt === due) throw new Error(`the machine waits for ${due} although it is ${now}, phase ${state.phase}`);
+        if (timerAt === due)
+          throw new Error(`the machine waits for ${due} although it is ${now}, phase ${state.phase}`);
       }
       now = until;
     },
@@ -124,7 +133,14 @@ export function simulate(spec: Partial<RunSpec['cohort']> & { rounds: number; he
       });
     },
     evaluate: (nodeId) =>
-      apply({ kind: 'evaluated', nodeId, round: state.round, adapterSha256: state.adapter.sha256, lossSum: 20, tokens: 10 }),
+      apply({
+        kind: 'evaluated',
+        nodeId,
+        round: state.round,
+        adapterSha256: state.adapter.sha256,
+        lossSum: 20,
+        tokens: 10,
+      }),
     aggregate(fails = false) {
       if (job === undefined) return;
       const { round, updates } = job;
@@ -151,10 +167,11 @@ export function simulate(spec: Partial<RunSpec['cohort']> & { rounds: number; he
         const rows = events.length;
         if (state.lifecycle === 'paused') apply({ kind: 'resume' });
         for (const nodeId of simulatedNodes) if (!state.connected.has(nodeId)) apply({ kind: 'connected', nodeId });
-        for (const [nodeId, { stage }] of [...state.participants]) {
+        for (const [nodeId, { stage }] of state.participants) {
           if (state.phase === 'training' && stage === 'offered') simulation.ready(nodeId, 'last');
           if (state.phase === 'evaluating' && stage === 'offered') simulation.evaluate(nodeId);
-          if (state.phase === 'collecting' && stage !== 'accepted' && simulation.ready(nodeId, 'last') === undefined) simulation.upload(nodeId, 'last');
+          if (state.phase === 'collecting' && stage !== 'accepted' && simulation.ready(nodeId, 'last') === undefined)
+            simulation.upload(nodeId, 'last');
         }
         simulation.aggregate();
         // Time passes only when nobody has anything left to do.

@@ -98,7 +98,8 @@ export const hasEnded = (state: RunState): boolean =>
   state.lifecycle === 'finished' || state.lifecycle === 'stopped' || state.lifecycle === 'aborted';
 
 /** The phase whose facts are still taken, also while the run is paused. */
-export const activePhase = (state: RunState): RoundPhase => (state.phase === 'paused' ? state.resumePhase : state.phase);
+export const activePhase = (state: RunState): RoundPhase =>
+  state.phase === 'paused' ? state.resumePhase : state.phase;
 
 export const nodesIn = (state: RunState, ...stages: ParticipantStage[]): NodeId[] =>
   [...state.participants].filter(([, { stage }]) => stages.includes(stage)).map(([nodeId]) => nodeId);
@@ -109,4 +110,5 @@ export const median = (values: readonly number[]): number | undefined => {
 };
 
 /** Whether another node may work in this round: no update beyond the maximum is taken. */
-export const hasRoom = (state: RunState): boolean => nodesIn(state, 'offered', 'ready', 'accepted').length < state.spec.cohort.maximum;
+export const hasRoom = (state: RunState): boolean =>
+  nodesIn(state, 'offered', 'ready', 'accepted').length < state.spec.cohort.maximum;

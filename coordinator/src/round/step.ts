@@ -28,14 +28,18 @@ export function step(
   const turn = new Turn(state, now, random);
   take(turn, input);
   // Each pass enters a later phase or stops; a round that aborts waits for its retry.
-  for (let before: RunState | undefined; before !== turn.state && turn.state.lifecycle === 'running'; ) {
+  for (let before: RunState | undefined; before !== turn.state && turn.state.lifecycle === 'running';) {
     before = turn.state;
     phases[turn.state.phase]?.advance(turn);
   }
   const at = turn.state.lifecycle === 'running' ? phases[turn.state.phase]?.dueAt(turn.state) : undefined;
   return {
     state: turn.state,
-    effects: [...(turn.events.length > 0 ? [{ kind: 'record' as const, events: turn.events }] : []), ...turn.effects, { kind: 'schedule', at }],
+    effects: [
+      ...(turn.events.length > 0 ? [{ kind: 'record' as const, events: turn.events }] : []),
+      ...turn.effects,
+      { kind: 'schedule', at },
+    ],
   };
 }
 
@@ -77,7 +81,9 @@ function take(turn: Turn, input: RoundInput): void {
     case 'downloaded': {
       hear(turn, input.nodeId);
       const { bytesDown } = turn.state;
-      return turn.change({ bytesDown: new Map(bytesDown).set(input.nodeId, (bytesDown.get(input.nodeId) ?? 0) + input.sizeBytes) });
+      return turn.change({
+        bytesDown: new Map(bytesDown).set(input.nodeId, (bytesDown.get(input.nodeId) ?? 0) + input.sizeBytes),
+      });
     }
     case 'ready':
       hear(turn, input.nodeId);
@@ -114,10 +120,12 @@ function stop(turn: Turn): void {
 }
 
 function greet(turn: Turn, nodeId: NodeId): void {
-  if (turn.state.lifecycle === 'running' || turn.state.lifecycle === 'paused') phases[activePhase(turn.state)]?.greet(turn, nodeId);
+  if (turn.state.lifecycle === 'running' || turn.state.lifecycle === 'paused')
+    phases[activePhase(turn.state)]?.greet(turn, nodeId);
 }
 
-const hear = (turn: Turn, nodeId: NodeId): void => turn.change({ heardAt: new Map(turn.state.heardAt).set(nodeId, turn.now) });
+const hear = (turn: Turn, nodeId: NodeId): void =>
+  turn.change({ heardAt: new Map(turn.state.heardAt).set(nodeId, turn.now) });
 
 function disconnect(turn: Turn, nodeId: NodeId): void {
   const connected = new Map(turn.state.connected);
@@ -132,6 +140,9 @@ const renewLeases = (turn: Turn): void =>
 function requireLifecycle(turn: Turn, verb: string, ...allowed: RunState['lifecycle'][]): void {
   const { lifecycle, runId } = turn.state;
   if (hasEnded(turn.state) || !allowed.includes(lifecycle)) {
-    throw new WeftError('WEFT_RUN_STATE', `run ${runId} is ${lifecycle}; to ${verb} it, it must be ${allowed.join(' or ')}`);
+    throw new WeftError(
+      'WEFT_RUN_STATE',
+      `run ${runId} is ${lifecycle}; to ${verb} it, it must be ${allowed.join(' or ')}`,
+    );
   }
 }

@@ -61,7 +61,8 @@ export class Turn {
   dropSilent(...stages: ParticipantStage[]): void {
     for (const nodeId of nodesIn(this.state, ...stages)) {
       const silentMs = this.now - (this.state.heardAt.get(nodeId) ?? this.now);
-      if (silentMs >= this.state.timing.leaseMs) this.record({ kind: 'node.left', nodeId, data: { cause: 'lease', silentMs } });
+      if (silentMs >= this.state.timing.leaseMs)
+        this.record({ kind: 'node.left', nodeId, data: { cause: 'lease', silentMs } });
     }
   }
 
@@ -95,7 +96,10 @@ export class Turn {
     });
     this.enter('waiting');
     if (this.state.failedTries < timing.failedTries) return;
-    const giveUp = { code: reason.code, message: `${this.state.failedTries} rounds in a row failed, the last one because ${reason.message}` };
+    const giveUp = {
+      code: reason.code,
+      message: `${this.state.failedTries} rounds in a row failed, the last one because ${reason.message}`,
+    };
     this.record({ kind: 'run.aborted', data: { reason: giveUp } });
     this.endRun('aborted', giveUp.message);
   }
@@ -105,6 +109,8 @@ export class Turn {
   }
 
   acceptedPayloads() {
-    return [...this.state.participants.values()].flatMap(({ update }) => (update === undefined ? [] : [update.payload.sha256]));
+    return [...this.state.participants.values()].flatMap(({ update }) =>
+      update === undefined ? [] : [update.payload.sha256],
+    );
   }
 }

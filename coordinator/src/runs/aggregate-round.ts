@@ -27,8 +27,11 @@ export async function aggregateRound(
     previous: gatherFactor(layout, before, factor),
     momentum: momentumBefore && gatherState(layout, momentumBefore, factor),
   });
-  const adapter = await context.blobs.adapters.put(await encodeAdapter(layout, scatterFactor(layout, before, factor, next)));
-  const momentumAfter = momentum && scatterState(layout, momentumBefore ?? new Float64Array(layout.size), factor, momentum);
+  const adapter = await context.blobs.adapters.put(
+    await encodeAdapter(layout, scatterFactor(layout, before, factor, next)),
+  );
+  const momentumAfter =
+    momentum && scatterState(layout, momentumBefore ?? new Float64Array(layout.size), factor, momentum);
   return {
     adapter,
     ...(momentumAfter && { momentum: await context.blobs.adapters.put(toLittleEndian(momentumAfter)) }),
@@ -38,14 +41,18 @@ export async function aggregateRound(
   };
 }
 
-async function* readUpdate({ blobs, onPoint }: RunContext, { sha256, sizeBytes }: BlobInfo): AsyncGenerator<Uint8Array> {
+async function* readUpdate(
+  { blobs, onPoint }: RunContext,
+  { sha256, sizeBytes }: BlobInfo,
+): AsyncGenerator<Uint8Array> {
   onPoint('before-addition');
   let readBytes = 0;
   for await (const piece of blobs.updates.read(sha256)) {
     readBytes += piece.length;
     yield piece;
   }
-  if (readBytes !== sizeBytes) throw new WeftError('WEFT_BLOB_MISSING', `an accepted update has ${readBytes} bytes left of ${sizeBytes}`);
+  if (readBytes !== sizeBytes)
+    throw new WeftError('WEFT_BLOB_MISSING', `an accepted update has ${readBytes} bytes left of ${sizeBytes}`);
   onPoint('after-addition');
 }
 

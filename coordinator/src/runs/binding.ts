@@ -1,11 +1,12 @@
 import type { Update } from '@weft/proto';
-import { factorSize, isSha256, ring, WeftError, type AdapterLayout, type ErrorCode, type NodeId, type Sha256 } from '@weft/shared';
+import { factorSize, isSha256, ring, WeftError, type AdapterLayout, type ErrorCode, type NodeId } from '@weft/shared';
 import type { RunState } from '../round/index.ts';
 import type { BlobInfo } from '../store/events.ts';
 import { toProtoFactor } from './offers.ts';
 
 /** The largest weight that one node may have. */
-export const weightCapOf = ({ aggregation }: RunState['spec']): number => (aggregation.weighting === 'uniform' ? 1 : aggregation.weightCap);
+export const weightCapOf = ({ aggregation }: RunState['spec']): number =>
+  aggregation.weighting === 'uniform' ? 1 : aggregation.weightCap;
 
 export interface BoundUpdate {
   readonly payload: BlobInfo;
@@ -35,13 +36,19 @@ export function checkBinding(update: Update, nodeId: NodeId, state: RunState, la
   same('WEFT_UPDATE_WRONG_LENGTH', 'number of values', update.values, BigInt(values));
   same('WEFT_UPDATE_WRONG_LENGTH', 'number of bytes', update.payloadBytes, BigInt(payloadBytes));
   if (update.weight < 1n || update.weight > BigInt(weightCap)) {
-    throw new WeftError('WEFT_UPDATE_WRONG_WEIGHT', `the update's weight is ${update.weight}, the limit is ${weightCap}`);
+    throw new WeftError(
+      'WEFT_UPDATE_WRONG_WEIGHT',
+      `the update's weight is ${update.weight}, the limit is ${weightCap}`,
+    );
   }
   if (!isSha256(update.payloadSha256) || update.saturatedValues > BigInt(values)) {
-    throw new WeftError('WEFT_MESSAGE_MALFORMED', 'an update names no payload hash, or more saturated values than it has');
+    throw new WeftError(
+      'WEFT_MESSAGE_MALFORMED',
+      'an update names no payload hash, or more saturated values than it has',
+    );
   }
   return {
-    payload: { sha256: update.payloadSha256 as Sha256, sizeBytes: payloadBytes },
+    payload: { sha256: update.payloadSha256, sizeBytes: payloadBytes },
     weight: Number(update.weight),
     values,
     clipped: update.clipped,

@@ -4,7 +4,7 @@ import { createManualClock, systemClock, type Clock } from './clock.ts';
 interface Subject {
   readonly clock: Clock;
   /** Lets so much time pass. */
-  pass(ms: number): Promise<void>;
+  readonly pass: (ms: number) => Promise<void>;
 }
 
 const implementations: Record<string, () => Subject> = {
@@ -20,7 +20,8 @@ describe.each(Object.keys(implementations))('%s clock', (name) => {
     const { clock, pass } = implementations[name]!();
     const start = clock.now();
     const rung: [string, boolean][] = [];
-    const alarm = (at: number, label: string) => clock.alarm(start + at, () => rung.push([label, clock.now() >= start + at]));
+    const alarm = (at: number, label: string) =>
+      clock.alarm(start + at, () => rung.push([label, clock.now() >= start + at]));
     alarm(30, 'later');
     alarm(10, 'sooner');
     alarm(-5, 'past');

@@ -1,4 +1,5 @@
-import { loopbackSpec, openLoopback } from './loopback.ts';
+import { loopbackSpec } from './loopback-node.ts';
+import { openLoopback } from './loopback.ts';
 import type { Point } from './points.ts';
 
 /**

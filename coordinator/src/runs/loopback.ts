@@ -1,65 +1,17 @@
-import { readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { create, fromBinary, toBinary, type MessageInitShape } from '@bufbuild/protobuf';
-import { NodeMessageSchema, OfferKind, ReceiptSchema, RoundOfferSchema, UpdateSchema, type Envelope, type Receipt, type RoundOffer } from '@weft/proto';
-import {
-  createAdapterLayout,
-  createIdentity,
-  createSeededRandom,
-  domains,
-  factorSize,
-  openEnvelope,
-  parseRunSpec,
-  quantizeUpdate,
-  ring,
-  ringWordsToBytes,
-  sealEnvelope,
-  sha256,
-  toNodeId,
-  type Identity,
-  type NodeId,
-  type RunSpecInput,
-  type Sha256,
-  type TrainedFactor,
-} from '@weft/shared';
+import { createSeededRandom, isWeftError, type NodeId } from '@weft/shared';
 import type Database from 'better-sqlite3';
-import type { CoordinatorSays } from '../federation/ports.ts';
 import { createModels } from '../models/models.ts';
 import type { RoundTiming } from '../round/index.ts';
+import type { StoredEvent } from '../store/events.ts';
 import { createStore, openStore, type Store } from '../store/store.ts';
 import { createManualClock, type ManualClock } from './clock.ts';
+import { coordinatorIdentity, LoopbackNode, loopbackModel, loopbackSpec } from './loopback-node.ts';
 import type { OnPoint } from './points.ts';
 import { openRunBlobs } from './run-blobs.ts';
 import { createRuns, type Runs } from './runs.ts';
-
-/** A base model in name: rounds never look at its weights. */
-export const loopbackModel = {
-  name: 'tiny',
-  sha256: sha256('a base model'),
-  path: '/nowhere',
-  files: [],
-  dimensions: { layers: 2, hiddenSize: 8, intermediateSize: 16, heads: 2, kvHeads: 1, headDim: 4 },
-};
-
-export const loopbackSpec = (changes: { rounds?: number; minimum?: number; maximum?: number } & Partial<RunSpecInput['aggregation']> = {}): RunSpecInput => {
-  const { rounds = 2, minimum = 3, maximum = 3, ...aggregation } = changes;
-  return {
-    name: 'loopback',
-    baseModel: { name: loopbackModel.name, sha256: loopbackModel.sha256 },
-    adapter: { rank: 2, alpha: 4, targets: ['q_proj', 'v_proj'] },
-    training: { steps: 1 },
-    cohort: { minimum, maximum },
-    aggregation: { mode: 'plain', weightCap: 100, ...aggregation },
-    rounds,
-    seed: 7,
-  };
-};
-
-export const coordinatorIdentity = createIdentity(Buffer.alloc(32, 7)).identity;
-
-type Says = NonNullable<MessageInitShape<typeof NodeMessageSchema>['kind']>;
 
 /** A coordinator's runs and their nodes in one process, without a network between them: for tests. */
 export interface Loopback {
@@ -77,12 +29,23 @@ export interface Loopback {
 }
 
 export async function openLoopback(
-  options: { home?: string; nodes?: number; onPoint?: OnPoint; timing?: Partial<RoundTiming>; automatic?: boolean; database?: Database.Database } = {},
+  options: {
+    home?: string;
+    nodes?: number;
+    onPoint?: OnPoint;
+    timing?: Partial<RoundTiming>;
+    automatic?: boolean;
+    database?: Database.Database;
+  } = {},
 ): Promise<Loopback> {
   const home = options.home ?? (await mkdtemp(join(tmpdir(), 'weft-loopback-')));
   const clock = createManualClock();
-  const store = options.database === undefined ? openStore(home, { now: clock.now }) : createStore(options.database, clock.now);
-  if (store.read({ kinds: ['model.registered'] }).length === 0) store.append({ kind: 'model.registered', data: loopbackModel });
+  const store =
+    options.database === undefined
+      ? openStore(home, { now: () => clock.now() })
+      : createStore(options.database, () => clock.now());
+  if (store.read({ kinds: ['model.registered'] }).length === 0)
+    store.append({ kind: 'model.registered', data: loopbackModel });
   const connected = new Set<NodeId>();
   let onTheirWay: Promise<unknown>[] = [];
   const nodes = Array.from({ length: options.nodes ?? 3 }, (_, i) => new LoopbackNode(i, home));
@@ -120,12 +83,12 @@ export async function openLoopback(
     nodes,
     async settle() {
       // Aggregation runs beside the messages: the next row of the table tells when it is through.
-      for (let quiet = 0; quiet < 3; ) {
+      for (let quiet = 0; quiet < 3;) {
         const waiting = onTheirWay;
         onTheirWay = [];
         await Promise.all(waiting);
         const busy = runs.list().some(({ phase, state }) => phase === 'committing' && state === 'running');
-        if (busy) await new Promise<void>((resolve) => void (store.subscribe(() => resolve())));
+        if (busy) await new Promise<void>((resolve) => void store.subscribe(() => resolve()));
         await new Promise((resolve) => setImmediate(resolve));
         quiet = busy || onTheirWay.length > 0 ? 0 : quiet + 1;
       }
@@ -146,132 +109,23 @@ export async function openLoopback(
   };
 }
 
-/** A signed update and the bytes that it names. */
-export interface PreparedUpdate {
-  readonly envelope: Envelope;
-  readonly payload: Uint8Array;
+/** A run whose nodes wait for the test to tell them what to do, in its first round. */
+export async function beginByHand(
+  loopback: Loopback,
+  spec: Parameters<typeof loopbackSpec>[0] = {},
+): Promise<{ runId: string; nodes: readonly LoopbackNode[] }> {
+  const { id } = await loopback.runs.create(loopbackSpec(spec));
+  for (const node of loopback.nodes) loopback.connect(node);
+  loopback.runs.start(id);
+  return { runId: id, nodes: loopback.nodes };
 }
 
-/** Does what a node agent does, with drawn numbers in the place of training: the same for node, round and adapter. */
-export class LoopbackNode {
-  readonly identity: Identity;
-  readonly id: NodeId;
-  readonly heard: CoordinatorSays[] = [];
-  readonly receipts: Receipt[] = [];
-  runs!: Runs;
-  readonly #index: number;
-  readonly #home: string;
+/** The code of the refusal. */
+export const refusalOf = (work: Promise<unknown>): Promise<string> =>
+  work.then(
+    () => 'nothing was refused',
+    (error: unknown) => (isWeftError(error) ? error.code : String(error)),
+  );
 
-  constructor(index: number, home = tmpdir()) {
-    this.#index = index;
-    this.#home = home;
-    this.identity = createIdentity(Buffer.alloc(32, index + 1)).identity;
-    this.id = toNodeId(this.identity.publicKey);
-  }
-
-  say(kind: Says): Promise<void> {
-    return this.runs.receive(this.id, create(NodeMessageSchema, { kind }).kind);
-  }
-
-  /** Reacts to a message as an agent would. */
-  async follow(message: CoordinatorSays): Promise<void> {
-    if (message.case === 'roundOffer') {
-      const offer = this.readOffer(message);
-      await this.evaluate(offer);
-      if (offer.kind === OfferKind.TRAIN) await this.ready(offer);
-    }
-    if (message.case === 'cohort') await this.upload(this.prepare(this.#recallOffer()));
-  }
-
-  readOffer(message: CoordinatorSays): RoundOffer {
-    if (message.case !== 'roundOffer') throw new Error(`${message.case} is no offer`);
-    const envelope = message.value as Envelope;
-    const offer = openEnvelope(domains.roundOffer, RoundOfferSchema, envelope, coordinatorIdentity.publicKey);
-    writeFileSync(this.#offerFile, envelope.body);
-    return offer;
-  }
-
-  /** An agent keeps what it works on across restarts. */
-  #recallOffer = (): RoundOffer => fromBinary(RoundOfferSchema, readFileSync(this.#offerFile));
-
-  get #offerFile(): string {
-    return join(this.#home, `${this.id}.offer`);
-  }
-
-  /** The newest offer that it heard. */
-  get offer(): RoundOffer {
-    return this.readOffer(this.heard.findLast((message) => message.case === 'roundOffer')!);
-  }
-
-  evaluate({ runId, round, adapter }: RoundOffer): Promise<void> {
-    const tokens = 10n * BigInt(this.#index + 1);
-    return this.say({ case: 'evaluation', value: { runId, round, adapterSha256: adapter!.sha256, lossSum: 20 * (this.#index + 1), tokens } });
-  }
-
-  ready(offer: RoundOffer): Promise<void> {
-    const { payload } = this.prepare(offer);
-    const { runId, round } = offer;
-    return this.say({
-      case: 'ready',
-      value: { runId, round, payloadSha256: sha256(payload), payloadBytes: BigInt(payload.length), trainingMs: 5n },
-    });
-  }
-
-  /** @param change what an attacker or a confused node would say instead */
-  prepare(
-    offer: RoundOffer,
-    change: { update?: Partial<MessageInitShape<typeof UpdateSchema>>; payload?: (bytes: Uint8Array) => void; signer?: Identity } = {},
-  ): PreparedUpdate {
-    const spec = parseRunSpec(JSON.parse(Buffer.from(offer.runSpec).toString()));
-    const layout = createAdapterLayout(loopbackModel.dimensions, spec.adapter);
-    const factor = (['both', 'A', 'B', 'both'] as const)[offer.factor] as TrainedFactor;
-    const values = factorSize(layout, factor);
-    const random = createSeededRandom(`node ${this.#index} from ${offer.adapter!.sha256}`);
-    const delta = Float32Array.from({ length: values }, () => (random.uniform() - 0.5) * 0.2);
-    const { clipNormL2, weightCap } = spec.aggregation;
-    const weight = 10 * (this.#index + 1);
-    const quantized = quantizeUpdate(delta, { clipNormL2, weight, weightCap, random })!;
-    const payload = ringWordsToBytes(quantized.words);
-    change.payload?.(payload);
-    const body = {
-      runId: offer.runId,
-      round: offer.round,
-      nodeId: this.id,
-      baseModelSha256: offer.baseModelSha256,
-      layoutSha256: offer.layoutSha256,
-      previousAdapterSha256: offer.adapter!.sha256,
-      factor: offer.factor,
-      payloadSha256: sha256(payload),
-      payloadBytes: BigInt(payload.length),
-      ringBits: ring.bits,
-      values: BigInt(values),
-      weight: BigInt(weight),
-      clipped: quantized.clipped,
-      saturatedValues: BigInt(quantized.saturatedValues),
-      ...change.update,
-    };
-    return { envelope: sealEnvelope(domains.update, UpdateSchema, body, change.signer ?? this.identity), payload };
-  }
-
-  /** As the transfer code does it: on from where the coordinator says, in small pieces. */
-  async upload({ envelope, payload }: PreparedUpdate, { offset = 0, pieceBytes = 100 } = {}): Promise<Receipt> {
-    const sink = await this.runs.openUpload(this.id, envelope, offset);
-    let sealed: Envelope;
-    try {
-      for (let at = offset; at < payload.length; at += pieceBytes) await sink.write(payload.subarray(at, at + pieceBytes));
-    } catch (error) {
-      await sink.suspend();
-      throw error;
-    }
-    sealed = await sink.finish();
-    const receipt = openEnvelope(domains.receipt, ReceiptSchema, sealed, coordinatorIdentity.publicKey);
-    this.receipts.push(receipt);
-    return receipt;
-  }
-
-  status(runId: string, round: number, payload: Uint8Array) {
-    return this.runs.uploadStatus(this.id, { runId, round, payloadSha256: sha256(payload) as Sha256 });
-  }
-}
-
-export const receiptBytes = (receipt: Receipt): string => Buffer.from(toBinary(ReceiptSchema, receipt)).toString('hex');
+export const eventsOf = <K extends StoredEvent['kind']>({ store }: Loopback, kind: K): StoredEvent<K>[] =>
+  store.read({ kinds: [kind] });

@@ -9,7 +9,10 @@ const limits = { codeLength: 100, messageLength: 1000 } as const;
  * What a node said in the machine's words. Whatever it said, it is alive.
  * @throws WEFT_MESSAGE_MALFORMED for numbers and hashes that cannot be
  */
-export function toInputs(nodeId: NodeId, said: NodeSays): { readonly runId?: string; readonly inputs: readonly RoundInput[] } {
+export function toInputs(
+  nodeId: NodeId,
+  said: NodeSays,
+): { readonly runId?: string; readonly inputs: readonly RoundInput[] } {
   const heard = { kind: 'heard', nodeId } as const;
   switch (said.case) {
     case 'heartbeat':
@@ -19,13 +22,28 @@ export function toInputs(nodeId: NodeId, said: NodeSays): { readonly runId?: str
     case 'ready': {
       const { runId, round, payloadSha256, payloadBytes, trainingMs } = said.value;
       const payload = { sha256: toHash(payloadSha256, 'payload'), sizeBytes: toCount(payloadBytes, 'payload_bytes') };
-      return { runId, inputs: [{ kind: 'ready', nodeId, round, payload, trainingMs: toCount(trainingMs, 'training_ms') }] };
+      return {
+        runId,
+        inputs: [{ kind: 'ready', nodeId, round, payload, trainingMs: toCount(trainingMs, 'training_ms') }],
+      };
     }
     case 'evaluation': {
       const { runId, round, adapterSha256, lossSum, tokens } = said.value;
       if (!Number.isFinite(lossSum) || lossSum < 0) throw malformed(`loss_sum is ${lossSum}`);
       const counted = toCount(tokens, 'tokens');
-      return { runId, inputs: [{ kind: 'evaluated', nodeId, round, adapterSha256: toHash(adapterSha256, 'adapter'), lossSum, tokens: counted }] };
+      return {
+        runId,
+        inputs: [
+          {
+            kind: 'evaluated',
+            nodeId,
+            round,
+            adapterSha256: toHash(adapterSha256, 'adapter'),
+            lossSum,
+            tokens: counted,
+          },
+        ],
+      };
     }
     case 'decline': {
       const { runId, round, code, message } = said.value;
@@ -45,6 +63,7 @@ const toHash = (text: string, what: string): Sha256 => {
 };
 
 const toCount = (value: bigint, what: string): number => {
-  if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw malformed(`${what} is ${value}, the limit is ${Number.MAX_SAFE_INTEGER}`);
+  if (value > BigInt(Number.MAX_SAFE_INTEGER))
+    throw malformed(`${what} is ${value}, the limit is ${Number.MAX_SAFE_INTEGER}`);
   return Number(value);
 };

@@ -27,7 +27,11 @@ export function sealOffer(context: RunContext, state: RunState, work: 'train' | 
       kind: work === 'train' ? OfferKind.TRAIN : OfferKind.EVALUATE,
       runSpec: runSpecBytes(spec),
       baseModelSha256: model.sha256,
-      baseModelFiles: model.files.map(({ name, sha256, sizeBytes }) => ({ name, sha256, sizeBytes: BigInt(sizeBytes) })),
+      baseModelFiles: model.files.map(({ name, sha256, sizeBytes }) => ({
+        name,
+        sha256,
+        sizeBytes: BigInt(sizeBytes),
+      })),
       layoutSha256,
       adapter: adapterRef(adapter),
       factor: toProtoFactor[factor],

@@ -5,7 +5,13 @@ import { ring, WeftError } from '@weft/shared';
  * signed Update names. A coordinate beyond the cap could carry the sum out of the ring.
  * @throws WEFT_UPDATE_WRONG_RING, WEFT_UPDATE_WRONG_WEIGHT
  */
-export function createPayloadCheck({ values, weight }: { values: number; weight: number }): (piece: Uint8Array) => void {
+export function createPayloadCheck({
+  values,
+  weight,
+}: {
+  values: number;
+  weight: number;
+}): (piece: Uint8Array) => void {
   let position = 0;
   return (piece) => {
     const view = new DataView(piece.buffer, piece.byteOffset, piece.byteLength);
@@ -13,10 +19,16 @@ export function createPayloadCheck({ values, weight }: { values: number; weight:
       if (position < values) {
         const coordinate = view.getInt32(at, true);
         if (coordinate > ring.coordinateCap || coordinate < -ring.coordinateCap) {
-          throw new WeftError('WEFT_UPDATE_WRONG_RING', `coordinate ${position} is ${coordinate}, the ring takes ±${ring.coordinateCap}`);
+          throw new WeftError(
+            'WEFT_UPDATE_WRONG_RING',
+            `coordinate ${position} is ${coordinate}, the ring takes ±${ring.coordinateCap}`,
+          );
         }
       } else if (view.getUint32(at, true) !== weight) {
-        throw new WeftError('WEFT_UPDATE_WRONG_WEIGHT', `the last ring word is ${view.getUint32(at, true)}, the signed weight is ${weight}`);
+        throw new WeftError(
+          'WEFT_UPDATE_WRONG_WEIGHT',
+          `the last ring word is ${view.getUint32(at, true)}, the signed weight is ${weight}`,
+        );
       }
     }
   };

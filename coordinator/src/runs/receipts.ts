@@ -6,11 +6,18 @@ import type { RunContext } from './run-context.ts';
 type Accepted = StoredEvent<'update.accepted'>;
 
 /** The row of an accepted update, however long ago. */
-export const findAccepted = ({ store }: RunContext, runId: string, round: number, nodeId: NodeId): Accepted | undefined =>
-  store.read({ runId, round, nodeId, kinds: ['update.accepted'], limit: 1 })[0];
+export const findAccepted = (
+  { store }: RunContext,
+  runId: string,
+  round: number,
+  nodeId: NodeId,
+): Accepted | undefined => store.read({ runId, round, nodeId, kinds: ['update.accepted'], limit: 1 })[0];
 
 /** Made from the row alone: the same update gets the same bytes again. */
-export const sealReceipt = ({ federationId, identity }: RunContext, { runId, round, nodeId, data, at }: Accepted): Envelope =>
+export const sealReceipt = (
+  { federationId, identity }: RunContext,
+  { runId, round, nodeId, data, at }: Accepted,
+): Envelope =>
   sealEnvelope(
     domains.receipt,
     ReceiptSchema,

@@ -1,5 +1,21 @@
-import { createAdapterLayout, toWeftError, type AdapterLayout, type NodeId, type RunId, type Sha256 } from '@weft/shared';
-import { activePhase, evolve, hasEnded, initialState, step, type Effect, type RoundInput, type RunState } from '../round/index.ts';
+import {
+  createAdapterLayout,
+  toWeftError,
+  type AdapterLayout,
+  type NodeId,
+  type RunId,
+  type Sha256,
+} from '@weft/shared';
+import {
+  activePhase,
+  evolve,
+  hasEnded,
+  initialState,
+  step,
+  type Effect,
+  type RoundInput,
+  type RunState,
+} from '../round/index.ts';
 import type { StoredEvent } from '../store/events.ts';
 import { aggregateRound } from './aggregate-round.ts';
 import { adapterRef, sealOffer } from './offers.ts';
@@ -90,7 +106,9 @@ export class Run {
   /** Hashes of updates that this run still needs. */
   neededUpdates(): Sha256[] {
     if (this.hasEnded) return [];
-    return [...this.#state.participants.values()].flatMap(({ payload, update }) => [payload?.sha256, update?.payload.sha256].filter((hash) => hash !== undefined));
+    return [...this.#state.participants.values()].flatMap(({ payload, update }) =>
+      [payload?.sha256, update?.payload.sha256].filter((hash) => hash !== undefined),
+    );
   }
 
   needsPartial = (name: string): boolean =>
@@ -121,7 +139,10 @@ export class Run {
       case 'announceCohort': {
         const { round, nodeIds, deadlineAt } = effect;
         for (const nodeId of effect.to) {
-          gateway.send(nodeId, { case: 'cohort', value: { runId, round, nodeIds: [...nodeIds], deadlineMs: BigInt(deadlineAt) } });
+          gateway.send(nodeId, {
+            case: 'cohort',
+            value: { runId, round, nodeIds: [...nodeIds], deadlineMs: BigInt(deadlineAt) },
+          });
         }
         return;
       }
@@ -147,7 +168,10 @@ export class Run {
         return;
       case 'schedule':
         this.#cancelAlarm?.();
-        this.#cancelAlarm = effect.at === undefined || this.#closed ? undefined : clock.alarm(effect.at, () => this.#dispatchSafely({ kind: 'timer' }));
+        this.#cancelAlarm =
+          effect.at === undefined || this.#closed
+            ? undefined
+            : clock.alarm(effect.at, () => this.#dispatchSafely({ kind: 'timer' }));
         return;
       case 'aggregate':
         this.#inBackground(() => this.#aggregate(effect));
@@ -191,7 +215,10 @@ export class Run {
 
   #inBackground(work: () => Promise<void>): void {
     this.#work = this.#work.then(work).catch((error: unknown) => {
-      this.#context.logger.error({ runId: this.id, code: toWeftError(error).code, err: error }, 'background work failed');
+      this.#context.logger.error(
+        { runId: this.id, code: toWeftError(error).code, err: error },
+        'background work failed',
+      );
     });
   }
 }

@@ -87,7 +87,8 @@ export async function createRuns(options: RunsOptions): Promise<Runs> {
   await removePartials(context, (name) => active().some((run) => run.needsPartial(name)));
 
   const unsubscribe = store.subscribe(({ kind, nodeId }) => {
-    if (kind === 'node.revoked' && nodeId !== undefined) for (const run of active()) run.dispatch({ kind: 'revoked', nodeId });
+    if (kind === 'node.revoked' && nodeId !== undefined)
+      for (const run of active()) run.dispatch({ kind: 'revoked', nodeId });
   });
 
   const get = (id: string): Run => {
@@ -98,7 +99,11 @@ export async function createRuns(options: RunsOptions): Promise<Runs> {
   const requireAlone = (id: string): void => {
     const other = active().find((run) => run.id !== id && run.state.lifecycle === 'running');
     if (other !== undefined) {
-      throw new WeftError('WEFT_RUN_STATE', `run ${other.id} is running; pause or stop it first, one run trains at a time`, { runId: other.id });
+      throw new WeftError(
+        'WEFT_RUN_STATE',
+        `run ${other.id} is running; pause or stop it first, one run trains at a time`,
+        { runId: other.id },
+      );
     }
   };
   const tell = (id: string, kind: 'start' | 'pause' | 'resume' | 'stop'): RunView => {
@@ -134,7 +139,11 @@ export async function createRuns(options: RunsOptions): Promise<Runs> {
     async export(id) {
       const { state, layout, id: runId } = get(id);
       const { sha256 } = state.adapter;
-      const files = await peftFiles(layout, await readAdapter(layout, blobs.adapters.path(sha256)), state.spec.baseModel.name);
+      const files = await peftFiles(
+        layout,
+        await readAdapter(layout, blobs.adapters.path(sha256)),
+        state.spec.baseModel.name,
+      );
       return {
         runId,
         adapterSha256: sha256,
@@ -152,7 +161,8 @@ export async function createRuns(options: RunsOptions): Promise<Runs> {
       const { runId, inputs } = toInputs(nodeId, said);
       // A sign of life is one for every run.
       const addressed = runId === undefined ? active() : [get(runId)];
-      for (const run of addressed) for (const input of inputs) if (input.kind !== 'heard' || !run.hasEnded) run.dispatch(input);
+      for (const run of addressed)
+        for (const input of inputs) if (input.kind !== 'heard' || !run.hasEnded) run.dispatch(input);
     },
     async offeredBlob(nodeId, sha256) {
       if (!isSha256(sha256)) return undefined;

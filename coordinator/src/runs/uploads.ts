@@ -26,16 +26,24 @@ export function createUploads(context: RunContext, runOf: (runId: string) => Run
       // A signature by another enrolled node is not forged, but it is not this session's either.
       if (!Buffer.from(envelope.keyId).equals(Buffer.from(sha256(publicKey), 'hex'))) {
         const { nodeId: signer } = parseBody(UpdateSchema, envelope.body);
-        throw new WeftError('WEFT_UPDATE_WRONG_NODE', `the update is signed by the key of ${signer}, the session belongs to ${nodeId}`);
+        throw new WeftError(
+          'WEFT_UPDATE_WRONG_NODE',
+          `the update is signed by the key of ${signer}, the session belongs to ${nodeId}`,
+        );
       }
       const update = openEnvelope(domains.update, UpdateSchema, envelope, publicKey);
       const run = runOf(update.runId);
-      if (run === undefined) throw new WeftError('WEFT_UPDATE_WRONG_RUN', `there is no run ${update.runId.slice(0, 40)} here`);
+      if (run === undefined)
+        throw new WeftError('WEFT_UPDATE_WRONG_RUN', `there is no run ${update.runId.slice(0, 40)} here`);
       const updateSha256 = sha256(envelope.body);
       const accepted = findAccepted(context, run.id, update.round, nodeId);
       if (accepted !== undefined) {
-        if (accepted.data.updateSha256 === updateSha256) return repeatedSink(async () => sealReceipt(context, accepted));
-        throw new WeftError('WEFT_UPDATE_DUPLICATE', `the update of ${nodeId} in round ${update.round} is accepted already, this is another one`);
+        if (accepted.data.updateSha256 === updateSha256)
+          return repeatedSink(async () => sealReceipt(context, accepted));
+        throw new WeftError(
+          'WEFT_UPDATE_DUPLICATE',
+          `the update of ${nodeId} in round ${update.round} is accepted already, this is another one`,
+        );
       }
       const bound = checkBinding(update, nodeId, run.state, run.layout);
       checkUpload(run, nodeId, update.round, bound.payload.sha256);
@@ -92,7 +100,10 @@ export function createUploads(context: RunContext, runOf: (runId: string) => Run
       try {
         if (current.get(nodeId) !== token) throw takenOver();
         if (offset > partial.sizeBytes) {
-          throw new WeftError('WEFT_TRANSFER_OFFSET', `${partial.sizeBytes} bytes are here, the upload goes on at ${offset}`);
+          throw new WeftError(
+            'WEFT_TRANSFER_OFFSET',
+            `${partial.sizeBytes} bytes are here, the upload goes on at ${offset}`,
+          );
         }
         await partial.truncate(offset);
       } catch (error) {
@@ -123,12 +134,17 @@ export function createUploads(context: RunContext, runOf: (runId: string) => Run
       checkUpload(run, nodeId, round, payloadSha256);
       // checkUpload held it against what this very node announced.
       const payload = payloadSha256 as Sha256;
-      return { receivedBytes: (await blobs.updates.sizeBytes(payload)) ?? (await blobs.updates.partialBytes(partialName(run.id, round, nodeId, payload))) };
+      return {
+        receivedBytes:
+          (await blobs.updates.sizeBytes(payload)) ??
+          (await blobs.updates.partialBytes(partialName(run.id, round, nodeId, payload))),
+      };
     },
   };
 }
 
-const takenOver = (): WeftError => new WeftError('WEFT_TRANSFER_TRUNCATED', 'a later connection of this node took the upload over');
+const takenOver = (): WeftError =>
+  new WeftError('WEFT_TRANSFER_TRUNCATED', 'a later connection of this node took the upload over');
 
 interface SinkOwner {
   /** @throws where another connection took over, or the round no longer waits for this update */
@@ -142,7 +158,10 @@ function partialSink(partial: PartialBlob, { payload, ...bound }: BoundUpdate, o
     async write(chunk) {
       owner.requireCurrent();
       if (partial.sizeBytes + chunk.length > payload.sizeBytes) {
-        throw new WeftError('WEFT_TRANSFER_TOO_LARGE', `the upload reaches ${partial.sizeBytes + chunk.length} bytes, ${payload.sizeBytes} were announced`);
+        throw new WeftError(
+          'WEFT_TRANSFER_TOO_LARGE',
+          `the upload reaches ${partial.sizeBytes + chunk.length} bytes, ${payload.sizeBytes} were announced`,
+        );
       }
       await partial.write(chunk);
       owner.heard();
@@ -170,7 +189,8 @@ const repeatedSink = (finish: () => Promise<Envelope>): UploadSink => ({
 
 const roundPrefix = (runId: string, round: number): string => `${runId}_${round}_`;
 const nodePrefix = (runId: string, round: number, nodeId: NodeId): string => `${roundPrefix(runId, round)}${nodeId}_`;
-const partialName = (runId: string, round: number, nodeId: NodeId, payload: Sha256): string => nodePrefix(runId, round, nodeId) + payload.slice(0, 32);
+const partialName = (runId: string, round: number, nodeId: NodeId, payload: Sha256): string =>
+  nodePrefix(runId, round, nodeId) + payload.slice(0, 32);
 
 /** A node that announced another payload gives up the first: one unfinished upload a node. */
 async function removeOthers({ blobs }: RunContext, name: string): Promise<void> {
@@ -184,4 +204,5 @@ export async function removePartials({ blobs }: RunContext, keep: (name: string)
   for (const name of await blobs.updates.listPartials()) if (!keep(name)) await blobs.updates.removePartial(name);
 }
 
-export const belongsToRound = (name: string, runId: string, round: number): boolean => name.startsWith(roundPrefix(runId, round));
+export const belongsToRound = (name: string, runId: string, round: number): boolean =>
+  name.startsWith(roundPrefix(runId, round));

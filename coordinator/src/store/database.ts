@@ -15,7 +15,10 @@ export function openDatabase(file: string): Database.Database {
       if (found !== 'ok') throw new WeftError('WEFT_STORE_CORRUPT', `${file} fails SQLite's check: ${String(found)}`);
       const version = Number(client.pragma('user_version', { simple: true }));
       if (version > schemaVersion) {
-        throw new WeftError('WEFT_STORE_VERSION', `${file} has form ${version}, this version of Weft reads up to ${schemaVersion}`);
+        throw new WeftError(
+          'WEFT_STORE_VERSION',
+          `${file} has form ${version}, this version of Weft reads up to ${schemaVersion}`,
+        );
       }
       if (version === 0) {
         client.transaction(() => {
@@ -38,7 +41,8 @@ export function translateErrors<T>(file: string, work: () => T): T {
   } catch (error) {
     const cause = sqliteError(error);
     if (cause === undefined) throw error;
-    if (cause.code === 'SQLITE_FULL') throw new WeftError('WEFT_DISK_FULL', `the disk was full while ${file} was written`, {}, { cause });
+    if (cause.code === 'SQLITE_FULL')
+      throw new WeftError('WEFT_DISK_FULL', `the disk was full while ${file} was written`, {}, { cause });
     if (/^SQLITE_(CORRUPT|NOTADB)/.test(cause.code)) {
       throw new WeftError('WEFT_STORE_CORRUPT', `${file} is damaged: ${cause.message}`, {}, { cause });
     }
@@ -48,6 +52,7 @@ export function translateErrors<T>(file: string, work: () => T): T {
 
 /** drizzle wraps what the driver throws. */
 const sqliteError = (error: unknown): InstanceType<typeof Database.SqliteError> | undefined => {
-  for (let inner = error; inner instanceof Error; inner = inner.cause) if (inner instanceof Database.SqliteError) return inner;
+  for (let inner = error; inner instanceof Error; inner = inner.cause)
+    if (inner instanceof Database.SqliteError) return inner;
   return undefined;
 };

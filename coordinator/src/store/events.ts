@@ -1,7 +1,10 @@
 import { isNodeId, isSha256, roundPhases, runSpecSchema, type NodeId, type RunId, type Sha256 } from '@weft/shared';
 import { z } from 'zod';
 
-const hash = z.custom<Sha256>((value) => typeof value === 'string' && isSha256(value), 'must be 64 lower-case hex digits');
+const hash = z.custom<Sha256>(
+  (value) => typeof value === 'string' && isSha256(value),
+  'must be 64 lower-case hex digits',
+);
 const nodeId = z.custom<NodeId>((value) => typeof value === 'string' && isNodeId(value), 'must be a node id');
 const timestamp = z.number().int().describe('milliseconds since 1970');
 const count = z.number().int().min(0);
@@ -18,7 +21,11 @@ export const eventSchemas = {
   // Registry: kind and nodeId say whom it is about.
   'invite.created': z.strictObject({ tokenSha256: hash, expiresAt: timestamp, autoApprove: z.boolean() }),
   'invite.used': z.strictObject({ tokenSha256: hash }),
-  'node.enrolled': z.strictObject({ publicKey: z.string().regex(/^[0-9a-f]{64}$/), name: z.string(), organisation: z.string() }),
+  'node.enrolled': z.strictObject({
+    publicKey: z.string().regex(/^[0-9a-f]{64}$/),
+    name: z.string(),
+    organisation: z.string(),
+  }),
   'node.approved': z.strictObject({ by: z.enum(['admin', 'invite']) }),
   'node.revoked': nothing,
 
@@ -117,7 +124,12 @@ export type NewEvent<K extends EventKind = EventKind> = {
 
 /** A row of the table. */
 export type StoredEvent<K extends EventKind = EventKind> = {
-  [Kind in K]: Subject & { readonly seq: number; readonly at: number; readonly kind: Kind; readonly data: EventData<Kind> };
+  [Kind in K]: Subject & {
+    readonly seq: number;
+    readonly at: number;
+    readonly kind: Kind;
+    readonly data: EventData<Kind>;
+  };
 }[K];
 
 export const isEventKind = (kind: string): kind is EventKind => Object.hasOwn(eventSchemas, kind);

@@ -16,7 +16,11 @@ export async function openFileBlobs(folder: string): Promise<FileBlobStore> {
   await mkdir(partialFolder, { recursive: true, mode: 0o700 });
   const path = (hash: Sha256): string => join(folder, hash);
   const partialPath = (name: string): string => {
-    if (!isPartialName(name)) throw new WeftError('WEFT_INTERNAL', 'the name of a partial blob holds other characters than letters, digits, _ and -');
+    if (!isPartialName(name))
+      throw new WeftError(
+        'WEFT_INTERNAL',
+        'the name of a partial blob holds other characters than letters, digits, _ and -',
+      );
     return join(partialFolder, name);
   };
   let puts = 0;
@@ -102,7 +106,8 @@ async function checkContent(file: string, expected: BlobInfo, inspect?: (piece: 
     inspect?.(piece);
   }
   const actual = hash.digest('hex');
-  if (actual !== expected.sha256) throw new WeftError('WEFT_TRANSFER_HASH', `the bytes hash to ${actual}, ${expected.sha256} was announced`);
+  if (actual !== expected.sha256)
+    throw new WeftError('WEFT_TRANSFER_HASH', `the bytes hash to ${actual}, ${expected.sha256} was announced`);
 }
 
 /** Pieces are full except the last, so that a ring word is never cut in two. */
@@ -111,7 +116,7 @@ async function* readFilePieces(file: string): AsyncGenerator<Uint8Array> {
     throw new WeftError('WEFT_BLOB_MISSING', `a blob cannot be opened (${errorCode(cause)})`, { file }, { cause });
   });
   try {
-    for (let position = 0; ; ) {
+    for (let position = 0; ;) {
       const piece = new Uint8Array(pieceBytes);
       let filled = 0;
       while (filled < piece.length) {
@@ -142,7 +147,8 @@ async function moveDurably(from: string, to: string, folder: string): Promise<vo
 
 async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
   let done = 0;
-  while (done < bytes.length) done += (await handle.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
+  while (done < bytes.length)
+    done += (await handle.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
 }
 
 const fileSize = async (file: string): Promise<number | undefined> => {

@@ -42,12 +42,16 @@ function createPartial(name: string, blobs: Map<Sha256, Uint8Array>, partials: M
     async seal(expected, inspect) {
       const whole = bytes();
       if (whole.length !== expected.sizeBytes) {
-        throw new WeftError('WEFT_TRANSFER_TRUNCATED', `${whole.length} bytes came, ${expected.sizeBytes} were announced`);
+        throw new WeftError(
+          'WEFT_TRANSFER_TRUNCATED',
+          `${whole.length} bytes came, ${expected.sizeBytes} were announced`,
+        );
       }
       try {
         for (let at = 0; at < whole.length; at += pieceBytes) inspect?.(whole.subarray(at, at + pieceBytes));
         const actual = sha256(whole);
-        if (actual !== expected.sha256) throw new WeftError('WEFT_TRANSFER_HASH', `the bytes hash to ${actual}, ${expected.sha256} was announced`);
+        if (actual !== expected.sha256)
+          throw new WeftError('WEFT_TRANSFER_HASH', `the bytes hash to ${actual}, ${expected.sha256} was announced`);
       } catch (error) {
         partials.delete(name);
         throw error;

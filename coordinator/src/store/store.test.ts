@@ -95,7 +95,8 @@ test('a full disk is named, loses no earlier row, and is no obstacle once there 
   const store = createStore(client, () => 1);
   let stored = 0;
   const fill = () => {
-    for (; stored < 10_000; stored++) store.append({ kind: 'invite.used', data: { tokenSha256: sha256(String(stored)) } });
+    for (; stored < 10_000; stored++)
+      store.append({ kind: 'invite.used', data: { tokenSha256: sha256(String(stored)) } });
   };
   expect(code(fill)).toBe('WEFT_DISK_FULL');
   expect(store.read()).toHaveLength(stored);

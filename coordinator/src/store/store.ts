@@ -90,8 +90,14 @@ export function createStore(client: Database.Database, now: () => number): Store
         nodeId === undefined ? undefined : eq(events.nodeId, nodeId),
         kinds === undefined ? undefined : inArray(events.kind, [...kinds]),
       ];
-      const query = db.select().from(events).where(and(...conditions)).orderBy(events.seq);
-      return translateErrors(file, () => (limit === undefined ? query : query.limit(limit)).all().map(toEvent)) as StoredEvent<K>[];
+      const query = db
+        .select()
+        .from(events)
+        .where(and(...conditions))
+        .orderBy(events.seq);
+      return translateErrors(file, () =>
+        (limit === undefined ? query : query.limit(limit)).all().map(toEvent),
+      ) as StoredEvent<K>[];
     },
     subscribe(listener) {
       listeners.add(listener);
@@ -107,7 +113,10 @@ function toEvent(row: typeof events.$inferSelect): StoredEvent {
   const parsed = eventSchemas[kind].safeParse(data);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
-    throw new WeftError('WEFT_STORE_CORRUPT', `event ${seq} (${kind}): ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`);
+    throw new WeftError(
+      'WEFT_STORE_CORRUPT',
+      `event ${seq} (${kind}): ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`,
+    );
   }
   return {
     seq,
@@ -123,5 +132,10 @@ function toEvent(row: typeof events.$inferSelect): StoredEvent {
 function checkData(kind: EventKind, data: unknown): unknown {
   const parsed = eventSchemas[kind].safeParse(data);
   if (parsed.success) return parsed.data;
-  throw new WeftError('WEFT_INTERNAL', `a ${kind} event does not fit its schema: ${parsed.error.message}`, {}, { cause: parsed.error });
+  throw new WeftError(
+    'WEFT_INTERNAL',
+    `a ${kind} event does not fit its schema: ${parsed.error.message}`,
+    {},
+    { cause: parsed.error },
+  );
 }

@@ -33,7 +33,10 @@ test('the same rows give the same views, one by one as they come or all at once'
     runDetailViewSchema.parse(detail);
     return detail;
   };
-  const nodeIn = (nodeId: NodeId) => seen().roundsDone.at(-1)!.nodes.find((node) => node.nodeId === nodeId)!;
+  const nodeIn = (nodeId: NodeId) =>
+    seen()
+      .roundsDone.at(-1)!
+      .nodes.find((node) => node.nodeId === nodeId)!;
 
   expect(seen()).toMatchObject({ state: 'created', phase: 'waiting', roundsDone: [] });
   simulation.apply({ kind: 'start' });
@@ -41,7 +44,12 @@ test('the same rows give the same views, one by one as they come or all at once'
   expect(seen()).toMatchObject({ state: 'running', phase: 'training', round: 0 });
   simulation.evaluate(a);
   simulation.ready(a);
-  simulation.apply({ kind: 'declined', nodeId: c, round: 0, reason: { code: 'WEFT_DATA_EMPTY', message: 'the file is empty' } });
+  simulation.apply({
+    kind: 'declined',
+    nodeId: c,
+    round: 0,
+    reason: { code: 'WEFT_DATA_EMPTY', message: 'the file is empty' },
+  });
   expect(nodeIn(a)).toMatchObject({ stage: 'ready', heldOutLoss: 2, trainingMs: 5 });
   expect(nodeIn(c)).toMatchObject({ stage: 'declined', reason: 'the file is empty' });
   simulation.apply({ kind: 'pause' });
@@ -53,7 +61,13 @@ test('the same rows give the same views, one by one as they come or all at once'
   expect(nodeIn(a)).toMatchObject({ stage: 'accepted', bytesUp: 8 });
   simulation.upload(b);
   simulation.aggregate();
-  expect(seen().roundsDone[0]).toMatchObject({ phase: 'finished', contributors: 2, heldOutLoss: 2, heldOutTokens: 10, clippedShare: 0 });
+  expect(seen().roundsDone[0]).toMatchObject({
+    phase: 'finished',
+    contributors: 2,
+    heldOutLoss: 2,
+    heldOutTokens: 10,
+    clippedShare: 0,
+  });
 
   for (const nodeId of [a, b]) simulation.apply({ kind: 'disconnected', nodeId });
   simulation.wait(31_000);

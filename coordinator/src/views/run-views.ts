@@ -23,7 +23,9 @@ export interface RunViews {
 interface Fold {
   view: RunView;
   readonly created: EventData<'run.created'>;
-  readonly rounds: Map<number, RoundView & { lossSum: number }>;
+  readonly rounds: Map<number, RoundView>;
+  /** Of each round's evaluations. */
+  readonly lossSums: Map<number, number>;
   phaseBeforePause: RoundPhase;
   finalLossSum: number;
   finalTokens: number;
@@ -54,7 +56,7 @@ export function createRunViews(store: Store): RunViews {
       return {
         ...view,
         spec: created.spec,
-        roundsDone: [...rounds.values()].map(({ lossSum: _, ...round }) => ({
+        roundsDone: [...rounds.values()].map((round) => ({
           ...round,
           nodes: round.nodes.map((node) => ({
             ...node,
@@ -72,6 +74,7 @@ function createFold({ runId, at, data }: StoredEvent<'run.created'>): Fold {
   return {
     created: data,
     rounds: new Map(),
+    lossSums: new Map(),
     phaseBeforePause: 'waiting',
     finalLossSum: 0,
     finalTokens: 0,
@@ -108,7 +111,12 @@ function foldEvent(fold: Fold, event: StoredEvent): void {
       endOpenRounds(fold, event.at);
       return void Object.assign(view, { state: 'stopped', phase: 'aborted', endedAt: event.at });
     case 'run.aborted':
-      return void Object.assign(view, { state: 'aborted', phase: 'aborted', endedAt: event.at, reason: event.data.reason.message });
+      return void Object.assign(view, {
+        state: 'aborted',
+        phase: 'aborted',
+        endedAt: event.at,
+        reason: event.data.reason.message,
+      });
     case 'run.finished':
       return void Object.assign(view, { state: 'finished', phase: 'finished', endedAt: event.at });
     case 'round.started':
@@ -132,9 +140,10 @@ function foldEvent(fold: Fold, event: StoredEvent): void {
         fold.finalTokens += tokens;
         return;
       }
-      round.lossSum += lossSum;
+      const summed = (fold.lossSums.get(round.round) ?? 0) + lossSum;
+      fold.lossSums.set(round.round, summed);
       round.heldOutTokens += tokens;
-      round.heldOutLoss = round.heldOutTokens === 0 ? null : round.lossSum / round.heldOutTokens;
+      round.heldOutLoss = round.heldOutTokens === 0 ? null : summed / round.heldOutTokens;
       if (node !== undefined) node.heldOutLoss = tokens === 0 ? null : lossSum / tokens;
       return;
     }
@@ -145,7 +154,11 @@ function foldEvent(fold: Fold, event: StoredEvent): void {
       if (node !== undefined) Object.assign(node, { stage: 'declined', reason: event.data.message });
       return;
     case 'node.left':
-      if (node !== undefined) Object.assign(node, { stage: 'left', reason: event.data.cause === 'lease' ? `silent for ${event.data.silentMs} ms` : 'revoked' });
+      if (node !== undefined)
+        Object.assign(node, {
+          stage: 'left',
+          reason: event.data.cause === 'lease' ? `silent for ${event.data.silentMs} ms` : 'revoked',
+        });
       return;
     case 'cohort.fixed':
       if (round !== undefined) round.seconds.training = (event.at - round.startedAt) / 1000;
@@ -166,7 +179,7 @@ function foldEvent(fold: Fold, event: StoredEvent): void {
   }
 }
 
-const createRound = ({ round, at, data }: StoredEvent<'round.started'>): RoundView & { lossSum: number } => ({
+const createRound = ({ round, at, data }: StoredEvent<'round.started'>): RoundView => ({
   round: round!,
   phase: 'training',
   factor: data.factor,
@@ -182,7 +195,6 @@ const createRound = ({ round, at, data }: StoredEvent<'round.started'>): RoundVi
   deltaNormL2: null,
   seconds: { training: 0, transfer: 0, aggregation: 0 },
   nodes: [],
-  lossSum: 0,
 });
 
 const createRoundNode = (nodeId: string): RoundNodeView => ({
@@ -214,5 +226,6 @@ function setBytesDown(round: RoundView, bytesDown: Readonly<Record<string, numbe
 }
 
 function endOpenRounds({ rounds }: Fold, at: number): void {
-  for (const round of rounds.values()) if (round.endedAt === null) Object.assign(round, { phase: 'aborted', endedAt: at });
+  for (const round of rounds.values())
+    if (round.endedAt === null) Object.assign(round, { phase: 'aborted', endedAt: at });
 }

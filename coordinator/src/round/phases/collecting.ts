@@ -8,14 +8,18 @@ export const collecting: Phase = {
   advance(turn) {
     for (const nodeId of membersToCome(turn.state)) {
       const silentMs = turn.now - (turn.state.heardAt.get(nodeId) ?? turn.now);
-      if (silentMs >= turn.state.timing.leaseMs) turn.record({ kind: 'node.left', nodeId, data: { cause: 'lease', silentMs } });
+      if (silentMs >= turn.state.timing.leaseMs)
+        turn.record({ kind: 'node.left', nodeId, data: { cause: 'lease', silentMs } });
     }
     const { spec, round, deadlineAt } = turn.state;
     const accepted = nodesIn(turn.state, 'accepted').length;
     const toCome = membersToCome(turn.state).length;
     if (accepted + toCome >= spec.cohort.minimum && toCome > 0 && turn.now < deadlineAt) return;
     if (accepted >= spec.cohort.minimum) turn.enter('committing');
-    else turn.abortRound(tooFew(`${accepted} updates of round ${round} arrived, cohort.minimum is ${spec.cohort.minimum}`));
+    else
+      turn.abortRound(
+        tooFew(`${accepted} updates of round ${round} arrived, cohort.minimum is ${spec.cohort.minimum}`),
+      );
   },
   dueAt: (state) => earliest(state.deadlineAt, Turn.leaseEnd(state, 'ready')),
   greet(turn, nodeId) {

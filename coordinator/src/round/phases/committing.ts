@@ -17,7 +17,11 @@ export const committing: Phase = {
 };
 
 const acceptedUpdates = (state: RunState): Map<NodeId, AcceptedUpdate> =>
-  new Map([...state.participants].flatMap(([nodeId, { update }]) => (update === undefined ? [] : [[nodeId, update] as const])));
+  new Map(
+    [...state.participants].flatMap(([nodeId, { update }]) =>
+      update === undefined ? [] : [[nodeId, update] as const],
+    ),
+  );
 
 export function commit(turn: Turn, aggregate: Aggregate): void {
   const { round, startedAt, cohortAt, committingAt, spec } = turn.state;

@@ -11,15 +11,24 @@ export const training: Phase = {
     const active = ready.length + nodesIn(turn.state, 'offered').length;
     const quorum = Math.max(spec.cohort.minimum, Math.ceil(spec.cohort.quorum * active));
     if (active < spec.cohort.minimum) {
-      turn.abortRound(tooFew(`${active} nodes are left in round ${turn.state.round}, cohort.minimum is ${spec.cohort.minimum}`));
+      turn.abortRound(
+        tooFew(`${active} nodes are left in round ${turn.state.round}, cohort.minimum is ${spec.cohort.minimum}`),
+      );
     } else if (ready.length === active || (turn.now >= quorumDeadlineAt && ready.length >= quorum)) {
       fixCohort(turn);
     } else if (turn.now >= deadlineAt) {
-      turn.abortRound(tooFew(`${ready.length} of ${active} nodes were ready at the deadline of round ${turn.state.round}, the cohort needs ${quorum}`));
+      turn.abortRound(
+        tooFew(
+          `${ready.length} of ${active} nodes were ready at the deadline of round ${turn.state.round}, the cohort needs ${quorum}`,
+        ),
+      );
     }
   },
   dueAt: (state) =>
-    earliest(Turn.leaseEnd(state, 'offered', 'ready'), quorumMatters(state) ? state.quorumDeadlineAt : state.deadlineAt),
+    earliest(
+      Turn.leaseEnd(state, 'offered', 'ready'),
+      quorumMatters(state) ? state.quorumDeadlineAt : state.deadlineAt,
+    ),
   greet(turn, nodeId) {
     const known = turn.state.participants.get(nodeId);
     if (known?.stage === 'offered' || (known?.stage === 'left' && hasRoom(turn.state))) turn.offer(nodeId, 'train');

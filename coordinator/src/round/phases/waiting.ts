@@ -29,7 +29,8 @@ function startRound(turn: Turn, nodeIds: readonly NodeId[]): void {
   const { spec, timing, round, committedRounds, adapter, trainingTimes } = turn.state;
   const deadlineMs = spec.cohort.deadlineSeconds * 1000;
   const typicalMs = median(trainingTimes);
-  const quorumMs = typicalMs === undefined ? deadlineMs : Math.max(timing.shortestDeadlineMs, timing.medianFactor * typicalMs);
+  const quorumMs =
+    typicalMs === undefined ? deadlineMs : Math.max(timing.shortestDeadlineMs, timing.medianFactor * typicalMs);
   turn.record({
     kind: 'round.started',
     round: round + 1,
