@@ -6,7 +6,7 @@ export * from './tokenizer-training/index.ts';
 export * from './data/index.ts';
 export type { Model, ModelConfig } from './models/model.ts';
 export { initAdapter } from './adapters/init-adapter.ts';
-export { loadAdapter, type LoadedAdapter, saveAdapter } from './adapters/peft-folder.ts';
+export { loadAdapter, type LoadedAdapter, readAdapterValues, saveAdapter } from './adapters/peft-folder.ts';
 export { evaluate, type EvaluateOptions, type Evaluation } from './evaluate.ts';
 export { initWeights, weightShapes } from './models/full-source.ts';
 export { schedules, type Schedule } from './optim/schedule.ts';

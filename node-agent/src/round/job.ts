@@ -12,7 +12,7 @@ import {
   type NodeId,
   type TrainedFactor,
 } from '@weft/shared';
-import { evaluate, type Device, type Model } from '@weft/trainer';
+import { evaluate, readAdapterValues, type Device, type Model } from '@weft/trainer';
 import { join } from 'node:path';
 import { rm } from 'node:fs/promises';
 import type { BaseModels } from '../model/base-models.ts';
@@ -23,7 +23,6 @@ import type { LocalData, LocalExamples } from './local-data.ts';
 import type { Offer } from './offer.ts';
 import type { PendingUpdate, PendingUpdates } from './pending-updates.ts';
 import { createProgressReport, type ProgressReport } from './progress-report.ts';
-import { readAdapter } from './read-adapter.ts';
 import { trainUpdate } from './train-update.ts';
 
 /** What the work of a round needs of the node. */
@@ -96,7 +95,7 @@ async function fetchAdapter(
       signal,
       onProgress: (done) => report('downloading', done, offer.adapter.sizeBytes),
     });
-    return await readAdapter(path, layout);
+    return await readAdapterValues(path, layout);
   } finally {
     await rm(path, { force: true });
   }

@@ -21,7 +21,7 @@ export async function loadAdapter(folder: string, model: Pick<Model, 'config'>):
   const settings = parseAdapterConfig(await readConfig(path.join(folder, configName)));
   const layout = createAdapterLayout(model.config, settings);
   try {
-    return { layout, adapter: await readValues(path.join(folder, tensorsName), layout) };
+    return { layout, adapter: await readAdapterValues(path.join(folder, tensorsName), layout) };
   } catch (cause) {
     if (isWeftError(cause, 'WEFT_MODEL_NOT_FOUND')) throw notFound(folder, tensorsName, cause);
     if (isWeftError(cause) && cause.code.startsWith('WEFT_MODEL_')) {
@@ -53,7 +53,8 @@ export async function saveAdapter(
   await writeFileAtomically(path.join(folder, configName), async (handle) => handle.writeFile(config));
 }
 
-async function readValues(file: string, layout: AdapterLayout): Promise<Float32Array> {
+/** The values of an adapter_model.safetensors in the order of a layout; every tensor must fit and be finite. */
+export async function readAdapterValues(file: string, layout: AdapterLayout): Promise<Float32Array> {
   const { tensors } = await readSafetensorsHeader(file);
   if (tensors.size !== layout.tensors.length) {
     const what = `${tensorsName} has ${tensors.size} tensors, this model with these targets has ${layout.tensors.length}`;
