@@ -21,15 +21,19 @@ export interface DemoRecipe {
   readonly heldOutMessages: number;
 }
 
-/** For the bundled base model: under three minutes on two cores. */
+/**
+ * For the bundled base model: under three minutes on two cores. What was tried on it: small batches and many short rounds
+ * learn most from a given number of tokens; a server rate of 1.5 makes up for averaging three updates that hardly overlap,
+ * 2 brings no more, and at 3 the run diverges. A rate of 0.005 keeps a node's update below the clip norm (L2 of 4 to 7).
+ */
 export const bundledModelRecipe: DemoRecipe = {
-  rounds: 8,
+  rounds: 16,
   fewestRounds: 4,
   limitSeconds: 150,
   adapter: { rank: 16, alpha: 32, targets: [...loraTargets], schedule: 'rolora' },
-  training: { learningRate: 5e-3, steps: 12, batchSize: 16, sequenceLength: 64 },
-  aggregation: { mode: 'plain', clipNormL2: 10, server: { optimizer: 'fedavg' } },
-  heldOutShare: 0.1,
+  training: { learningRate: 5e-3, schedule: 'linear', steps: 12, batchSize: 8, sequenceLength: 64 },
+  aggregation: { mode: 'plain', clipNormL2: 10, server: { optimizer: 'fedavg', learningRate: 1.5 } },
+  heldOutShare: 0.02,
   heldOutMessages: 100,
 };
 
