@@ -1,4 +1,13 @@
-import { fromBinary, toBinary, create, type DescMessage, type DescMethod, type DescService, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
+import {
+  fromBinary,
+  toBinary,
+  create,
+  type DescMessage,
+  type DescMethod,
+  type DescService,
+  type MessageInitShape,
+  type MessageShape,
+} from '@bufbuild/protobuf';
 import type * as grpc from '@grpc/grpc-js';
 
 /**
@@ -39,7 +48,6 @@ export type ServiceHandlers<S extends DescService> = {
         ? grpc.handleServerStreamingCall<Input<S['method'][K]>, Output<S['method'][K]>>
         : grpc.handleBidiStreamingCall<Input<S['method'][K]>, Output<S['method'][K]>>;
 };
-
 
 /** A unary call as a promise. Rejects with grpc-js's ServiceError. */
 export function callUnary<M extends DescMethod>(

@@ -33,7 +33,12 @@ export const nodeStages = [
 
 const timestamp = z.number().int().describe('milliseconds since 1970');
 
-export const errorViewSchema = z.object({ code: z.string(), message: z.string(), todo: z.string(), retry: z.boolean() });
+export const errorViewSchema = z.object({
+  code: z.string(),
+  message: z.string(),
+  todo: z.string(),
+  retry: z.boolean(),
+});
 
 export const federationViewSchema = z.object({
   id: z.string(),

@@ -1,5 +1,12 @@
 import { createHash } from 'node:crypto';
-import { create, fromBinary, toBinary, type DescMessage, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
+import {
+  create,
+  fromBinary,
+  toBinary,
+  type DescMessage,
+  type MessageInitShape,
+  type MessageShape,
+} from '@bufbuild/protobuf';
 import { EnvelopeSchema, type Envelope } from '@weft/proto';
 import { WeftError } from './errors/weft-error.ts';
 import { verifySignature, type Identity } from './identity.ts';
@@ -54,7 +61,8 @@ export function openEnvelope<S extends DescMessage>(
   envelope: Envelope | undefined,
   publicKey: Uint8Array,
 ): MessageShape<S> {
-  if (envelope === undefined) throw new WeftError('WEFT_MESSAGE_MALFORMED', `${schema.typeName} came without an envelope`);
+  if (envelope === undefined)
+    throw new WeftError('WEFT_MESSAGE_MALFORMED', `${schema.typeName} came without an envelope`);
   const keyId = createHash('sha256').update(publicKey).digest();
   if (!keyId.equals(envelope.keyId) || !verifyBody(domain, envelope.body, envelope.signature, publicKey)) {
     throw new WeftError('WEFT_SIGNATURE_INVALID', `the signature on ${schema.typeName} does not hold`);
@@ -70,6 +78,11 @@ export function parseBody<S extends DescMessage>(schema: S, body: Uint8Array): M
   try {
     return fromBinary(schema, body, { readUnknownFields: false });
   } catch (cause) {
-    throw new WeftError('WEFT_MESSAGE_MALFORMED', `${schema.typeName} of ${body.length} bytes does not parse`, {}, { cause });
+    throw new WeftError(
+      'WEFT_MESSAGE_MALFORMED',
+      `${schema.typeName} of ${body.length} bytes does not parse`,
+      {},
+      { cause },
+    );
   }
 }

@@ -1,4 +1,10 @@
-import { createPrivateKey, createPublicKey, sign as signBytes, verify as verifyBytes, type KeyObject } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  sign as signBytes,
+  verify as verifyBytes,
+  type KeyObject,
+} from 'node:crypto';
 import nacl from 'tweetnacl';
 import { sha256 } from './hash.ts';
 import type { FederationId, NodeId, Sha256 } from './ids.ts';

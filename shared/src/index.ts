@@ -1,7 +1,13 @@
 export * from './ids.ts';
 export { catalogue, type ErrorCode } from './errors/catalogue.ts';
 export { WeftError, isWeftError } from './errors/weft-error.ts';
-export { fromGrpcStatus, fromRefusal, toGrpcFailure, type GrpcFailure, type GrpcStatusLike } from './errors/grpc-status.ts';
+export {
+  fromGrpcStatus,
+  fromRefusal,
+  toGrpcFailure,
+  type GrpcFailure,
+  type GrpcStatusLike,
+} from './errors/grpc-status.ts';
 export { toWeftError } from './errors/system-error.ts';
 export type { ErrorEntry, ExitCode, GrpcStatusName } from './errors/entry.ts';
 export * from './adapter-layout.ts';

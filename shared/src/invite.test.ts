@@ -37,13 +37,19 @@ describe('invite', () => {
 
   it('answers any text with an invite or a catalogued error that does not repeat it', () => {
     fc.assert(
-      fc.property(fc.oneof(fc.string(), fc.base64String().map((text) => `weft1_${text}`)), (text) => {
-        try {
-          parseInvite(text);
-        } catch (error) {
-          expect(isWeftError(error)).toBe(true);
-        }
-      }),
+      fc.property(
+        fc.oneof(
+          fc.string(),
+          fc.base64String().map((text) => `weft1_${text}`),
+        ),
+        (text) => {
+          try {
+            parseInvite(text);
+          } catch (error) {
+            expect(isWeftError(error)).toBe(true);
+          }
+        },
+      ),
     );
   });
 });

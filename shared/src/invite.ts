@@ -30,7 +30,10 @@ export function parseInvite(text: string): Invite {
   }
   const invite = decode(body);
   if (invite.protocolVersion !== protocolVersion) {
-    throw new WeftError('WEFT_PROTOCOL_VERSION', `the invite is for protocol ${invite.protocolVersion}, this is ${protocolVersion}`);
+    throw new WeftError(
+      'WEFT_PROTOCOL_VERSION',
+      `the invite is for protocol ${invite.protocolVersion}, this is ${protocolVersion}`,
+    );
   }
   if (invite.coordinatorKey.length !== 32 || invite.token.length < 16 || invite.certificateDer.length === 0) {
     throw malformed('a key, a token or a certificate is missing');
@@ -39,7 +42,8 @@ export function parseInvite(text: string): Invite {
   return invite;
 }
 
-const malformed = (what: string): WeftError => new WeftError('WEFT_INVITE_MALFORMED', `this is not a whole invite: ${what}`);
+const malformed = (what: string): WeftError =>
+  new WeftError('WEFT_INVITE_MALFORMED', `this is not a whole invite: ${what}`);
 
 const checksum = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest().subarray(0, checksumBytes);
 

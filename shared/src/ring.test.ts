@@ -1,7 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createSeededRandom } from './random.ts';
-import { addToRing, bytesToRingWords, dequantizeSum, quantizeUpdate, ring, ringScale, ringWordsToBytes } from './ring.ts';
+import {
+  addToRing,
+  bytesToRingWords,
+  dequantizeSum,
+  quantizeUpdate,
+  ring,
+  ringScale,
+  ringWordsToBytes,
+} from './ring.ts';
 
 const federation = fc.record({
   clipNormL2: fc.double({ min: 0.01, max: 100, noNaN: true }),
@@ -11,7 +19,13 @@ const federation = fc.record({
   seed: fc.string(),
 });
 
-function draw({ clipNormL2, weightCap, values, nodes, seed }: typeof federation extends fc.Arbitrary<infer T> ? T : never) {
+function draw({
+  clipNormL2,
+  weightCap,
+  values,
+  nodes,
+  seed,
+}: typeof federation extends fc.Arbitrary<infer T> ? T : never) {
   const random = createSeededRandom(seed);
   return Array.from({ length: nodes }, () => {
     const weight = 1 + random.integer(weightCap);
@@ -32,7 +46,14 @@ describe('ring', () => {
         const backward = new Uint32Array(parameters.values + 1);
         updates.forEach((words) => addToRing(forward, words));
         updates.toReversed().forEach((words) => addToRing(backward, words));
-        const exact = updates[0]!.map((_, i) => Number(BigInt.asUintN(32, updates.reduce((sum, words) => sum + BigInt(words[i]!), 0n))));
+        const exact = updates[0]!.map((_, i) =>
+          Number(
+            BigInt.asUintN(
+              32,
+              updates.reduce((sum, words) => sum + BigInt(words[i]!), 0n),
+            ),
+          ),
+        );
         expect(forward).toEqual(exact);
         expect(backward).toEqual(exact);
       }),

@@ -31,7 +31,12 @@ export interface QuantizedUpdate {
  */
 export function quantizeUpdate(
   delta: Float32Array,
-  { clipNormL2, weight, weightCap, random }: { clipNormL2: number; weight: number; weightCap: number; random: SeededRandom },
+  {
+    clipNormL2,
+    weight,
+    weightCap,
+    random,
+  }: { clipNormL2: number; weight: number; weightCap: number; random: SeededRandom },
 ): QuantizedUpdate | undefined {
   const normL2 = Math.sqrt(delta.reduce((sum, value) => sum + value * value, 0));
   if (!Number.isFinite(normL2)) return undefined;
@@ -83,7 +88,9 @@ export function ringWordsToBytes(words: Uint32Array): Uint8Array {
 
 export function bytesToRingWords(bytes: Uint8Array): Uint32Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return Uint32Array.from({ length: bytes.length / ring.wordBytes }, (_, i) => view.getUint32(i * ring.wordBytes, true));
+  return Uint32Array.from({ length: bytes.length / ring.wordBytes }, (_, i) =>
+    view.getUint32(i * ring.wordBytes, true),
+  );
 }
 
 /** What keeps a sum of `nodes` updates inside the ring: n·(2¹⁵ − 1) < 2³¹ and n·w_max < 2³². */

@@ -29,7 +29,12 @@ describe('run spec', () => {
   });
 
   it('reports three mistakes at once', () => {
-    const message = problemsOf({ ...minimal, rounds: 0, training: { steps: 1.5 }, aggregation: { mode: 'plain', clip: 3 } });
+    const message = problemsOf({
+      ...minimal,
+      rounds: 0,
+      training: { steps: 1.5 },
+      aggregation: { mode: 'plain', clip: 3 },
+    });
     expect(message).toContain('has 3 mistakes');
     for (const path of ['rounds:', 'training.steps:', 'aggregation: ']) expect(message).toContain(path);
   });
@@ -39,11 +44,21 @@ describe('run spec', () => {
   });
 
   it('refuses a sum that could leave the ring, with both numbers', () => {
-    const cohort = problemsOf({ ...minimal, cohort: { maximum: 65_539 }, aggregation: { mode: 'plain', weightCap: 1 } });
+    const cohort = problemsOf({
+      ...minimal,
+      cohort: { maximum: 65_539 },
+      aggregation: { mode: 'plain', weightCap: 1 },
+    });
     expect(cohort).toContain('65539 nodes reach 2147516413, the limit is 2147483648');
-    const weights = problemsOf({ ...minimal, cohort: { maximum: 1000 }, aggregation: { mode: 'plain', weightCap: 5_000_000 } });
+    const weights = problemsOf({
+      ...minimal,
+      cohort: { maximum: 1000 },
+      aggregation: { mode: 'plain', weightCap: 5_000_000 },
+    });
     expect(weights).toContain('1000 nodes reach 5000000000, the limit is 4294967296');
-    expect(() => parseRunSpec({ ...minimal, cohort: { maximum: 65_538 }, aggregation: { mode: 'plain', weightCap: 1 } })).not.toThrow();
+    expect(() =>
+      parseRunSpec({ ...minimal, cohort: { maximum: 65_538 }, aggregation: { mode: 'plain', weightCap: 1 } }),
+    ).not.toThrow();
   });
 
   it('alternates factors in RoLoRA, beginning with B', () => {

@@ -43,16 +43,18 @@ export const runSpecSchema = z
       /** Tokens of one row at most. */
       sequenceLength: count.max(65_536).default(128),
     }),
-    cohort: z.strictObject({
-      /** Fewer connected nodes start no round. */
-      minimum: count.default(1),
-      /** The round starts at once when so many are connected, and no update beyond them is taken. */
-      maximum: count.default(128),
-      /** Share of the nodes that trained which must be ready before the cohort may be fixed. */
-      quorum: z.number().positive().max(1).default(0.67),
-      /** A round may take so long at most; the coordinator adapts the deadline below it to the median node. */
-      deadlineSeconds: positive.max(7 * 24 * 3600).default(3600),
-    }).prefault({}),
+    cohort: z
+      .strictObject({
+        /** Fewer connected nodes start no round. */
+        minimum: count.default(1),
+        /** The round starts at once when so many are connected, and no update beyond them is taken. */
+        maximum: count.default(128),
+        /** Share of the nodes that trained which must be ready before the cohort may be fixed. */
+        quorum: z.number().positive().max(1).default(0.67),
+        /** A round may take so long at most; the coordinator adapts the deadline below it to the median node. */
+        deadlineSeconds: positive.max(7 * 24 * 3600).default(3600),
+      })
+      .prefault({}),
     aggregation: z.strictObject({
       /** plain: the coordinator can read each node's delta. */
       mode: z.literal('plain'),
@@ -79,7 +81,10 @@ export const runSpecSchema = z
     seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(0),
   })
   .superRefine((spec, context) => {
-    const limits = ringLimits(spec.cohort.maximum, spec.aggregation.weighting === 'uniform' ? 1 : spec.aggregation.weightCap);
+    const limits = ringLimits(
+      spec.cohort.maximum,
+      spec.aggregation.weighting === 'uniform' ? 1 : spec.aggregation.weightCap,
+    );
     if (limits.coordinateSum >= limits.coordinateLimit) {
       context.addIssue({
         code: 'custom',
@@ -115,9 +120,13 @@ export function parseRunSpec(input: unknown): RunSpec {
   const parsed = runSpecSchema.safeParse(input);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'spec'}: ${message}`);
-  throw new WeftError('WEFT_SPEC_INVALID', `the run spec has ${problems.length} mistake${problems.length === 1 ? '' : 's'}:\n  ${problems.join('\n  ')}`, {
-    problems: problems.length,
-  });
+  throw new WeftError(
+    'WEFT_SPEC_INVALID',
+    `the run spec has ${problems.length} mistake${problems.length === 1 ? '' : 's'}:\n  ${problems.join('\n  ')}`,
+    {
+      problems: problems.length,
+    },
+  );
 }
 
 /** The bytes that are hashed, offered to nodes and kept. */

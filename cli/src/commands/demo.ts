@@ -24,7 +24,9 @@ export const command: CommandModule = {
       .option('--cache <dir>', 'where unpacked GGUF files are kept (default: $WEFT_CACHE_DIR or ~/.cache/weft)')
       .option('--rounds <n>', 'rounds (default: what fits the machine)', wholeNumber(1, 1000))
       .addOption(
-        new Option('--threads <n>', 'cores to share among the nodes').argParser(wholeNumber(1, 1024)).default(availableParallelism(), 'all cores'),
+        new Option('--threads <n>', 'cores to share among the nodes')
+          .argParser(wholeNumber(1, 1024))
+          .default(availableParallelism(), 'all cores'),
       )
       .option('--json', 'the closing report as one JSON object on standard output')
       .action((_options: unknown, command: Command) => demo(command.opts<DemoFlags>()));
@@ -32,7 +34,14 @@ export const command: CommandModule = {
 };
 
 async function demo(flags: DemoFlags): Promise<void> {
-  const [{ runDemo }, { formatReport }, { bundledModelFolder }, { bundledModelRecipe, givenModelRecipe }, { createProgress }, { onInterrupt }] = await Promise.all([
+  const [
+    { runDemo },
+    { formatReport },
+    { bundledModelFolder },
+    { bundledModelRecipe, givenModelRecipe },
+    { createProgress },
+    { onInterrupt },
+  ] = await Promise.all([
     import('../demo/run-demo.ts'),
     import('../demo/report.ts'),
     import('../demo/bundled-model.ts'),

@@ -2,10 +2,24 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { heldOutMessages, heldOutShare, isHeldOut, locales, readCorpus, readEnglishCorpus, trainingMessages, writeHeldOutData, writeNodeData } from './corpus.ts';
+import {
+  heldOutMessages,
+  heldOutShare,
+  isHeldOut,
+  locales,
+  readCorpus,
+  readEnglishCorpus,
+  trainingMessages,
+  writeHeldOutData,
+  writeNodeData,
+} from './corpus.ts';
 
 const keysOf = (messages: readonly { key: string }[]) => messages.map(({ key }) => key).sort();
-const lines = async (file: string) => (await readFile(file, 'utf8')).trimEnd().split('\n').map((line) => JSON.parse(line) as { text: string });
+const lines = async (file: string) =>
+  (await readFile(file, 'utf8'))
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { text: string });
 
 test('the thirteen translations are of one list', () => {
   const list = keysOf(readCorpus('cs'));

@@ -29,7 +29,9 @@ const packageFolder = dirname(createRequire(import.meta.url).resolve('typescript
 export function readCorpus(locale: Locale): Message[] {
   const file = join(packageFolder, 'lib', locale, 'diagnosticMessages.generated.json');
   const messages = JSON.parse(readFileSync(file, 'utf8')) as Record<string, string>;
-  return Object.entries(messages).map(([key, text]) => ({ key, text })).sort(byHash);
+  return Object.entries(messages)
+    .map(([key, text]) => ({ key, text }))
+    .sort(byHash);
 }
 
 /** The list that the translations were made from; it stands in the compiler's own table, as calls of `diag`. */
@@ -37,7 +39,10 @@ export function readEnglishCorpus(): Message[] {
   const compiler = readFileSync(join(packageFolder, 'lib', 'typescript.js'), 'utf8');
   const quoted = String.raw`("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\`(?:[^\`\\$]|\\.)*\`)`;
   const entry = new RegExp(String.raw`\bdiag\(\s*[\de]+,\s*\d+ \/\* \w+ \*\/,\s*${quoted},\s*${quoted}`, 'g');
-  return Array.from(compiler.matchAll(entry), ([, key, text]) => ({ key: unquote(key ?? ''), text: unquote(text ?? '') })).sort(byHash);
+  return Array.from(compiler.matchAll(entry), ([, key, text]) => ({
+    key: unquote(key ?? ''),
+    text: unquote(text ?? ''),
+  })).sort(byHash);
 }
 
 const hashes = new Map<string, number>();
@@ -72,7 +77,12 @@ let everyHeldOutText: ReadonlySet<string> | undefined;
  * everywhere, whatever its key.
  */
 function heldOutTexts(): ReadonlySet<string> {
-  everyHeldOutText ??= new Set([...locales.map(readCorpus), readEnglishCorpus()].flat().filter(({ key }) => isHeldOut(key)).map(({ text }) => text));
+  everyHeldOutText ??= new Set(
+    [...locales.map(readCorpus), readEnglishCorpus()]
+      .flat()
+      .filter(({ key }) => isHeldOut(key))
+      .map(({ text }) => text),
+  );
   return everyHeldOutText;
 }
 

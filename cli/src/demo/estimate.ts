@@ -25,7 +25,12 @@ const overheadSeconds = { demo: 12, round: 2 };
  * @returns tokens a second of the forward pass. The first pass pays for opening the session; what the longer second one
  * takes more is the passes themselves, counted as at least half of its time, since a busy machine disturbs either.
  */
-export async function measureForward(model: Model, rows: readonly Example[], threads: number, signal: AbortSignal): Promise<number> {
+export async function measureForward(
+  model: Model,
+  rows: readonly Example[],
+  threads: number,
+  signal: AbortSignal,
+): Promise<number> {
   const repeats = 4;
   const tokens = rows.reduce((sum, { inputIds }) => sum + inputIds.length, 0);
   const timeMs = async (examples: readonly Example[]): Promise<number> => {
@@ -40,7 +45,10 @@ export async function measureForward(model: Model, rows: readonly Example[], thr
 }
 
 /** The same steps are done twice, by the federation and by the local adapters. */
-export function estimateDemo({ rounds, training }: DemoRecipe, { nodes, heldOutTokens, forwardTokensPerSecond }: DemoWork): DemoEstimate {
+export function estimateDemo(
+  { rounds, training }: DemoRecipe,
+  { nodes, heldOutTokens, forwardTokensPerSecond }: DemoWork,
+): DemoEstimate {
   const trainedTokens = 2 * nodes * rounds * training.steps * training.batchSize * training.sequenceLength;
   const trainingSeconds = (trainedTokens * stepCostInForwardPasses) / forwardTokensPerSecond;
   const scoredAdapters = nodes + 2; // the base model, the federated one, one local adapter a node

@@ -50,38 +50,83 @@ export async function runFederation(plan: FederationPlan): Promise<FederationOut
     const nodes = await Promise.all(plan.nodes.map((node) => startNode(processes, weft, plan, node, home)));
     const specFile = join(plan.folder, 'run.json');
     await writeFile(specFile, JSON.stringify(plan.spec, undefined, 2));
-    const { id: runId } = (await weft('run', 'create', specFile, '--model', plan.modelPath, '--home', home)) as { id: string };
+    const { id: runId } = (await weft('run', 'create', specFile, '--model', plan.modelPath, '--home', home)) as {
+      id: string;
+    };
     await weft('run', 'start', runId, '--home', home);
-    const interrupted = new Promise<never>((_, reject) => plan.signal.addEventListener('abort', () => reject(plan.signal.reason as Error), { once: true }));
-    const summaries = await Promise.race([Promise.all(nodes.map((node) => node.summary)), interrupted, endedEarly(coordinator.exited)]);
+    const interrupted = new Promise<never>((_, reject) =>
+      plan.signal.addEventListener('abort', () => reject(plan.signal.reason as Error), { once: true }),
+    );
+    const summaries = await Promise.race([
+      Promise.all(nodes.map((node) => node.summary)),
+      interrupted,
+      endedEarly(coordinator.exited),
+    ]);
     const run = runDetailViewSchema.parse(await weft('run', 'show', runId, '--home', home));
-    if (run.state !== 'finished') throw new WeftError('WEFT_DEMO_RUN_FAILED', `the run is ${run.state}${run.reason === null ? '' : `: ${run.reason}`}`);
+    if (run.state !== 'finished')
+      throw new WeftError(
+        'WEFT_DEMO_RUN_FAILED',
+        `the run is ${run.state}${run.reason === null ? '' : `: ${run.reason}`}`,
+      );
     const adapterFolder = join(plan.folder, 'adapter');
     await weft('run', 'export', runId, '--out', adapterFolder, '--home', home);
-    return { run, nodes: nodes.map(({ name, nodeId }, index) => ({ name, nodeId, summary: summaries[index]! })), adapterFolder };
+    return {
+      run,
+      nodes: nodes.map(({ name, nodeId }, index) => ({ name, nodeId, summary: summaries[index]! })),
+      adapterFolder,
+    };
   } finally {
     await processes.stopAll();
   }
 }
 
 /** As a user would type it; an invite holds a token and is long, so only its place. */
-const commandLine = (args: readonly string[]): string => `weft ${args.map((word) => (word.startsWith('weft1_') ? 'INVITE' : word)).join(' ')}`;
+const commandLine = (args: readonly string[]): string =>
+  `weft ${args.map((word) => (word.startsWith('weft1_') ? 'INVITE' : word)).join(' ')}`;
 
 /** Resolves once it serves. */
-async function startCoordinator(processes: ProcessGroup, plan: FederationPlan, home: string): Promise<{ exited: Promise<number> }> {
+async function startCoordinator(
+  processes: ProcessGroup,
+  plan: FederationPlan,
+  home: string,
+): Promise<{ exited: Promise<number> }> {
   const args = ['coordinator', 'start', '--home', home, '--grpc-port', '0', '--http-port', '0'];
   plan.onCommand(commandLine(args));
   const serving = Promise.withResolvers<void>();
-  const coordinator = processes.start({ name: 'the coordinator', args: [...args, '--json'], onLine: () => serving.resolve() });
+  const coordinator = processes.start({
+    name: 'the coordinator',
+    args: [...args, '--json'],
+    onLine: () => serving.resolve(),
+  });
   await Promise.race([serving.promise, endedEarly(coordinator.exited)]);
   return coordinator;
 }
 
-async function startNode(processes: ProcessGroup, weft: RunWeft, plan: FederationPlan, { name, dataFile }: DemoNodePlan, coordinatorHome: string) {
+async function startNode(
+  processes: ProcessGroup,
+  weft: RunWeft,
+  plan: FederationPlan,
+  { name, dataFile }: DemoNodePlan,
+  coordinatorHome: string,
+) {
   const home = join(plan.folder, name);
-  const { invite } = (await weft('invite', 'create', '--auto-approve', '--home', coordinatorHome)) as { invite: string };
+  const { invite } = (await weft('invite', 'create', '--auto-approve', '--home', coordinatorHome)) as {
+    invite: string;
+  };
   const { nodeId } = (await weft('node', 'join', invite, '--name', name, '--home', home)) as { nodeId: string };
-  const args = ['node', 'start', '--home', home, '--data', dataFile, '--model', plan.modelPath, '--threads', String(plan.threadsPerNode), '--until-run-ends'];
+  const args = [
+    'node',
+    'start',
+    '--home',
+    home,
+    '--data',
+    dataFile,
+    '--model',
+    plan.modelPath,
+    '--threads',
+    String(plan.threadsPerNode),
+    '--until-run-ends',
+  ];
   plan.onCommand(commandLine(args));
   const started = Promise.withResolvers<void>();
   let summary: NodeSummary | undefined;

@@ -23,11 +23,20 @@ export interface LocalTraining {
  * What a node reaches alone: the rounds of the federation with the same seed, batches, rate, rank and factor schedule,
  * each starting from the node's own adapter instead of the aggregated one.
  */
-export async function trainLocalAdapter({ nodeId, examples }: LocalTrainee, training: LocalTraining): Promise<Float32Array> {
+export async function trainLocalAdapter(
+  { nodeId, examples }: LocalTrainee,
+  training: LocalTraining,
+): Promise<Float32Array> {
   const { spec, runId, layout, onStep } = training;
   let adapter = initAdapter(layout, spec.seed);
   for (let round = 0; round < spec.rounds; round++) {
-    const offer = { runId, round, spec, factor: trainedFactor(spec.adapter.schedule, round), batchSeed: BigInt(spec.seed) };
+    const offer = {
+      runId,
+      round,
+      spec,
+      factor: trainedFactor(spec.adapter.schedule, round),
+      batchSeed: BigInt(spec.seed),
+    };
     adapter = await trainRound({
       ...training,
       offer,

@@ -13,13 +13,19 @@ export function createNodeBars(
     const bar = bars.get(node);
     switch (event.event) {
       case 'training':
-        bar?.update(event.round * stepsPerRound + event.done, `loss ${event.loss.toFixed(2)}, ${event.tokensPerSecond.toFixed(0)} tokens/s`);
+        bar?.update(
+          event.round * stepsPerRound + event.done,
+          `loss ${event.loss.toFixed(2)}, ${event.tokensPerSecond.toFixed(0)} tokens/s`,
+        );
         break;
       case 'evaluated':
         bar?.update(event.round * stepsPerRound, `received an adapter: ${event.loss.toFixed(2)} on what it held back`);
         break;
       case 'trained':
-        bar?.update((event.round + 1) * stepsPerRound, `trained, the update has norm ${event.normL2.toFixed(2)}${event.clipped ? ', clipped' : ''}`);
+        bar?.update(
+          (event.round + 1) * stepsPerRound,
+          `trained, the update has norm ${event.normL2.toFixed(2)}${event.clipped ? ', clipped' : ''}`,
+        );
         break;
       case 'declined':
       case 'refused':

@@ -56,7 +56,10 @@ export class ProcessGroup {
     });
     const failed = exited.then((code) => {
       if (code !== 0) {
-        throw new WeftError('WEFT_DEMO_RUN_FAILED', `${name} ended with exit code ${code}; its last lines:\n${log.join('\n')}`);
+        throw new WeftError(
+          'WEFT_DEMO_RUN_FAILED',
+          `${name} ended with exit code ${code}; its last lines:\n${log.join('\n')}`,
+        );
       }
       return code;
     });

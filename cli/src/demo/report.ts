@@ -10,8 +10,15 @@ export function formatReport(report: DemoReport): string {
     ...tags.map((tag) => {
       const { base, federated, local } = report.languages[tag]!;
       const own = local[report.nodes.find(({ language }) => language === tag)!.name]!;
-      const best = (value: number): string => (value === Math.min(base, federated, ...Object.values(local)) ? pc.bold(loss(value)) : loss(value));
-      return [languageName(tag), best(base), ...locals.map((name) => best(local[name]!)), best(federated), (federated / own).toFixed(3)];
+      const best = (value: number): string =>
+        value === Math.min(base, federated, ...Object.values(local)) ? pc.bold(loss(value)) : loss(value);
+      return [
+        languageName(tag),
+        best(base),
+        ...locals.map((name) => best(local[name]!)),
+        best(federated),
+        (federated / own).toFixed(3),
+      ];
     }),
   ]);
   const traffic = table([

@@ -2,7 +2,15 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createLocalData, type LocalExamples } from '@weft/node-agent';
-import { createAdapterLayout, type NodeId, parseRunSpec, plainModeNotice, type RunId, type RunSpec, type RunSpecInput } from '@weft/shared';
+import {
+  createAdapterLayout,
+  type NodeId,
+  parseRunSpec,
+  plainModeNotice,
+  type RunId,
+  type RunSpec,
+  type RunSpecInput,
+} from '@weft/shared';
 import { encodeRecords, evaluate, type Example, loadAdapter, type Model, openModel, readRecords } from '@weft/trainer';
 import type { Progress } from '../progress.ts';
 import { type Locale, writeHeldOutData, writeNodeData } from './corpus.ts';
@@ -46,7 +54,10 @@ export async function runDemo(options: DemoOptions): Promise<DemoReport> {
   const folder = options.keep === undefined ? await mkdtemp(join(tmpdir(), 'weft-demo-')) : resolve(options.keep);
   try {
     const { progress, threads, signal } = options;
-    const model = await openModel(options.modelPath, { signal, ...(options.cacheDir !== undefined && { cacheDir: options.cacheDir }) });
+    const model = await openModel(options.modelPath, {
+      signal,
+      ...(options.cacheDir !== undefined && { cacheDir: options.cacheDir }),
+    });
     progress.log(plainModeNotice);
     const languages = await Promise.all(demoLocales.map((tag) => prepareLanguage(folder, tag, model, options.recipe)));
     const recipe = await fitToMachine(options, model, languages);
@@ -58,21 +69,35 @@ export async function runDemo(options: DemoOptions): Promise<DemoReport> {
       nodes: languages.map(({ node, dataFile }) => ({ name: node, dataFile })),
       threadsPerNode: Math.max(1, Math.floor(threads / languages.length)),
       onCommand: (line) => progress.log(`$ ${line}`),
-      onNodeEvent: createNodeBars(progress, { nodes: languages.map(({ node }) => node), rounds: recipe.rounds, stepsPerRound: recipe.training.steps }),
+      onNodeEvent: createNodeBars(progress, {
+        nodes: languages.map(({ node }) => node),
+        rounds: recipe.rounds,
+        stepsPerRound: recipe.training.steps,
+      }),
       signal,
     });
     await cp(outcome.adapterFolder, resolve(options.out), { recursive: true });
     const locals = await trainAlone(options, model, parseRunSpec(spec), outcome, languages);
     const federated = await loadAdapter(outcome.adapterFolder, model);
-    const scores = await scoreAll(options, model, federated.layout, languages, [undefined, federated.adapter, ...locals.map(({ adapter }) => adapter)]);
+    const scores = await scoreAll(options, model, federated.layout, languages, [
+      undefined,
+      federated.adapter,
+      ...locals.map(({ adapter }) => adapter),
+    ]);
     const { run } = outcome;
-    const sum = (kind: 'training' | 'transfer' | 'aggregation'): number => run.roundsDone.reduce((total, { seconds }) => total + seconds[kind], 0);
+    const sum = (kind: 'training' | 'transfer' | 'aggregation'): number =>
+      run.roundsDone.reduce((total, { seconds }) => total + seconds[kind], 0);
     return {
       model: { name: model.name, sha256: model.sha256 },
       rounds: run.rounds,
       languages: Object.fromEntries(languages.map(({ tag }, index) => [tag, lossesOf(scores[index]!, languages)])),
       nodes: languages.map((language, index) => nodeOf(language, outcome, locals[index]!.examples.length)),
-      seconds: { training: sum('training'), transfer: sum('transfer'), aggregation: sum('aggregation'), total: (performance.now() - started) / 1000 },
+      seconds: {
+        training: sum('training'),
+        transfer: sum('transfer'),
+        aggregation: sum('aggregation'),
+        total: (performance.now() - started) / 1000,
+      },
       adapter: { path: resolve(options.out), sha256: run.adapterSha256 ?? '' },
     };
   } finally {
@@ -80,7 +105,12 @@ export async function runDemo(options: DemoOptions): Promise<DemoReport> {
   }
 }
 
-async function prepareLanguage(folder: string, tag: Locale, model: Model, { training, heldOutMessages }: DemoRecipe): Promise<Language> {
+async function prepareLanguage(
+  folder: string,
+  tag: Locale,
+  model: Model,
+  { training, heldOutMessages }: DemoRecipe,
+): Promise<Language> {
   const data = await writeNodeData(join(folder, 'data'), tag);
   const heldOut = await writeHeldOutData(join(folder, 'data'), tag);
   const records = (await readRecords([heldOut.file])).slice(0, heldOutMessages);
@@ -93,7 +123,11 @@ async function prepareLanguage(folder: string, tag: Locale, model: Model, { trai
 }
 
 /** Says what the demo will take before it begins, and takes fewer rounds where the machine is slow. */
-async function fitToMachine({ recipe, threads, progress, signal }: DemoOptions, model: Model, languages: readonly Language[]): Promise<DemoRecipe> {
+async function fitToMachine(
+  { recipe, threads, progress, signal }: DemoOptions,
+  model: Model,
+  languages: readonly Language[],
+): Promise<DemoRecipe> {
   const heldOut = languages.flatMap((language) => language.heldOut);
   const rows = heldOut.filter(({ inputIds }) => inputIds.length === recipe.training.sequenceLength).slice(0, 4);
   const work: DemoWork = {
@@ -115,9 +149,13 @@ async function fitToMachine({ recipe, threads, progress, signal }: DemoOptions, 
   return fitted;
 }
 
-const duration = (seconds: number): string => (seconds < 90 ? `${seconds.toFixed(0)} s` : `${(seconds / 60).toFixed(1)} min`);
+const duration = (seconds: number): string =>
+  seconds < 90 ? `${seconds.toFixed(0)} s` : `${(seconds / 60).toFixed(1)} min`;
 
-const demoSpec = (model: Model, { rounds, adapter, training, aggregation, heldOutShare }: DemoRecipe): RunSpecInput => ({
+const demoSpec = (
+  model: Model,
+  { rounds, adapter, training, aggregation, heldOutShare }: DemoRecipe,
+): RunSpecInput => ({
   name: 'demo',
   baseModel: { name: model.name, sha256: model.sha256 },
   adapter,
@@ -134,7 +172,13 @@ interface LocalAdapter {
   readonly examples: LocalExamples['training'];
 }
 
-async function trainAlone(options: DemoOptions, model: Model, spec: RunSpec, outcome: FederationOutcome, languages: readonly Language[]): Promise<LocalAdapter[]> {
+async function trainAlone(
+  options: DemoOptions,
+  model: Model,
+  spec: RunSpec,
+  outcome: FederationOutcome,
+  languages: readonly Language[],
+): Promise<LocalAdapter[]> {
   const { progress, threads, signal } = options;
   const layout = createAdapterLayout(model.config, spec.adapter);
   const steps = spec.rounds * spec.training.steps;
@@ -173,7 +217,14 @@ async function scoreAll(
   for (const { heldOut } of languages) {
     losses.push(
       await inParallel(adapters, 1, async (adapter) => {
-        const { lossSum, tokens } = await evaluate({ model, examples: heldOut, threads, device: 'cpu', signal, ...(adapter && { layout, adapter }) });
+        const { lossSum, tokens } = await evaluate({
+          model,
+          examples: heldOut,
+          threads,
+          device: 'cpu',
+          signal,
+          ...(adapter && { layout, adapter }),
+        });
         bar.update(++done);
         return lossSum / tokens;
       }),

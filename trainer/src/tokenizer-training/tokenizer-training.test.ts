@@ -40,16 +40,29 @@ function encodeByTheBook(word: string, { tokens, merges }: Bpe): number[] {
 
 test('the most frequent pair is merged first, and of two equals the one with the smaller ids', () => {
   // the worked example of Sennrich et al. 2016, section 3.2, without its end-of-word mark
-  const words = [...Array<string>(5).fill('low'), ...Array<string>(2).fill('lower'), ...Array<string>(6).fill('newest'), ...Array<string>(3).fill('widest')];
+  const words = [
+    ...Array<string>(5).fill('low'),
+    ...Array<string>(2).fill('lower'),
+    ...Array<string>(6).fill('newest'),
+    ...Array<string>(3).fill('widest'),
+  ];
   const { merges, tokens } = trainBpe(words, { vocabSize: 257 + 4, specialTokens });
-  expect(merges).toEqual([['e', 's'], ['es', 't'], ['l', 'o'], ['lo', 'w']]);
+  expect(merges).toEqual([
+    ['e', 's'],
+    ['es', 't'],
+    ['l', 'o'],
+    ['lo', 'w'],
+  ]);
   expect(tokens.slice(-4)).toEqual(['es', 'est', 'lo', 'low']);
   expect(tokens[0]).toBe(endOfText);
 });
 
 test('counts stay right when a merge overlaps itself', () => {
   const { merges } = trainBpe(['aaaaa aaaa', 'aaaa'], { vocabSize: 257 + 2, specialTokens, minimumCount: 1 });
-  expect(merges).toEqual([['a', 'a'], ['aa', 'aa']]);
+  expect(merges).toEqual([
+    ['a', 'a'],
+    ['aa', 'aa'],
+  ]);
 });
 
 test('training stops when no pair is left that occurs often enough', () => {
@@ -67,7 +80,8 @@ test('a vocabulary too small for the bytes is refused', () => {
 
 test('every text comes back from its ids, in scripts of the training text and others', () => {
   const tokenizer = tokenizerOf(trainBpe(scripts.slice(0, 6), { vocabSize: 400, specialTokens }));
-  for (const text of scripts) expect(tokenizer.decode(tokenizer.encode(text).ids, { clean_up_tokenization_spaces: false })).toBe(text);
+  for (const text of scripts)
+    expect(tokenizer.decode(tokenizer.encode(text).ids, { clean_up_tokenization_spaces: false })).toBe(text);
 });
 
 test('the tokenizer.json gives the ids that the merges give', () => {

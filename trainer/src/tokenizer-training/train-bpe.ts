@@ -42,7 +42,10 @@ interface Pair {
  */
 export function trainBpe(texts: Iterable<string>, { vocabSize, specialTokens, minimumCount = 2 }: BpeOptions): Bpe {
   const tokens = [...specialTokens, ...firstTokens];
-  if (vocabSize < tokens.length) throw new RangeError(`a vocabulary of ${vocabSize} cannot hold ${specialTokens.length} special tokens and 256 bytes`);
+  if (vocabSize < tokens.length)
+    throw new RangeError(
+      `a vocabulary of ${vocabSize} cannot hold ${specialTokens.length} special tokens and 256 bytes`,
+    );
   const merges: (readonly [string, string])[] = [];
   const pairs = countPairs(countWords(texts, new Map(tokens.map((token, id) => [token, id]))));
 
@@ -61,7 +64,10 @@ export function trainBpe(texts: Iterable<string>, { vocabSize, specialTokens, mi
 function countWords(texts: Iterable<string>, ids: ReadonlyMap<string, number>): Word[] {
   const counts = new Map<string, number>();
   for (const text of texts) for (const [word] of text.matchAll(words)) counts.set(word, (counts.get(word) ?? 0) + 1);
-  return Array.from(counts, ([word, count]) => ({ ids: Array.from(toByteAlphabet(word), (letter) => ids.get(letter) as number), count }));
+  return Array.from(counts, ([word, count]) => ({
+    ids: Array.from(toByteAlphabet(word), (letter) => ids.get(letter) as number),
+    count,
+  }));
 }
 
 /** Ids stay far below 2^26, so that a pair fits a safe integer. */
@@ -90,7 +96,8 @@ function addPairs(word: Word, sign: 1 | -1, pairs: Map<number, Pair>): void {
 function mostFrequent(pairs: Iterable<Pair>): Pair | undefined {
   let best: Pair | undefined;
   for (const pair of pairs) {
-    if (best === undefined || pair.count > best.count || (pair.count === best.count && comesBefore(pair, best))) best = pair;
+    if (best === undefined || pair.count > best.count || (pair.count === best.count && comesBefore(pair, best)))
+      best = pair;
   }
   return best;
 }
@@ -98,7 +105,8 @@ function mostFrequent(pairs: Iterable<Pair>): Pair | undefined {
 const comesBefore = (a: Pair, b: Pair): boolean => a.left < b.left || (a.left === b.left && a.right < b.right);
 
 function mergePair({ left, right, words: holders }: Pair, merged: number, pairs: Map<number, Pair>): void {
-  for (const word of [...holders]) {
+  // a copy: addPairs changes the set
+  for (const word of Array.from(holders)) {
     addPairs(word, -1, pairs);
     const ids: number[] = [];
     for (let i = 0; i < word.ids.length; i++) {

@@ -11,29 +11,107 @@ export interface DocumentSource {
   readonly files: readonly string[];
 }
 
-const fastifyGuides = ['Database', 'Delay-Accepting-Requests', 'Detecting-When-Clients-Abort', 'Fluent-Schema', 'Getting-Started', 'Migration-Guide-V4',
-  'Migration-Guide-V5', 'Plugins-Guide', 'Prototype-Poisoning', 'Recommendations', 'Serverless', 'Style-Guide', 'Testing', 'Write-Plugin', 'Write-Type-Provider'];
-const fastifyReference = ['ContentTypeParser', 'Decorators', 'Encapsulation', 'Errors', 'HTTP2', 'Hooks', 'LTS', 'Lifecycle', 'Logging', 'Middleware', 'Plugins',
-  'Principles', 'Reply', 'Request', 'Routes', 'Server', 'Type-Providers', 'TypeScript', 'Validation-and-Serialization', 'Warnings'];
-const pinoDocuments = ['api', 'asynchronous', 'browser', 'bundling', 'child-loggers', 'diagnostics', 'help', 'lts', 'pretty', 'redaction', 'transports', 'web'];
+const fastifyGuides = [
+  'Database',
+  'Delay-Accepting-Requests',
+  'Detecting-When-Clients-Abort',
+  'Fluent-Schema',
+  'Getting-Started',
+  'Migration-Guide-V4',
+  'Migration-Guide-V5',
+  'Plugins-Guide',
+  'Prototype-Poisoning',
+  'Recommendations',
+  'Serverless',
+  'Style-Guide',
+  'Testing',
+  'Write-Plugin',
+  'Write-Type-Provider',
+];
+const fastifyReference = [
+  'ContentTypeParser',
+  'Decorators',
+  'Encapsulation',
+  'Errors',
+  'HTTP2',
+  'Hooks',
+  'LTS',
+  'Lifecycle',
+  'Logging',
+  'Middleware',
+  'Plugins',
+  'Principles',
+  'Reply',
+  'Request',
+  'Routes',
+  'Server',
+  'Type-Providers',
+  'TypeScript',
+  'Validation-and-Serialization',
+  'Warnings',
+];
+const pinoDocuments = [
+  'api',
+  'asynchronous',
+  'browser',
+  'bundling',
+  'child-loggers',
+  'diagnostics',
+  'help',
+  'lts',
+  'pretty',
+  'redaction',
+  'transports',
+  'web',
+];
 
 export const documentSources: readonly DocumentSource[] = [
   {
     package: 'fastify',
     folder: 'coordinator/node_modules/fastify',
     licence: 'MIT',
-    files: ['README.md', 'PROJECT_CHARTER.md', ...fastifyGuides.map((name) => `docs/Guides/${name}.md`), ...fastifyReference.map((name) => `docs/Reference/${name}.md`)],
+    files: [
+      'README.md',
+      'PROJECT_CHARTER.md',
+      ...fastifyGuides.map((name) => `docs/Guides/${name}.md`),
+      ...fastifyReference.map((name) => `docs/Reference/${name}.md`),
+    ],
   },
-  { package: 'pino', folder: 'coordinator/node_modules/pino', licence: 'MIT', files: ['README.md', ...pinoDocuments.map((name) => `docs/${name}.md`)] },
+  {
+    package: 'pino',
+    folder: 'coordinator/node_modules/pino',
+    licence: 'MIT',
+    files: ['README.md', ...pinoDocuments.map((name) => `docs/${name}.md`)],
+  },
   { package: 'commander', folder: 'cli/node_modules/commander', licence: 'MIT', files: ['Readme.md'] },
   { package: 'fast-check', folder: 'node_modules/fast-check', licence: 'MIT', files: ['README.md'] },
   { package: 'preact', folder: 'coordinator/node_modules/preact', licence: 'MIT', files: ['README.md'] },
-  { package: '@preact/signals', folder: 'coordinator/node_modules/@preact/signals', licence: 'MIT', files: ['README.md'] },
+  {
+    package: '@preact/signals',
+    folder: 'coordinator/node_modules/@preact/signals',
+    licence: 'MIT',
+    files: ['README.md'],
+  },
   { package: 'uplot', folder: 'coordinator/node_modules/uplot', licence: 'MIT', files: ['README.md'] },
   { package: 'selfsigned', folder: 'coordinator/node_modules/selfsigned', licence: 'MIT', files: ['README.md'] },
-  { package: 'better-sqlite3', folder: 'coordinator/node_modules/better-sqlite3', licence: 'MIT', files: ['README.md'] },
-  { package: '@grpc/grpc-js', folder: 'coordinator/node_modules/@grpc/grpc-js', licence: 'Apache-2.0', files: ['README.md'] },
-  { package: 'drizzle-orm', folder: 'coordinator/node_modules/drizzle-orm', licence: 'Apache-2.0', files: ['README.md'] },
+  {
+    package: 'better-sqlite3',
+    folder: 'coordinator/node_modules/better-sqlite3',
+    licence: 'MIT',
+    files: ['README.md'],
+  },
+  {
+    package: '@grpc/grpc-js',
+    folder: 'coordinator/node_modules/@grpc/grpc-js',
+    licence: 'Apache-2.0',
+    files: ['README.md'],
+  },
+  {
+    package: 'drizzle-orm',
+    folder: 'coordinator/node_modules/drizzle-orm',
+    licence: 'Apache-2.0',
+    files: ['README.md'],
+  },
   { package: 'tweetnacl', folder: 'shared/node_modules/tweetnacl', licence: 'Unlicense', files: ['README.md'] },
   { package: 'zod', folder: 'shared/node_modules/zod', licence: 'MIT', files: ['README.md'] },
   { package: 'yaml', folder: 'cli/node_modules/yaml', licence: 'ISC', files: ['README.md'] },
@@ -43,8 +121,12 @@ const repository = fileURLToPath(new URL('../../../../', import.meta.url));
 
 /** Version and licence as the installed package states them; throws if the licence is not the one we looked at. */
 export function describeSource(source: DocumentSource): { version: string; licence: string } {
-  const { version, license } = JSON.parse(readFileSync(`${repository}${source.folder}/package.json`, 'utf8')) as { version: string; license: string };
-  if (license !== source.licence) throw new Error(`${source.package} ${version} is under ${license}, this list says ${source.licence}`);
+  const { version, license } = JSON.parse(readFileSync(`${repository}${source.folder}/package.json`, 'utf8')) as {
+    version: string;
+    license: string;
+  };
+  if (license !== source.licence)
+    throw new Error(`${source.package} ${version} is under ${license}, this list says ${source.licence}`);
   return { version, licence: license };
 }
 

@@ -17,10 +17,19 @@ export interface Measurements {
 
 const group = (value: number): string => value.toLocaleString('en');
 
-export function renderModelCard({ sha256, textSha256, texts, tokens, parameters, lastLosses, heldOut }: Measurements): string {
+export function renderModelCard({
+  sha256,
+  textSha256,
+  texts,
+  tokens,
+  parameters,
+  lastLosses,
+  heldOut,
+}: Measurements): string {
   const seen = [...heldOut].filter(([locale]) => baseLocales.some((known) => known === locale));
   const unseen = [...heldOut].filter(([locale]) => !baseLocales.some((known) => known === locale));
-  const row = ([locale, { loss, charactersPerToken }]: (typeof seen)[number]) => `| ${locale} | ${loss.toFixed(3)} | ${charactersPerToken.toFixed(2)} |`;
+  const row = ([locale, { loss, charactersPerToken }]: (typeof seen)[number]) =>
+    `| ${locale} | ${loss.toFixed(3)} | ${charactersPerToken.toFixed(2)} |`;
   const { learningRate, warmupSteps, weightDecay, clipGradNorm, steps, batchSize, sequenceLength, seed } = training;
   return `---
 license: apache-2.0

@@ -33,7 +33,8 @@ export async function writeConfig(dir: string): Promise<void> {
 export async function writeTokenizer(dir: string, texts: Iterable<string>): Promise<void> {
   const specialTokens = [endOfText];
   const bpe = trainBpe(texts, { vocabSize: architecture.vocabSize, specialTokens });
-  if (bpe.tokens.length !== architecture.vocabSize) throw new Error(`the text gives ${bpe.tokens.length} tokens, the model has ${architecture.vocabSize}`);
+  if (bpe.tokens.length !== architecture.vocabSize)
+    throw new Error(`the text gives ${bpe.tokens.length} tokens, the model has ${architecture.vocabSize}`);
   await writeFile(join(dir, 'tokenizer.json'), JSON.stringify(toTokenizerJson(bpe, specialTokens)));
   await writeJson(join(dir, 'tokenizer_config.json'), {
     tokenizer_class: 'PreTrainedTokenizerFast',
@@ -44,6 +45,11 @@ export async function writeTokenizer(dir: string, texts: Iterable<string>): Prom
 }
 
 export async function writeWeights(dir: string, weights: ReadonlyMap<string, Float32Array>): Promise<void> {
-  const tensors = Array.from(weightShapes(architecture), ([name, shape]) => ({ name, dtype: 'F32' as const, shape, data: weights.get(name) as Float32Array }));
+  const tensors = Array.from(weightShapes(architecture), ([name, shape]) => ({
+    name,
+    dtype: 'F32' as const,
+    shape,
+    data: weights.get(name) as Float32Array,
+  }));
   await writeSafetensors(join(dir, 'model.safetensors'), tensors, { metadata: { format: 'pt' } });
 }

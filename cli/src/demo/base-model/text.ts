@@ -8,7 +8,9 @@ import { documentSources, readParagraphs } from './documents.ts';
  * language through its sister.
  */
 const nearSiblings: readonly Locale[] = ['cs'];
-export const baseLocales: readonly Locale[] = locales.filter((locale) => !demoLocales.some((demo) => demo === locale) && !nearSiblings.includes(locale));
+export const baseLocales: readonly Locale[] = locales.filter(
+  (locale) => !demoLocales.some((demo) => demo === locale) && !nearSiblings.includes(locale),
+);
 
 export interface TextPart {
   /** `de`, or the package that the documents belong to. */
