@@ -34,6 +34,7 @@ export const initialState = (
   deadlineAt: 0,
   trainingTimes: [],
   reason: undefined,
+  lastEventAt: 0,
   connected: new Map(),
   heardAt: new Map(),
   bytesDown: new Map(),
@@ -44,7 +45,12 @@ export const initialState = (
 const rememberedTrainingTimes = 64;
 
 /** The state after one row. Recovery folds the table with it; the machine changes durable state in no other way. */
-export function evolve(state: RunState, event: RunEvent): RunState {
+export const evolve = (state: RunState, event: RunEvent): RunState => ({
+  ...apply(state, event),
+  lastEventAt: event.at,
+});
+
+function apply(state: RunState, event: RunEvent): RunState {
   switch (event.kind) {
     case 'run.started':
       return { ...state, lifecycle: 'running' };
@@ -57,17 +63,15 @@ export function evolve(state: RunState, event: RunEvent): RunState {
         pausedAt: event.at,
         reason: event.data.reason,
       };
-    case 'run.resumed': {
-      const pausedMs = event.at - state.pausedAt;
+    case 'run.resumed':
       return {
-        ...state,
+        ...moveDeadlines(state, event.at - state.pausedAt),
         lifecycle: 'running',
         phase: state.resumePhase,
-        quorumDeadlineAt: state.quorumDeadlineAt + pausedMs,
-        deadlineAt: state.deadlineAt + pausedMs,
         reason: undefined,
       };
-    }
+    case 'run.recovered':
+      return moveDeadlines(state, event.at - state.lastEventAt);
     case 'run.stopped':
       return { ...state, lifecycle: 'stopped', phase: 'aborted' };
     case 'run.aborted':
@@ -149,6 +153,12 @@ export function evolve(state: RunState, event: RunEvent): RunState {
       return state;
   }
 }
+
+const moveDeadlines = (state: RunState, ms: number): RunState => ({
+  ...state,
+  quorumDeadlineAt: state.quorumDeadlineAt + ms,
+  deadlineAt: state.deadlineAt + ms,
+});
 
 function enterPhase(state: RunState, event: RunEvent & { kind: 'round.phase' }): RunState {
   const { phase } = event.data;

@@ -150,6 +150,22 @@ describe('a round', () => {
     expect(run.state.phase).toBe('collecting');
   });
 
+  test('a coordinator that was away for longer than the deadline goes on where it was', () => {
+    const run = begin({ rounds: 1, minimum: 2, deadlineSeconds: 100 });
+    run.ready(a);
+    run.restart(replay, 10_000_000);
+    expect(run.state).toMatchObject({ phase: 'training', round: 0 });
+    for (const nodeId of [a, b, c]) run.apply({ kind: 'connected', nodeId });
+    run.ready(b);
+    run.ready(c);
+    run.upload(a);
+    run.restart(replay, 10_000_000);
+    expect(run.state).toMatchObject({ phase: 'collecting', round: 0, cohort: [a, b, c] });
+    run.upload(b);
+    run.upload(c);
+    expect(run.state.phase).toBe('committing');
+  });
+
   test('an aggregation that fails pauses the run with its reason; resuming tries it again', () => {
     const run = begin({ rounds: 1, minimum: 2 });
     for (const nodeId of [a, b, c]) run.ready(nodeId);
@@ -233,7 +249,10 @@ describe('under any schedule of events', () => {
         .constantFrom('pause' as const, 'resume' as const, 'timer' as const)
         .map((kind) => (run: Simulation) => run.apply({ kind })),
     },
-    { weight: 1, arbitrary: fc.constant((run: Simulation) => run.restart(replay)) },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom(0, 50_000, 9_000_000).map((ms) => (run: Simulation) => run.restart(replay, ms)),
+    },
     {
       weight: 1,
       arbitrary: fc

@@ -26,8 +26,11 @@ export interface Simulation {
   apply(input: RoundInput): string | undefined;
   /** Lets time pass; the timer rings where the machine asked for it. */
   wait(ms: number): void;
-  /** The process dies and replays its rows. */
-  restart(replay: (created: NewEvent<'run.created'>, events: readonly (NewEvent & { at: number })[]) => RunState): void;
+  /** The process dies and, some time later, replays its rows. */
+  restart(
+    replay: (created: NewEvent<'run.created'>, events: readonly (NewEvent & { at: number })[]) => RunState,
+    downMs?: number,
+  ): void;
   ready(nodeId: NodeId, payload?: string, round?: number): string | undefined;
   upload(nodeId: NodeId, payload?: string, round?: number): string | undefined;
   evaluate(nodeId: NodeId): string | undefined;
@@ -105,7 +108,8 @@ export function simulate(spec: Partial<RunSpec['cohort']> & { rounds: number; he
       }
       now = until;
     },
-    restart(replay) {
+    restart(replay, downMs = 0) {
+      now += downMs;
       state = replay(created, events);
       job = undefined;
       apply({ kind: 'recover' });

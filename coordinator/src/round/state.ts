@@ -85,6 +85,7 @@ export interface RunState {
   /** Milliseconds from offer to ready, newest last. */
   readonly trainingTimes: readonly number[];
   readonly reason: Reason | undefined;
+  readonly lastEventAt: number;
 
   // Of this process: sessions and work in progress.
   readonly connected: ReadonlyMap<NodeId, { readonly since: number }>;

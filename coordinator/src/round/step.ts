@@ -61,6 +61,10 @@ function take(turn: Turn, input: RoundInput): void {
       requireLifecycle(turn, 'stop', 'created', 'running', 'paused');
       return stop(turn);
     case 'recover':
+      // While it is paused, resuming moves the deadlines.
+      if (turn.state.lifecycle === 'running' && turn.state.participants.size > 0) {
+        turn.record({ kind: 'run.recovered', data: {} });
+      }
       return renewLeases(turn);
     case 'timer':
       return;

@@ -49,6 +49,8 @@ export const eventSchemas = {
   /** With a reason where the coordinator paused it by itself. */
   'run.paused': z.strictObject({ reason: reason.optional() }),
   'run.resumed': nothing,
+  /** The process came back while a round was under way: its deadlines move by the time that it was gone. */
+  'run.recovered': nothing,
   'run.stopped': nothing,
   'run.finished': z.strictObject({ adapter: blob }),
   'run.aborted': z.strictObject({ reason }),
