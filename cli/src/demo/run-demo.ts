@@ -184,7 +184,7 @@ async function trainAlone(
   const steps = spec.rounds * spec.training.steps;
   const parallel = Math.min(threads, languages.length);
   return inParallel(languages, parallel, async ({ node, dataFile }, index) => {
-    const { training: examples } = createLocalData(await readRecords([dataFile])).examples(model, spec);
+    const { training: examples } = await createLocalData(await readRecords([dataFile])).examples(model, spec);
     const bar = progress.bar(`${node} alone`, steps);
     const adapter = await trainLocalAdapter(
       { nodeId: outcome.nodes[index]!.nodeId as NodeId, examples },

@@ -71,7 +71,7 @@ export async function workOnOffer(
     );
   }
   const adapter = await fetchAdapter(offer, layout, context, report, signal);
-  const examples = context.data.examples(model, offer.spec);
+  const examples = await context.data.examples(model, offer.spec, signal);
   const evaluation = await scoreAdapter(offer, model, layout, adapter, examples, context, report, signal);
   if (evaluation !== undefined) await onEvaluated(evaluation.body, evaluation.seconds);
   if (offer.kind === 'evaluate') return undefined;
