@@ -27,11 +27,11 @@ export interface DemoRecipe {
  * 2 brings no more, and at 3 the run diverges. A rate of 0.005 keeps a node's update below the clip norm (L2 of 4 to 7).
  */
 export const bundledModelRecipe: DemoRecipe = {
-  rounds: 16,
+  rounds: 12,
   fewestRounds: 4,
   limitSeconds: 150,
   adapter: { rank: 16, alpha: 32, targets: [...loraTargets], schedule: 'rolora' },
-  training: { learningRate: 5e-3, schedule: 'linear', steps: 12, batchSize: 8, sequenceLength: 64 },
+  training: { learningRate: 5e-3, schedule: 'linear', steps: 16, batchSize: 8, sequenceLength: 64 },
   // languages count alike: one whose script the tokenizer does not know has more rows, not more to say
   aggregation: { mode: 'plain', clipNormL2: 10, weighting: 'uniform', server: { optimizer: 'fedavg', learningRate: 1.5 } },
   heldOutShare: 0.02,
