@@ -1,0 +1,140 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+
+const entry = fileURLToPath(new URL('../bin/weft.mjs', import.meta.url));
+const model = fileURLToPath(new URL('../../models/weft-tiny-llama', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'weft-train-'));
+
+const at = (name: string): string => join(folder, name);
+const rows = at('rows.jsonl');
+writeFileSync(
+  rows,
+  [
+    { input_ids: [5, 6, 7, 8, 9, 10], labels: [-100, -100, 7, 8, 9, 10] },
+    { input_ids: [11, 12, 13] },
+    { input_ids: Array.from({ length: 40 }, (_, index) => 20 + index) },
+  ]
+    .map((row) => `${JSON.stringify(row)}\n`)
+    .join(''),
+);
+
+const weft = (...argv: string[]) => {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [entry, ...argv], {
+    encoding: 'utf8',
+    timeout: 120_000,
+  });
+  return { status, stdout, stderr };
+};
+const train = (out: string, ...flags: string[]) =>
+  weft('train', '--model', model, '--data', rows, '--out', at(out), '--threads', '1', '--seq', '16', ...flags);
+
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe('weft train', () => {
+  it('prints a JSON line a step and nothing else on standard output', () => {
+    const { status, stdout, stderr } = train('a', '--steps', '3', '--batch', '1', '--no-shuffle', '--json');
+    expect(stderr).toContain('3 records, 3 examples: 25 tokens, of which the loss counts 21; 1 cut at --seq 16');
+    expect(status).toBe(0);
+    const lines = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line): unknown => JSON.parse(line));
+    expect(lines).toHaveLength(3);
+    expect(Object.keys(lines[0] ?? {})).toEqual(['step', 'loss', 'tokensPerSecond']);
+    const config: unknown = JSON.parse(readFileSync(at('a/adapter_config.json'), 'utf8'));
+    expect(config).toMatchObject({ peft_type: 'LORA', r: 8, lora_alpha: 16, target_modules: ['q_proj', 'v_proj'] });
+  });
+
+  it('counts epochs in whole passes, and ends with the same bits from the same seed', () => {
+    const [one, two] = ['b', 'c'].map((out) => train(out, '--epochs', '2', '--batch', '2', '--seed', '9'));
+    expect([one?.status, two?.status]).toEqual([0, 0]);
+    expect(one?.stderr).toContain('train 4/4 ');
+    const [first, second] = ['b', 'c'].map((out) => readFileSync(at(`${out}/adapter_model.safetensors`)));
+    expect(first?.equals(second ?? Buffer.alloc(0))).toBe(true);
+  });
+
+  it('goes on from an adapter, and refuses a flag that disagrees with it', () => {
+    train('d', '--steps', '1', '--rank', '4', '--alpha', '4', '--targets', 'up_proj,down_proj');
+    const onwards = train('e', '--steps', '1', '--init-adapter', at('d'), '--rank', '4');
+    expect(onwards.status).toBe(0);
+    expect(JSON.parse(readFileSync(at('e/adapter_config.json'), 'utf8'))).toMatchObject({ r: 4, lora_alpha: 4 });
+    for (const [flag, value] of Object.entries({ rank: '8', alpha: '16', targets: 'q_proj' })) {
+      const { status, stderr } = train('f', '--steps', '1', '--init-adapter', at('d'), `--${flag}`, value);
+      expect(stderr).toContain(`--${flag} says ${value}, the adapter in ${at('d')} has`);
+      expect(status).toBe(2);
+    }
+  });
+
+  it('says what is wrong with data that nobody can train on', () => {
+    writeFileSync(at('empty.txt'), '');
+    writeFileSync(at('latin1.txt'), Buffer.from([0x63, 0x61, 0x66, 0xe9, 0x0a]));
+    for (const name of ['empty.txt', 'latin1.txt', 'missing.txt']) {
+      const { status, stdout, stderr } = weft(
+        'train',
+        '--model',
+        model,
+        '--data',
+        at(name),
+        '--out',
+        at('g'),
+        '--steps',
+        '1',
+      );
+      expect(stderr, name).toMatch(/\[WEFT_DATA_[A-Z0-9_]+\]\n.+\n$/);
+      expect(stdout).toBe('');
+      expect(status, name).toBe(3);
+    }
+  });
+
+  it('stops after a step at the first Ctrl-C', async () => {
+    const args = [
+      'train',
+      '--model',
+      model,
+      '--data',
+      rows,
+      '--out',
+      at('h'),
+      '--steps',
+      '1000000',
+      '--threads',
+      '1',
+      '--json',
+    ];
+    const child = spawn(process.execPath, [entry, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const said: string[] = [];
+    child.stderr.setEncoding('utf8').on('data', (text: string) => said.push(text));
+    const closed = once(child, 'close');
+    await once(createInterface({ input: child.stdout }), 'line');
+    child.kill('SIGINT');
+    expect(await closed).toEqual([130, null]);
+    expect(said.join('')).toContain('press Ctrl-C again to quit at once');
+  });
+});
+
+describe('weft eval', () => {
+  it('prints loss, perplexity and tokens of the data, with an adapter or without', () => {
+    const { status, stdout } = weft(
+      'eval',
+      '--model',
+      model,
+      '--data',
+      rows,
+      '--seq',
+      '16',
+      '--threads',
+      '1',
+      '--json',
+    );
+    expect(status).toBe(0);
+    const { loss, perplexity, tokens } = JSON.parse(stdout) as Record<'loss' | 'perplexity' | 'tokens', number>;
+    expect(tokens).toBe(21);
+    expect(perplexity).toBeCloseTo(Math.exp(loss), 6);
+  });
+});
