@@ -82,15 +82,16 @@ export function dequantizeSum(
 export function ringWordsToBytes(words: Uint32Array): Uint8Array {
   const bytes = new Uint8Array(words.length * ring.wordBytes);
   const view = new DataView(bytes.buffer);
-  words.forEach((word, i) => view.setUint32(i * ring.wordBytes, word, true));
+  for (let i = 0; i < words.length; i++) view.setUint32(i * ring.wordBytes, words[i]!, true);
   return bytes;
 }
 
+/** @param bytes a multiple of four */
 export function bytesToRingWords(bytes: Uint8Array): Uint32Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return Uint32Array.from({ length: bytes.length / ring.wordBytes }, (_, i) =>
-    view.getUint32(i * ring.wordBytes, true),
-  );
+  const words = new Uint32Array(bytes.length / ring.wordBytes);
+  for (let i = 0; i < words.length; i++) words[i] = view.getUint32(i * ring.wordBytes, true);
+  return words;
 }
 
 /** What keeps a sum of `nodes` updates inside the ring: n·(2¹⁵ − 1) < 2³¹ and n·w_max < 2³². */
