@@ -152,3 +152,24 @@ test('a model that the operator has is used when its hash is the offered one, an
   expect(Math.max(...downloadTotals(has))).toBeLessThan(modelBytes);
   expect(Math.max(...downloadTotals(lacks))).toBeGreaterThan(modelBytes);
 });
+
+test('a node with less text than one sequence declines by code, the others go on, each counted as one', async () => {
+  federation = await openFederation();
+  const nodes = await startNodes(1);
+  const short = await federation.startNode('bruno', await federation.join('bruno', 'A line.\nAnother.'));
+  const id = await startRun({
+    rounds: 1,
+    adapter: { rank: 4, alpha: 8, targets: ['q_proj'], schedule: 'ffa' },
+    cohort: { minimum: 1, maximum: 2 },
+    aggregation: { mode: 'plain', weighting: 'uniform' },
+  });
+  expect(await short.event('declined')).toMatchObject({ code: 'WEFT_DATA_TOO_SHORT' });
+  expect((await finished(id)).roundsDone[0]).toMatchObject({ contributors: 1, factor: 'B' });
+  expect((await readSent(short.home)).map(({ kind }) => kind)).toEqual(['enrolment', 'decline', 'decline']);
+  const [update] = (await readSent(nodes[0]!.home)).filter((sent) => sent.kind === 'update');
+  expect(update).toMatchObject({
+    weight: 1,
+    weighting: 'uniform',
+    said: expect.stringContaining('all nodes count alike'),
+  });
+});

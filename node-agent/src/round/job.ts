@@ -44,6 +44,13 @@ export interface JobSteps {
   readonly signal: AbortSignal;
 }
 
+export interface WorkDone {
+  /** On disk, so it may be promised. */
+  readonly update: PendingUpdate;
+  /** Where it was trained just now, and not found from before a restart. */
+  readonly trained?: Extract<NodeEvent, { event: 'trained' }>;
+}
+
 /**
  * The work of one offer up to the moment when an update waits on disk: model, adapter, score, training, quantising.
  * @returns undefined where only a score was asked for
@@ -52,7 +59,7 @@ export async function workOnOffer(
   offer: Offer,
   context: JobContext,
   { onEvaluated, signal }: JobSteps,
-): Promise<PendingUpdate | undefined> {
+): Promise<WorkDone | undefined> {
   const report = createProgressReport(offer, context.connection, context.emit);
   const model = await context.models.open({
     sha256: offer.spec.baseModel.sha256,
@@ -76,7 +83,7 @@ export async function workOnOffer(
   if (evaluation !== undefined) await onEvaluated(evaluation.body, evaluation.seconds);
   if (offer.kind === 'evaluate') return undefined;
   const kept = await context.pending.find(offer.runId, offer.round);
-  if (kept !== undefined && answers(kept, offer)) return kept;
+  if (kept !== undefined && answers(kept, offer)) return { update: kept };
   return prepareUpdate(offer, model, layout, adapter, examples, context, report, signal);
 }
 
@@ -154,9 +161,9 @@ async function prepareUpdate(
   context: JobContext,
   report: ProgressReport,
   signal: AbortSignal,
-): Promise<PendingUpdate> {
+): Promise<WorkDone> {
   const { runId, round, factor, spec } = offer;
-  const { nodeId, threads, device, emit, identity, pending } = context;
+  const { nodeId, threads, device, identity, pending } = context;
   const startedMs = performance.now();
   const trained = await trainUpdate({
     offer,
@@ -197,7 +204,7 @@ async function prepareUpdate(
     { update, runName: spec.name, weighting: spec.aggregation.weighting, normL2, trainingMs },
     payload,
   );
-  emit({
+  const trainedEvent = {
     event: 'trained',
     runId,
     round,
@@ -208,8 +215,8 @@ async function prepareUpdate(
     examples: training.length,
     payloadBytes: payload.length,
     seconds: trainingMs / 1000,
-  });
-  return kept;
+  } as const;
+  return { update: kept, trained: trainedEvent };
 }
 
 const answers = ({ body }: PendingUpdate, { spec, layoutSha256, adapter, factor }: Offer): boolean =>

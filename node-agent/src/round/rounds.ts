@@ -66,22 +66,23 @@ export function createRounds(context: RoundsContext): Rounds {
     running.add(told);
     return told;
   };
-  const sayDecline = ({ runId, round }: OfferSubject, { code }: WeftError): boolean =>
-    connection.say({ case: 'decline', value: { runId, round, code, message: catalogue[code].todo } });
+  const sayDecline = ({ runId, round }: OfferSubject, { code }: WeftError): void =>
+    void connection.say({ case: 'decline', value: { runId, round, code, message: catalogue[code].todo } });
   const sayAgain = ({ evaluation, update }: Job): void => {
     if (evaluation !== undefined) connection.say({ case: 'evaluation', value: evaluation });
     if (update !== undefined) connection.say({ case: 'ready', value: readyOf(update) });
   };
 
+  // What is said goes into the record first: the record may name too much, never too little.
   const decline = async (job: Job, error: unknown): Promise<void> => {
     if (job.over.signal.aborted) return;
     const { runId, round, runName } = job;
     const reason = toWeftError(error);
-    const isSaid = sayDecline(job, reason);
     finish(job);
-    emit({ event: 'declined', runId, round, ...toEventFault(error) });
-    if (isSaid) await recordSent(home, { kind: 'decline', runId, runName, round, code: reason.code });
+    await recordSent(home, { kind: 'decline', runId, runName, round, code: reason.code });
+    sayDecline(job, reason);
     await pending.remove(runId, round);
+    emit({ event: 'declined', runId, round, ...toEventFault(error) });
   };
 
   const work = async (job: Job, offer: Offer): Promise<void> => {
@@ -89,13 +90,12 @@ export function createRounds(context: RoundsContext): Rounds {
     if (over.signal.aborted) return;
     try {
       await pending.remove(runId, round - 1);
-      const update = await workOnOffer(offer, context, {
+      const outcome = await workOnOffer(offer, context, {
         signal: over.signal,
         async onEvaluated(evaluation, seconds) {
           job.evaluation = evaluation;
           context.onTiming('evaluating', seconds);
           const { adapterSha256, lossSum, tokens } = evaluation;
-          // what is said goes into the record first: the record may name too much, never too little
           await recordSent(home, {
             kind: 'evaluation',
             runId,
@@ -109,14 +109,17 @@ export function createRounds(context: RoundsContext): Rounds {
         },
       });
       if (over.signal.aborted) return;
-      if (update === undefined) {
+      if (outcome === undefined) {
         job.scored = true;
         if (draining) finish(job);
         return;
       }
+      const { update, trained } = outcome;
       job.update = update;
-      context.onTiming('training', update.trainingMs / 1000);
       connection.say({ case: 'ready', value: readyOf(update) });
+      if (trained === undefined) return;
+      context.onTiming('training', trained.seconds);
+      emit(trained);
     } catch (error) {
       await decline(job, error);
     }
