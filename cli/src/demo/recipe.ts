@@ -38,14 +38,18 @@ export const bundledModelRecipe: DemoRecipe = {
   heldOutMessages: 100,
 };
 
-/** For a real open-weight model of some hundred million parameters: under fifteen minutes on two cores. */
+/**
+ * For a real open-weight model of some hundred million parameters: under fifteen minutes on two cores. On
+ * SmolLM2-135M these 6,144 tokens a node take a nat and more off Turkish and Polish and nearly one off Korean, whose
+ * tokens are bytes.
+ */
 export const givenModelRecipe: DemoRecipe = {
   rounds: 4,
   fewestRounds: 2,
   limitSeconds: 780,
   adapter: { rank: 8, alpha: 16, targets: [...loraTargets], schedule: 'rolora' },
-  training: { learningRate: 2e-3, steps: 4, batchSize: 2, sequenceLength: 64 },
-  aggregation: { mode: 'plain', clipNormL2: 10, server: { optimizer: 'fedavg' } },
+  training: { learningRate: 2e-3, schedule: 'linear', steps: 6, batchSize: 4, sequenceLength: 64 },
+  aggregation: { mode: 'plain', clipNormL2: 10, weighting: 'uniform', server: { optimizer: 'fedavg', learningRate: 1.5 } },
   heldOutShare: 0.02,
   heldOutMessages: 20,
 };
