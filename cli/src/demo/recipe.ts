@@ -33,7 +33,12 @@ export const bundledModelRecipe: DemoRecipe = {
   adapter: { rank: 16, alpha: 32, targets: [...loraTargets], schedule: 'rolora' },
   training: { learningRate: 5e-3, schedule: 'linear', steps: 16, batchSize: 8, sequenceLength: 64 },
   // languages count alike: one whose script the tokenizer does not know has more rows, not more to say
-  aggregation: { mode: 'plain', clipNormL2: 10, weighting: 'uniform', server: { optimizer: 'fedavg', learningRate: 1.5 } },
+  aggregation: {
+    mode: 'plain',
+    clipNormL2: 10,
+    weighting: 'uniform',
+    server: { optimizer: 'fedavg', learningRate: 1.5 },
+  },
   heldOutShare: 0.02,
   heldOutMessages: 100,
 };
@@ -49,7 +54,12 @@ export const givenModelRecipe: DemoRecipe = {
   limitSeconds: 780,
   adapter: { rank: 8, alpha: 16, targets: [...loraTargets], schedule: 'rolora' },
   training: { learningRate: 2e-3, schedule: 'linear', steps: 6, batchSize: 4, sequenceLength: 64 },
-  aggregation: { mode: 'plain', clipNormL2: 10, weighting: 'uniform', server: { optimizer: 'fedavg', learningRate: 1.5 } },
+  aggregation: {
+    mode: 'plain',
+    clipNormL2: 10,
+    weighting: 'uniform',
+    server: { optimizer: 'fedavg', learningRate: 1.5 },
+  },
   heldOutShare: 0.02,
   heldOutMessages: 20,
 };
