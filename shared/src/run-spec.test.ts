@@ -5,7 +5,6 @@ import { hashRunSpec, parseRunSpec, trainedFactor, type RunSpecInput } from './r
 const minimal: RunSpecInput = {
   name: 'first',
   baseModel: { name: 'tiny', sha256: 'a'.repeat(64) },
-  adapter: {},
   training: { steps: 10 },
   aggregation: { mode: 'plain' },
   rounds: 4,

@@ -19,14 +19,16 @@ export const runSpecSchema = z
       /** As `weft model show` prints it. */
       sha256: hash,
     }),
-    adapter: z.strictObject({
-      kind: z.literal('lora').default('lora'),
-      rank: count.max(256).default(8),
-      alpha: positive.max(4096).default(16),
-      targets: z.array(z.enum(loraTargets)).min(1).default(['q_proj', 'v_proj']),
-      /** rolora: B in even rounds, A in odd ones. ffa: B only. fedit: both. */
-      schedule: z.enum(['rolora', 'ffa', 'fedit']).default('rolora'),
-    }),
+    adapter: z
+      .strictObject({
+        kind: z.literal('lora').default('lora'),
+        rank: count.max(256).default(8),
+        alpha: positive.max(4096).default(16),
+        targets: z.array(z.enum(loraTargets)).min(1).default(['q_proj', 'v_proj']),
+        /** rolora: B in even rounds, A in odd ones. ffa: B only. fedit: both. */
+        schedule: z.enum(['rolora', 'ffa', 'fedit']).default('rolora'),
+      })
+      .prefault({}),
     objective: z.strictObject({ kind: z.literal('causal-lm').default('causal-lm') }).prefault({}),
     training: z.strictObject({
       optimizer: z.literal('adamw').default('adamw'),
