@@ -54,15 +54,14 @@ describe.skipIf(
   const folder = mkdtempSync(join(tmpdir(), 'weft-conformance-'));
   const ours = join(folder, 'ours');
   const rows = join(folder, 'rows.jsonl');
+  // threads that wait by spinning would take the cores from the tests beside this one
+  const env = { ...process.env, OMP_WAIT_POLICY: 'PASSIVE' };
   const witness = async (...args: string[]): Promise<string> => {
-    const { status, stdout, stderr } = await runProgram(python ?? '', [
-      script,
-      ...args,
-      '--gguf',
-      gguf ?? '',
-      '--folder',
-      folder,
-    ]);
+    const { status, stdout, stderr } = await runProgram(
+      python ?? '',
+      [script, ...args, '--gguf', gguf ?? '', '--folder', folder],
+      { env },
+    );
     if (status !== 0) throw new Error(`${script} ended with ${status}:\n${stderr.slice(-4000)}`);
     return stdout;
   };
