@@ -64,7 +64,9 @@ async function demo(flags: DemoFlags): Promise<void> {
       signal: onInterrupt('stopping coordinator and nodes'),
     });
     progress.close();
-    process.stdout.write(flags.json === true ? `${JSON.stringify(report)}\n` : `\n${formatReport(report)}\n`);
+    process.stdout.write(
+      flags.json === true ? `${JSON.stringify(report)}\n` : `\n${formatReport(report, process.stdout.isTTY)}\n`,
+    );
   } finally {
     progress.close();
   }

@@ -1,17 +1,21 @@
 import pc from 'picocolors';
 import type { DemoReport } from './demo-report.ts';
 
-/** The closing table, as lines for a terminal: losses by language, traffic by node, seconds by kind of work. */
-export function formatReport(report: DemoReport): string {
+/**
+ * The closing table: losses by language, traffic by node, seconds by kind of work.
+ * @param isTerminal where it is, the best loss of each language stands out
+ */
+export function formatReport(report: DemoReport, isTerminal = false): string {
+  const { bold, dim } = pc.createColors(isTerminal);
   const tags = Object.keys(report.languages);
   const locals = report.nodes.map(({ name }) => name);
-  const losses = table([
+  const [lossHead, ...lossRows] = table([
     ['held-out loss, nats a token', 'base', ...locals.map((name) => `only ${name}`), 'federated', 'federated ÷ own'],
     ...tags.map((tag) => {
       const { base, federated, local } = report.languages[tag]!;
       const own = local[report.nodes.find(({ language }) => language === tag)!.name]!;
       const best = (value: number): string =>
-        value === Math.min(base, federated, ...Object.values(local)) ? pc.bold(loss(value)) : loss(value);
+        value === Math.min(base, federated, ...Object.values(local)) ? bold(loss(value)) : loss(value);
       return [
         languageName(tag),
         best(base),
@@ -21,7 +25,7 @@ export function formatReport(report: DemoReport): string {
       ];
     }),
   ]);
-  const traffic = table([
+  const [trafficHead, ...trafficRows] = table([
     ['node', 'language', 'examples', 'up', 'down'],
     ...report.nodes.map(({ name, language, examples, bytesUp, bytesDown }) => [
       name,
@@ -33,9 +37,13 @@ export function formatReport(report: DemoReport): string {
   ]);
   const { training, transfer, aggregation, total } = report.seconds;
   return [
-    losses,
+    dim(lossHead!),
+    ...lossRows,
     '',
-    traffic,
+    verdict(report),
+    '',
+    dim(trafficHead!),
+    ...trafficRows,
     '',
     `seconds: training ${training.toFixed(1)}, transfer ${transfer.toFixed(1)}, aggregation ${aggregation.toFixed(1)}, demo in all ${total.toFixed(1)}`,
     `model:   ${report.model.name}, sha256 ${report.model.sha256}`,
@@ -50,19 +58,29 @@ const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(2)} MB`;
 export const languageName = (tag: string): string => new Intl.DisplayNames(['en'], { type: 'language' }).of(tag) ?? tag;
 
 /** Columns as wide as their widest cell; the first is a name, the others are figures and stand to the right. */
-function table(rows: readonly (readonly string[])[]): string {
+function table(rows: readonly (readonly string[])[]): string[] {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => visibleWidth(row[column] ?? ''))));
-  return rows
-    .map((row, index) => {
-      const line = row
-        .map((cell, column) => {
-          const padding = ' '.repeat(widths[column]! - visibleWidth(cell));
-          return column === 0 ? cell + padding : padding + cell;
-        })
-        .join('  ');
-      return index === 0 ? pc.dim(line) : line;
-    })
-    .join('\n');
+  return rows.map((row) =>
+    row
+      .map((cell, column) => {
+        const padding = ' '.repeat(widths[column]! - visibleWidth(cell));
+        return column === 0 ? cell + padding : padding + cell;
+      })
+      .join('  '),
+  );
+}
+
+/** What the table shows, counted: the two comparisons that a federation has to win. */
+function verdict({ languages, nodes }: DemoReport): string {
+  const all = Object.entries(languages);
+  const beatsBase = all.filter(([, { base, federated }]) => federated < base).length;
+  const strangers = all.flatMap(([tag, { federated, local }]) =>
+    nodes.filter(({ language }) => language !== tag).map(({ name }) => federated < local[name]!),
+  );
+  return (
+    `The federated adapter is better than the base model in ${beatsBase} of ${all.length} languages, and better than ` +
+    `an adapter from another node alone in ${strangers.filter(Boolean).length} of ${strangers.length} cases.`
+  );
 }
 
 const visibleWidth = (text: string): number => [...text.replaceAll(/\u001B\[\d+m/g, '')].length;
