@@ -12,7 +12,10 @@ const nouns: Readonly<Record<string, string>> = {
   run: 'training runs of a federation',
 };
 
-const programExamples = ['weft demo', 'weft train --model models/base --data notes.txt --out adapter --steps 100'];
+const programExamples = [
+  'weft demo',
+  'weft train --model models/weft-tiny-llama --data notes.txt --out adapter --steps 100',
+];
 
 const examplesText = (examples: readonly string[]): string =>
   `Examples:\n${examples.map((line) => `  ${line}\n`).join('')}`;

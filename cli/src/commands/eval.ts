@@ -46,8 +46,8 @@ const run = async (options: EvalOptions): Promise<void> => {
 
 export const command: CommandModule = {
   examples: [
-    'weft eval --model models/base --data held-out.txt',
-    'weft eval --model models/base --adapter adapter --data held-out.jsonl --json',
+    'weft eval --model models/weft-tiny-llama --data held-out.txt',
+    'weft eval --model models/weft-tiny-llama --adapter adapter --data held-out.jsonl --json',
   ],
   configure: (command: Command): void => {
     addModelOptions(command)

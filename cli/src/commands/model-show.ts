@@ -25,7 +25,7 @@ const run = async (path: string, { cache, json }: ModelShowOptions): Promise<voi
 };
 
 export const command: CommandModule = {
-  examples: ['weft model show models/base', 'weft model show SmolLM2-135M-Instruct.Q4_1.gguf --json'],
+  examples: ['weft model show models/weft-tiny-llama', 'weft model show SmolLM2-135M-Instruct.Q4_1.gguf --json'],
   configure: (command: Command): void => {
     command
       .argument('<path>', 'a Hugging Face folder or a GGUF file')

@@ -54,7 +54,10 @@ const run = async (file: string, options: CreateOptions): Promise<void> => {
 };
 
 export const command: CommandModule = {
-  examples: ['weft run create run.yaml --model models/base', 'weft run create run.json --home /srv/weft --json'],
+  examples: [
+    'weft run create run.yaml --model models/weft-tiny-llama',
+    'weft run create run.json --home /srv/weft --json',
+  ],
   configure: (command: Command): void => {
     addHomeOption(command)
       .argument('<spec>', 'a run spec in YAML or JSON')

@@ -7,7 +7,7 @@ import type { TrainOptions } from '../train-adapter.ts';
 
 export const command: CommandModule = {
   examples: [
-    'weft train --model models/base --data notes.txt --out adapter --steps 100',
+    'weft train --model models/weft-tiny-llama --data notes.txt --out adapter --steps 100',
     'weft train --model SmolLM2-135M-Instruct.Q4_1.gguf --data chats.jsonl --out adapter --rank 16 --targets q_proj,k_proj,v_proj,o_proj --json',
   ],
   configure: (command: Command): void => {
