@@ -21,7 +21,7 @@ export const command: CommandModule = {
       .option('--model <path>', 'a Hugging Face folder or a GGUF file (default: the bundled base model)')
       .option('--out <dir>', 'where the federated adapter is written, in the layout of PEFT', 'weft-demo-adapter')
       .option('--keep <dir>', 'keep the homes of coordinator and nodes, and the data, in this folder')
-      .option('--cache <dir>', 'where unpacked GGUF files are kept (default: $WEFT_CACHE_DIR or ~/.cache/weft)')
+      .option('--cache <dir>', 'where unpacked GGUF files are kept (default: $WEFT_CACHE or ~/.cache/weft)')
       .option('--rounds <n>', 'rounds (default: what fits the machine)', wholeNumber(1, 1000))
       .addOption(
         new Option('--threads <n>', 'cores to share among the nodes')

@@ -13,6 +13,8 @@ export interface FederationPlan {
   /** Everything that the processes keep lies below it. */
   readonly folder: string;
   readonly modelPath: string;
+  /** Where all processes unpack GGUF files. */
+  readonly cacheDir?: string | undefined;
   readonly spec: RunSpecInput;
   readonly nodes: readonly DemoNodePlan[];
   readonly threadsPerNode: number;
@@ -37,7 +39,7 @@ type RunWeft = (...args: readonly string[]) => Promise<unknown>;
  * Whatever happens, no process is left behind.
  */
 export async function runFederation(plan: FederationPlan): Promise<FederationOutcome> {
-  const processes = new ProcessGroup();
+  const processes = new ProcessGroup(plan.cacheDir === undefined ? {} : { WEFT_CACHE: plan.cacheDir });
   const home = join(plan.folder, 'coordinator');
   const weft: RunWeft = (...args) => {
     plan.signal.throwIfAborted();

@@ -31,15 +31,21 @@ export interface WeftProcessOptions {
 /** Starts processes and leaves none behind: whatever way the demo ends, `stopAll` or the exit of this process ends them. */
 export class ProcessGroup {
   readonly #running = new Set<ChildProcess>();
+  readonly #environment: Readonly<Record<string, string>>;
 
-  constructor() {
+  /** @param environment what the processes see beside this one's own variables */
+  constructor(environment: Readonly<Record<string, string>> = {}) {
+    this.#environment = environment;
     process.once('exit', () => {
       for (const child of this.#running) child.kill('SIGKILL');
     });
   }
 
   start({ name, args, onLine }: WeftProcessOptions): WeftProcess {
-    const child = spawn(process.execPath, [entry, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [entry, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...this.#environment },
+    });
     this.#running.add(child);
     const log: string[] = [];
     createInterface({ input: child.stderr }).on('line', (line) => {

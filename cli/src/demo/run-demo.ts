@@ -65,6 +65,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoReport> {
     const outcome = await runFederation({
       folder,
       modelPath: resolve(options.modelPath),
+      cacheDir: options.cacheDir === undefined ? undefined : resolve(options.cacheDir),
       spec,
       nodes: languages.map(({ node, dataFile }) => ({ name: node, dataFile })),
       threadsPerNode: Math.max(1, Math.floor(threads / languages.length)),
