@@ -37,12 +37,12 @@ export function formatReport(report: DemoReport, isTerminal = false): string {
   ]);
   const { training, transfer, aggregation, total } = report.seconds;
   return [
-    dim(lossHead!),
+    dim(lossHead),
     ...lossRows,
     '',
     verdict(report),
     '',
-    dim(trafficHead!),
+    dim(trafficHead),
     ...trafficRows,
     '',
     `seconds: training ${training.toFixed(1)}, transfer ${transfer.toFixed(1)}, aggregation ${aggregation.toFixed(1)}, demo in all ${total.toFixed(1)}`,
