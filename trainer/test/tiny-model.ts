@@ -5,6 +5,7 @@ import { type AdapterLayout, createAdapterLayout, loraTargets } from '@weft/shar
 import { elementCount } from '../src/graph/shape.ts';
 import { weightShapes } from '../src/models/full-source.ts';
 import type { Model, ModelConfig } from '../src/models/model.ts';
+import { toBytes } from '../src/weights/half.ts';
 import type { TensorDtype, TensorRef } from '../src/weights/tensor-ref.ts';
 
 type Named = Readonly<Record<string, readonly number[]>>;
@@ -89,18 +90,11 @@ export function modelOnDisk(
   const parts: Buffer[] = [Buffer.alloc(13)];
   let offset = 13;
   for (const [name, values] of weights) {
-    const bytes = encode(values, dtype);
+    const bytes = Buffer.from(toBytes(values, dtype));
     tensors.set(name, { name, dtype, shape: shapes.get(name) ?? [], file, offset, sizeBytes: bytes.length });
     parts.push(bytes);
     offset += bytes.length;
   }
   writeFileSync(file, Buffer.concat(parts));
   return { config, tensors, [Symbol.dispose]: () => rmSync(folder, { recursive: true }) };
-}
-
-function encode(values: Float32Array, dtype: TensorDtype): Buffer {
-  const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
-  if (dtype === 'F32') return bytes;
-  if (dtype === 'F16') throw new RangeError('the tiny model is F32 or BF16');
-  return Buffer.concat(Array.from({ length: values.length }, (_, i) => bytes.subarray(4 * i + 2, 4 * i + 4)));
 }

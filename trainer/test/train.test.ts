@@ -4,7 +4,17 @@ import { describe, expect, it } from 'vitest';
 import { evaluate } from '../src/evaluate.ts';
 import { train } from '../src/train.ts';
 import { trainFull } from '../src/train-full.ts';
-import { golden, tinyAdapter, tinyConfig, tinyExamples, tinyLayout, tinyModel, tinyWeights } from './tiny-model.ts';
+import { toBytes, toFloats } from '../src/weights/half.ts';
+import {
+  golden,
+  modelOnDisk,
+  tinyAdapter,
+  tinyConfig,
+  tinyExamples,
+  tinyLayout,
+  tinyModel,
+  tinyWeights,
+} from './tiny-model.ts';
 
 async function finish<Step, Result>(
   run: AsyncGenerator<Step, Result, void>,
@@ -108,12 +118,24 @@ describe('training', () => {
     expect(after.lossSum).toBeLessThan(0.7 * before.lossSum);
   });
 
-  it('reads half-precision weights where they lie', async () => {
-    using model = tinyModel(false, 'BF16');
-    const layout = tinyLayout();
-    const { steps } = await finish(train({ ...options, steps: 2, model, layout, adapter: tinyAdapter(layout) }));
-    expect(steps[0]?.loss).toBeCloseTo(golden.lora.steps.losses[0] ?? Number.NaN, 1);
-  });
+  it.each(['F16', 'BF16'] as const)(
+    'reads %s weights where they lie, as the float32 values that they stand for',
+    async (dtype) => {
+      const rounded = Array.from(
+        tinyWeights(false),
+        ([name, values]) => [name, toFloats(toBytes(values, dtype), dtype)] as const,
+      );
+      using half = tinyModel(false, dtype);
+      using single = modelOnDisk(tinyConfig(false), new Map(rounded), 'F32');
+      const layout = tinyLayout();
+      const losses = async (model: typeof half): Promise<number[]> => {
+        const { steps } = await finish(train({ ...options, steps: 2, model, layout, adapter: tinyAdapter(layout) }));
+        return steps.map(({ loss }) => loss);
+      };
+      expect(await losses(half)).toEqual(await losses(single));
+      expect((await losses(half))[0]).toBeCloseTo(golden.lora.steps.losses[0] ?? Number.NaN, 1);
+    },
+  );
 });
 
 describe('a run that cannot go on', () => {
