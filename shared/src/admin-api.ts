@@ -79,7 +79,10 @@ export const runViewSchema = z.object({
   name: z.string(),
   state: z.enum(runStates),
   phase: z.enum(roundPhases),
+  /** The newest try, from 0; a round that was aborted is tried again under the next number. */
   round: z.number().int(),
+  /** Of `rounds`, how many made a new adapter. */
+  roundsCommitted: z.number().int(),
   rounds: z.number().int(),
   specSha256: z.string(),
   adapterSha256: z.string().nullable(),

@@ -13,15 +13,15 @@ const run = async (options: RunOptions): Promise<void> => {
   else if (runs.length === 0)
     process.stderr.write('There is no run yet; `weft run create SPEC --model PATH` makes one.\n');
   else {
-    const rows = runs.map(({ id, name, state, phase, round, rounds, createdAt }) => [
+    const rows = runs.map(({ id, name, state, phase, roundsCommitted, rounds, createdAt }) => [
       id,
       name,
       state,
       phase,
-      `${Math.min(round + 1, rounds)} of ${rounds}`,
+      `${roundsCommitted} of ${rounds}`,
       formatTime(createdAt),
     ]);
-    process.stdout.write(formatTable(['RUN', 'NAME', 'STATE', 'PHASE', 'ROUND', 'CREATED'], rows));
+    process.stdout.write(formatTable(['RUN', 'NAME', 'STATE', 'PHASE', 'ROUNDS DONE', 'CREATED'], rows));
   }
 };
 

@@ -72,9 +72,10 @@ test('the same rows give the same views, one by one as they come or all at once'
   for (const nodeId of [a, b]) simulation.apply({ kind: 'disconnected', nodeId });
   simulation.wait(31_000);
   expect(seen().roundsDone[1]).toMatchObject({ phase: 'aborted', adapterAfter: null });
+  expect(seen()).toMatchObject({ roundsCommitted: 1, rounds: 3 });
   simulation.finish();
   const ended = seen();
-  expect(ended).toMatchObject({ state: 'finished', phase: 'finished', finalHeldOutLoss: 2 });
+  expect(ended).toMatchObject({ state: 'finished', phase: 'finished', finalHeldOutLoss: 2, roundsCommitted: 3 });
   expect(ended.roundsDone.filter(({ adapterAfter }) => adapterAfter !== null)).toHaveLength(3);
   expect(live.runs()).toEqual([live.run(runId)]);
   runViewSchema.parse(live.run(runId));

@@ -84,6 +84,7 @@ function createFold({ runId, at, data }: StoredEvent<'run.created'>): Fold {
       state: 'created',
       phase: 'waiting',
       round: 0,
+      roundsCommitted: 0,
       rounds: data.spec.rounds,
       specSha256: data.specSha256,
       adapterSha256: data.adapter.sha256,
@@ -168,6 +169,7 @@ function foldEvent(fold: Fold, event: StoredEvent): void {
       return;
     case 'round.committed':
       view.adapterSha256 = event.data.adapter.sha256;
+      view.roundsCommitted += 1;
       if (round !== undefined) commitRound(round, event);
       return;
     case 'round.aborted':

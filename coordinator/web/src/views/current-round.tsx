@@ -1,7 +1,7 @@
 import type { RoundNodeView, RoundView, RunDetailView } from '@weft/shared';
 import { formatBytes, formatCount, formatLoss, formatSeconds, shortHash } from '../format.ts';
 import { nodeProgress } from '../state/node-progress.ts';
-import { roundInDetail } from '../state/round-of.ts';
+import { roundOf } from '../state/round-of.ts';
 import { roundSteps, type Step } from '../state/round-steps.ts';
 import { live, liveKey, nodes } from '../state/store.ts';
 import { Badge } from './badge.tsx';
@@ -66,7 +66,7 @@ export function CurrentRound({ run }: { run: RunDetailView }) {
   return (
     <section class="card" aria-labelledby="round-title">
       <h2 id="round-title">
-        {ended && round !== undefined ? `Ended after round ${roundInDetail(run)}` : `Round ${roundInDetail(run)}`}
+        {ended && round !== undefined ? `Ended after round ${roundOf(run)}` : `Round ${roundOf(run)}`}
         {round !== undefined && (
           <span class="faint">
             {' '}

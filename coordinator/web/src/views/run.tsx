@@ -2,7 +2,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import type { RunDetailView } from '@weft/shared';
 import { formatBytes, formatLoss, formatTime } from '../format.ts';
 import { describeLosses, lossSeries } from '../state/loss-series.ts';
-import { committedRounds, roundInDetail } from '../state/round-of.ts';
+import { roundOf } from '../state/round-of.ts';
 import { toHref } from '../state/route.ts';
 import { announcement, detail, detailProblem } from '../state/store.ts';
 import { AdapterDownload } from './adapter-download.tsx';
@@ -16,7 +16,7 @@ import { RunActions } from './run-actions.tsx';
 /** Says each new phase to those who listen instead of look. */
 const useAnnouncedPhase = (run: RunDetailView | undefined): void => {
   const said = useRef('');
-  const news = run === undefined ? '' : `${run.name}: ${run.state}, round ${roundInDetail(run)}, ${run.phase}.`;
+  const news = run === undefined ? '' : `${run.name}: ${run.state}, round ${roundOf(run)}, ${run.phase}.`;
   useEffect(() => {
     if (news === said.current) return;
     // the first one is what the page was opened with, and is read with it
@@ -35,9 +35,9 @@ function Facts({ run }: { run: RunDetailView }) {
     <dl class="tiles">
       <div>
         <dt>Round</dt>
-        <dd>{roundInDetail(run)}</dd>
+        <dd>{roundOf(run)}</dd>
         <dd class="under">
-          <progress max={run.rounds} value={committedRounds(run)} aria-label="Rounds committed" />
+          <progress max={run.rounds} value={run.roundsCommitted} aria-label="Rounds committed" />
         </dd>
       </div>
       <div>
@@ -112,7 +112,7 @@ export function Run() {
         <h1 tabIndex={-1}>{run.name}</h1>
         <Badge word={run.state} />
         <RunActions run={run} />
-        {committedRounds(run) > 0 && <AdapterDownload run={run} />}
+        {run.roundsCommitted > 0 && <AdapterDownload run={run} />}
       </div>
       {run.reason !== null && <p class="note">{run.reason}</p>}
       <Facts run={run} />
