@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -33,6 +33,14 @@ const weft = (...argv: string[]) => {
 };
 const train = (out: string, ...flags: string[]) =>
   weft('train', '--model', model, '--data', rows, '--out', at(out), '--threads', '1', '--seq', '16', ...flags);
+
+/** Steps and losses as printed, to the last digit. */
+const stepsOf = (stdout: string): { step: number; loss: number }[] =>
+  stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { step: number; loss: number })
+    .map(({ step, loss }) => ({ step, loss }));
 
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -115,6 +123,40 @@ describe('weft train', () => {
     child.kill('SIGINT');
     expect(await closed).toEqual([130, null]);
     expect(said.join('')).toContain('press Ctrl-C again to quit at once');
+    expect(said.join('')).toMatch(/wrote a checkpoint of step \d+/);
+  });
+
+  it('goes on after kill -9 with the losses and the adapter of a run that nothing stopped', async () => {
+    const flags = ['--steps', '200', '--batch', '2', '--lr', '1e-2', '--schedule', 'cosine', '--json'];
+    const unbroken = train('i', ...flags);
+    expect(unbroken.status).toBe(0);
+    const killed = ['train', '--model', model, '--data', rows, '--out', at('j'), '--threads', '1', '--seq', '16'];
+    const child = spawn(process.execPath, [entry, ...killed, ...flags, '--checkpoint-every', '3'], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    const closed = once(child, 'close');
+    let printed = 0;
+    for await (const _line of createInterface({ input: child.stdout })) if (++printed === 10) child.kill('SIGKILL');
+    expect(await closed).toEqual([null, 'SIGKILL']);
+
+    const elsewhere = train('j', ...flags, '--lr', '1e-3', '--resume');
+    expect(elsewhere.stderr).toContain('--lr is 0.001, the checkpoint has 0.01');
+    expect(elsewhere.status).toBe(2);
+
+    const resumed = train('j', ...flags, '--resume');
+    expect(resumed.status).toBe(0);
+    const after = stepsOf(resumed.stdout);
+    expect(after[0]?.step).toBeGreaterThanOrEqual(10);
+    expect(after).toEqual(stepsOf(unbroken.stdout).slice((after[0]?.step ?? 0) - 1));
+    const [whole, mended] = ['i', 'j'].map((out) => readFileSync(at(`${out}/adapter_model.safetensors`)));
+    expect(mended?.equals(whole ?? Buffer.alloc(0))).toBe(true);
+    expect(existsSync(at('j/checkpoint'))).toBe(false);
+  });
+
+  it('says that there is nothing to go on from', () => {
+    const { status, stderr } = train('k', '--steps', '1', '--resume');
+    expect(stderr).toContain('[WEFT_CHECKPOINT_NOT_FOUND]');
+    expect(status).toBe(3);
   });
 });
 

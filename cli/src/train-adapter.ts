@@ -1,15 +1,21 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import process from 'node:process';
 import { createAdapterLayout, WeftError, type AdapterLayout, type LoraTarget } from '@weft/shared';
 import {
   encodeRecords,
+  identifyRun,
   initAdapter,
   loadAdapter,
+  loadCheckpoint,
   openModel,
   readRecords,
   saveAdapter,
+  saveCheckpoint,
   train,
   type LoadedAdapter,
   type Model,
+  type RunIdentity,
 } from '@weft/trainer';
 import { onInterrupt } from './interrupt.ts';
 import type { ModelOptions } from './model-options.ts';
@@ -34,6 +40,8 @@ export interface TrainOptions extends ModelOptions {
   readonly schedule: 'constant' | 'linear' | 'cosine';
   readonly seed: number;
   readonly initAdapter?: string;
+  readonly checkpointEvery?: number;
+  readonly resume?: true;
   readonly shuffle: boolean;
   readonly json?: true;
 }
@@ -71,9 +79,28 @@ const startAdapter = async (model: Model, options: TrainOptions): Promise<Loaded
 const stepsOf = ({ steps, epochs, batch }: TrainOptions, examples: number): number =>
   steps ?? (epochs ?? 1) * Math.ceil(examples / batch);
 
+/** Every flag that decides the bits of a step, by its name. */
+const decisiveOptions = (options: TrainOptions, layout: AdapterLayout, steps: number): RunIdentity['options'] => ({
+  '--rank': layout.rank,
+  '--alpha': layout.alpha,
+  '--targets': layout.targets.join(','),
+  '--lr': options.lr,
+  '--batch': options.batch,
+  '--seq': options.seq,
+  '--steps': steps,
+  '--weight-decay': options.weightDecay,
+  '--warmup': options.warmup,
+  '--clip-grad': options.clipGrad,
+  '--schedule': options.schedule,
+  '--seed': options.seed,
+  '--shuffle': options.shuffle,
+  '--threads': options.threads, // another number sums in another order
+  '--device': options.device,
+});
+
 /** Trains and writes the adapter; the steps go to standard output as JSON lines, or to a bar. */
 export const trainAdapter = async (options: TrainOptions): Promise<void> => {
-  const signal = onInterrupt('stopping after this step, without writing an adapter');
+  const signal = onInterrupt('stopping after this step, with a checkpoint for --resume');
   const model = await openModel(options.model, { cacheDir: options.cache, signal });
   const records = await readRecords([...options.data]);
   const { examples, report } = encodeRecords(records, model.tokenizer, {
@@ -83,10 +110,16 @@ export const trainAdapter = async (options: TrainOptions): Promise<void> => {
   process.stderr.write(`${tokenReport(report, options.seq)}\n`);
   const { layout, adapter } = await startAdapter(model, options);
   const steps = stepsOf(options, examples.length);
+  const identity = identifyRun(model, examples, adapter, decisiveOptions(options, layout, steps));
+  const checkpointFolder = join(options.out, 'checkpoint');
+  const resumed = options.resume ? await loadCheckpoint(checkpointFolder, identity) : undefined;
+  if (resumed) process.stderr.write(`going on after step ${resumed.state.step} of ${steps}\n`);
+  const losses = [...(resumed?.losses ?? [])];
 
   const progress = options.json ? undefined : createProgress();
   const bar = progress?.bar('train', steps);
-  const training = train({
+  // whatever ends the loop ends the runtime's thread, too
+  await using training = train({
     model,
     layout,
     adapter,
@@ -104,17 +137,26 @@ export const trainAdapter = async (options: TrainOptions): Promise<void> => {
     shuffle: options.shuffle,
     threads: options.threads,
     device: options.device,
+    resumeFrom: resumed?.state,
     signal,
   });
   let result = await training.next();
   while (result.done !== true) {
-    const { step, loss, tokensPerSecond } = result.value;
+    const { step, loss, tokensPerSecond, snapshot } = result.value;
+    losses.push(loss);
+    if (signal.aborted || step % (options.checkpointEvery ?? Number.POSITIVE_INFINITY) === 0) {
+      await saveCheckpoint(checkpointFolder, identity, { state: await snapshot(), losses: Float32Array.from(losses) });
+    }
     if (options.json) process.stdout.write(`${JSON.stringify({ step, loss, tokensPerSecond })}\n`);
     bar?.update(step, `loss ${loss.toFixed(4)}  ${tokensPerSecond.toFixed(0)} tokens/s`);
+    if (signal.aborted && step < steps) {
+      process.stderr.write(`wrote a checkpoint of step ${step}; --resume goes on from it\n`);
+    }
     result = await training.next();
   }
   bar?.finish();
   progress?.close();
   await saveAdapter(options.out, model, layout, result.value.adapter);
+  await rm(checkpointFolder, { recursive: true, force: true });
   process.stderr.write(`wrote the adapter to ${options.out} (adapter_config.json, adapter_model.safetensors)\n`);
 };

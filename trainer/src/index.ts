@@ -11,6 +11,7 @@ export { evaluate, type EvaluateOptions, type Evaluation } from './evaluate.ts';
 export { initWeights, weightShapes } from './models/full-source.ts';
 export { schedules, type Schedule } from './optim/schedule.ts';
 export { devices, type Device } from './session/device.ts';
-export { train, type TrainOptions, type TrainResult } from './train.ts';
+export * from './checkpoint/index.ts';
+export { type LoraTrainStep, train, type TrainOptions, type TrainResult } from './train.ts';
 export { trainFull, type TrainFullOptions } from './train-full.ts';
 export type { TrainStep } from './training-loop.ts';

@@ -1,9 +1,11 @@
-import { type AdapterLayout, gatherFactor, scatterFactor, type TrainedFactor } from '@weft/shared';
+import { type AdapterLayout, factorSize, gatherFactor, scatterFactor, type TrainedFactor } from '@weft/shared';
 import { batches, type Example } from './data/index.ts';
 import { frozenFactor, frozenInput, trainedInput } from './adapters/lora-inputs.ts';
 import { loraSource } from './adapters/lora-source.ts';
 import { frozenWeights } from './models/frozen-weights.ts';
 import type { Model } from './models/model.ts';
+import type { TrainingState } from './checkpoint/index.ts';
+import { firstMoment, secondMoment } from './optim/adamw.ts';
 import { type Device, providerFor } from './session/device.ts';
 import type { WireTensor } from './session/messages.ts';
 import { SessionThread } from './session/session-thread.ts';
@@ -30,6 +32,13 @@ export interface TrainOptions extends LoopOptions {
   /** Without it a batch is the next rows in order. */
   readonly shuffle?: boolean | undefined;
   readonly device?: Device | undefined;
+  /** A snapshot of the same run: the steps after it are the ones that the unbroken run would have taken. */
+  readonly resumeFrom?: TrainingState | undefined;
+}
+
+export interface LoraTrainStep extends TrainStep {
+  /** What `resumeFrom` takes; ask before the next step is. */
+  readonly snapshot: () => Promise<TrainingState>;
 }
 
 export interface TrainResult {
@@ -40,35 +49,80 @@ export interface TrainResult {
 }
 
 /** Fine-tunes LoRA factors: yields after each step, returns the trained adapter. */
-export async function* train(options: TrainOptions): AsyncGenerator<TrainStep, TrainResult, void> {
-  const { model, layout, adapter, examples, trains = 'both', batchSize, seed = 0, shuffle = true } = options;
+export async function* train(options: TrainOptions): AsyncGenerator<LoraTrainStep, TrainResult, void> {
+  const { model, layout, examples, trains = 'both', batchSize, seed = 0, shuffle = true, resumeFrom } = options;
+  const adapter = resumeFrom?.adapter ?? options.adapter;
   checkLoopOptions(options, model.config);
   if (layout.size === 0) throw badOption('layout', 'without tensors', 'one with a target at least');
   if (adapter.length !== layout.size) throw badOption('adapter', `${adapter.length} values`, `${layout.size} values`);
+  if (resumeFrom) checkMoments(resumeFrom, factorSize(layout, trains));
   const provider = providerFor(options.device ?? 'auto');
   const weights = frozenWeights(model.tensors);
   const source = loraSource(weights, layout, trains);
   const optimizer = { clipGradNorm: options.clipGradNorm || undefined, weightDecay: options.weightDecay ?? 0 };
   const threads = options.threads ?? defaultThreads();
   await using thread = new SessionThread({ provider, threads, weightsFolder: weights.folder });
-  await thread.setState(adapterState(layout, adapter, trains));
-  const consumed = yield* trainingLoop(
+  await thread.setState(adapterState(layout, adapter, trains, resumeFrom));
+  const snapshot = async (): Promise<TrainedValues> => {
+    const [trained = none, first = none, second = none] = await readTrained(thread);
+    return { adapter: scatterFactor(layout, adapter, trains, trained), firstMoment: first, secondMoment: second };
+  };
+  const loop = trainingLoop(
     thread,
     batches(examples, { batchSize, seed, shuffle })[Symbol.iterator](),
     model.config.vocabSize,
     (shape) => buildTrainingStep(model.config, shape, source, optimizer, provider.target),
     options,
+    resumeFrom,
   );
-  const trained = (await thread.readState([trainedInput])).get(trainedInput) ?? new Float32Array();
-  return { adapter: scatterFactor(layout, adapter, trains, trained), ...consumed };
+  while (true) {
+    const next = await loop.next();
+    if (next.done) return { ...next.value, adapter: (await snapshot()).adapter };
+    const { step, loss, tokensPerSecond, tokens, examples: rows } = next.value;
+    yield {
+      step,
+      loss,
+      tokensPerSecond,
+      snapshot: async () => ({ step, tokens, examples: rows, ...(await snapshot()) }),
+    };
+  }
 }
 
-function adapterState(layout: AdapterLayout, adapter: Float32Array, trains: TrainedFactor): WireTensor[] {
+type TrainedValues = Pick<TrainingState, 'adapter' | 'firstMoment' | 'secondMoment'>;
+
+const none = new Float32Array();
+const trainedNames = [trainedInput, firstMoment(trainedInput), secondMoment(trainedInput)];
+
+async function readTrained(thread: SessionThread): Promise<(Float32Array | undefined)[]> {
+  const values = await thread.readState(trainedNames);
+  return trainedNames.map((name) => values.get(name));
+}
+
+function checkMoments(state: TrainingState, size: number): void {
+  for (const name of ['firstMoment', 'secondMoment'] as const) {
+    if (state[name].length !== size)
+      throw badOption(`resumeFrom.${name}`, `${state[name].length} values`, `${size} values`);
+  }
+}
+
+function adapterState(
+  layout: AdapterLayout,
+  adapter: Float32Array,
+  trains: TrainedFactor,
+  moments: TrainedValues | undefined,
+): WireTensor[] {
   const values = gatherFactor(layout, adapter, trains);
   const frozen = frozenFactor(trains);
   const still = frozen && gatherFactor(layout, adapter, frozen);
   return [
     ...trainedState([[trainedInput, values, [values.length]]]),
+    ...(moments ? momentsOf(moments) : []),
     ...(still ? [{ name: frozenInput, shape: [still.length], data: still }] : []),
   ];
 }
+
+/** In place of the zeros that a fresh run starts with. */
+const momentsOf = (saved: TrainedValues): WireTensor[] => [
+  { name: firstMoment(trainedInput), shape: [saved.firstMoment.length], data: saved.firstMoment },
+  { name: secondMoment(trainedInput), shape: [saved.secondMoment.length], data: saved.secondMoment },
+];

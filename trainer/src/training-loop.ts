@@ -45,7 +45,7 @@ export interface Consumed {
 
 /**
  * Steps on the thread's state, one batch each. A session for each sequence length is opened when the first batch needs
- * it; `build` writes its model.
+ * it; `build` writes its model. `done` is what an earlier part of the same run did, on the same batches.
  */
 export async function* trainingLoop(
   thread: SessionThread,
@@ -53,12 +53,14 @@ export async function* trainingLoop(
   vocabSize: number,
   build: (shape: BatchShape) => Uint8Array,
   options: LoopOptions,
-): AsyncGenerator<TrainStep, Consumed, void> {
+  done: Consumed & { readonly step: number } = { step: 0, tokens: 0, examples: 0 },
+): AsyncGenerator<TrainStep & Consumed, Consumed, void> {
   const { steps, batchSize, sequenceLength, signal } = options;
   const opened = new Set<number>();
-  let consumed: Consumed = { tokens: 0, examples: 0 };
+  let consumed: Consumed = { tokens: done.tokens, examples: done.examples };
+  for (let step = 0; step < done.step; step++) batches.next();
   let endOfLastStep = performance.now();
-  for (let step = 1; step <= steps; step++) {
+  for (let step = done.step + 1; step <= steps; step++) {
     signal?.throwIfAborted();
     const next = batches.next();
     if (next.done) break;
@@ -81,7 +83,7 @@ export async function* trainingLoop(
     const now = performance.now();
     const tokensPerSecond = (1000 * batch.realTokens) / (now - endOfLastStep);
     endOfLastStep = now;
-    yield { step, loss, tokensPerSecond };
+    yield { step, loss, tokensPerSecond, ...consumed };
   }
   return consumed;
 }

@@ -32,6 +32,8 @@ export const command: CommandModule = {
       )
       .option('--seed <n>', 'of the first adapter and the order of the data', wholeNumber(0, 2 ** 32 - 1), 0)
       .option('--init-adapter <dir>', 'go on from this adapter; rank, alpha and targets are its own')
+      .option('--checkpoint-every <n>', 'steps between checkpoints in --out; Ctrl-C writes one too', wholeNumber(1))
+      .option('--resume', 'go on from the checkpoint in --out, with the same model, data and flags')
       .option('--no-shuffle', 'take the data in its order')
       .addOption(new Option('--base <type>', 'how base weights are computed with').choices(['fp32']).default('fp32'))
       .option('--json', 'a JSON line for each step on standard output')

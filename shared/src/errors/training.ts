@@ -51,4 +51,25 @@ export const trainingErrors = defineErrors({
     todo: 'free memory or lower the batch size or sequence length; if it stays, report this',
     retry: false,
   },
+  WEFT_CHECKPOINT_NOT_FOUND: {
+    grpc: 'NOT_FOUND',
+    http: 404,
+    exit: 3,
+    todo: 'start without --resume; --checkpoint-every writes checkpoints into the folder of --out',
+    retry: false,
+  },
+  WEFT_CHECKPOINT_CORRUPT: {
+    grpc: 'DATA_LOSS',
+    http: 422,
+    exit: 3,
+    todo: 'remove the checkpoint folder and start again without --resume',
+    retry: false,
+  },
+  WEFT_CHECKPOINT_MISFIT: {
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    exit: 2,
+    todo: 'give the model, data and flags that the run began with, or start again without --resume',
+    retry: false,
+  },
 });

@@ -1,0 +1,62 @@
+import { isSha256, type Sha256, WeftError } from '@weft/shared';
+import { z } from 'zod';
+import type { RunIdentity } from './identity.ts';
+import type { TrainingState } from './training-state.ts';
+
+/** Ours have about 1 KB. */
+export const manifestLimitBytes = 1024 * 1024;
+
+const hash = z.custom<Sha256>((value) => typeof value === 'string' && isSha256(value));
+
+const manifestSchema = z.strictObject({
+  format: z.literal('weft-checkpoint-1'),
+  step: z.int().min(1),
+  tokens: z.int().min(0),
+  examples: z.int().min(0),
+  run: z.strictObject({
+    model: hash,
+    data: hash,
+    startAdapter: hash,
+    options: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+  }),
+  tensors: z.strictObject({
+    // a name, never a path: it is joined to the folder
+    file: z.string().regex(/^step-\d+-[0-9a-f]{8}\.safetensors$/),
+    sha256: hash,
+  }),
+});
+
+export type CheckpointManifest = z.infer<typeof manifestSchema>;
+
+export const manifestOf = (
+  run: RunIdentity,
+  { step, tokens, examples }: TrainingState,
+  file: string,
+  sha256: Sha256,
+): string => {
+  const manifest: CheckpointManifest = {
+    format: 'weft-checkpoint-1',
+    step,
+    tokens,
+    examples,
+    run: { ...run, options: { ...run.options } },
+    tensors: { file, sha256 },
+  };
+  return `${JSON.stringify(manifest, null, 2)}\n`;
+};
+
+export function parseManifest(text: string): CheckpointManifest {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw new WeftError('WEFT_CHECKPOINT_CORRUPT', 'checkpoint.json is not JSON');
+  }
+  const parsed = manifestSchema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new WeftError(
+    'WEFT_CHECKPOINT_CORRUPT',
+    `checkpoint.json: ${issue?.path.join('.') || 'it'} is not what a checkpoint has there`,
+  );
+}
