@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 
-/** What only some machines can do: PyTorch and its kin, a browser, a container engine. */
-export type Witness = 'conformance' | 'browser' | 'compose';
+/** What only some machines can do: PyTorch and its kin, a browser, a container engine, a Vulkan driver. */
+export type Witness = 'conformance' | 'browser' | 'compose' | 'webgpu';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -37,6 +37,13 @@ export const findGguf = (): string | undefined => {
   const name = existsSync(folder) ? readdirSync(folder).find((file) => file.endsWith('.gguf')) : undefined;
   return name === undefined ? undefined : join(folder, name);
 };
+
+/** A Vulkan driver's manifest; lavapipe, which needs no GPU, is one (test/webgpu/install-lavapipe.sh). */
+export const findVulkan = (): string | undefined =>
+  ['/usr/share/vulkan/icd.d', '/etc/vulkan/icd.d']
+    .filter((folder) => existsSync(folder))
+    .flatMap((folder) => readdirSync(folder).map((file) => join(folder, file)))
+    .find((file) => file.endsWith('.json'));
 
 /**
  * For `describe.skipIf(skips('conformance', { python, gguf }))`: true where something is missing and may be,

@@ -11,8 +11,8 @@ const settings = { batchSize: 3, sequenceLength: 4, vocabSize: 10, reduction: 'm
 describe('a batch', () => {
   it('pads rows on the right and lets position t predict labels[t+1]', () => {
     const batch = encodeBatch([row([5, 6, 7], [5, 6, 7]), row([1, 2, 3, 4], [-100, -100, 3, 4])], settings);
-    expect([...batch.inputIds]).toEqual([5n, 6n, 7n, 0n, 1n, 2n, 3n, 4n, 0n, 0n, 0n, 0n]);
-    expect([...batch.targets]).toEqual([6n, 7n, 0n, 0n, 0n, 3n, 4n, 0n, 0n, 0n, 0n, 0n]);
+    expect([...batch.inputIds]).toEqual([5, 6, 7, 0, 1, 2, 3, 4, 0, 0, 0, 0]);
+    expect([...batch.targets]).toEqual([6, 7, 0, 0, 0, 3, 4, 0, 0, 0, 0, 0]);
     expect([...batch.rowWeights]).toEqual([0.25, 0.25, 0, 0, 0, 0.25, 0.25, 0, 0, 0, 0, 0]);
     expect(batch).toMatchObject({ countedTokens: 4, realTokens: 7 });
   });

@@ -33,16 +33,16 @@ export function causalLmLoss(hidden: Value, head: Value, targets: Value, rowWeig
 }
 
 export const batchInputs = (graph: Graph, rows: number): { inputIds: Value; targets: Value; rowWeights: Value } => ({
-  inputIds: graph.input('inputIds', 'int64', [rows]),
-  targets: graph.input('targets', 'int64', [rows]),
+  inputIds: graph.input('inputIds', 'int32', [rows]),
+  targets: graph.input('targets', 'int32', [rows]),
   rowWeights: graph.input('rowWeights', 'float32', [rows]),
 });
 
 export interface EncodedBatch {
   readonly sequenceLength: number;
   /** [batch·seq] each; padding is token 0 at the right, with weight 0. */
-  readonly inputIds: BigInt64Array;
-  readonly targets: BigInt64Array;
+  readonly inputIds: Int32Array;
+  readonly targets: Int32Array;
   readonly rowWeights: Float32Array;
   /** Tokens that count in the loss. */
   readonly countedTokens: number;
@@ -65,8 +65,8 @@ export function encodeBatch(
     reduction,
   }: { batchSize: number; sequenceLength: number; vocabSize: number; reduction: 'mean' | 'sum' },
 ): EncodedBatch {
-  const inputIds = new BigInt64Array(batchSize * sequenceLength);
-  const targets = new BigInt64Array(batchSize * sequenceLength);
+  const inputIds = new Int32Array(batchSize * sequenceLength);
+  const targets = new Int32Array(batchSize * sequenceLength);
   const rowWeights = new Float32Array(batchSize * sequenceLength);
   let countedTokens = 0;
   let realTokens = 0;
@@ -81,10 +81,10 @@ export function encodeBatch(
     realTokens += ids.length;
     for (const [position, id] of ids.entries()) {
       const at = row * sequenceLength + position;
-      inputIds[at] = BigInt(checkedId(id, vocabSize));
+      inputIds[at] = checkedId(id, vocabSize);
       const label = labels[position + 1] ?? ignoredLabel;
       if (label === ignoredLabel) continue;
-      targets[at] = BigInt(checkedId(label, vocabSize));
+      targets[at] = checkedId(label, vocabSize);
       rowWeights[at] = 1;
       countedTokens++;
     }

@@ -2,6 +2,7 @@ import { describe, GraphError, sizeAt } from '../graph/shape.ts';
 import type { Operator } from '../graph/types.ts';
 import { exp, mul, reshape, scalar, setAtColumns, sub } from './calls.ts';
 import { inputAt } from './elementwise.ts';
+import { isIndex } from './indexed.ts';
 
 /**
  * Σᵢ wᵢ·(logΣexp(zᵢ) − zᵢ[target]) over rows z of logits. With wᵢ = 1/N on the N counted rows and 0 on the masked ones
@@ -11,7 +12,7 @@ export const crossEntropy: Operator = {
   types(inputs) {
     const [logits, targets, weights] = [inputAt(inputs, 0), inputAt(inputs, 1), inputAt(inputs, 2)];
     const rows = sizeAt(logits, 0);
-    if (targets.dtype !== 'int64' || sizeAt(targets, 0) !== rows || sizeAt(weights, 0) !== rows) {
+    if (!isIndex(targets) || sizeAt(targets, 0) !== rows || sizeAt(weights, 0) !== rows) {
       throw new GraphError(
         `targets ${describe(targets)} and weights ${describe(weights)} do not fit ${describe(logits)}`,
       );

@@ -55,7 +55,13 @@ export const cast: Operator<{ to: ElementType }> = {
   recompute: true,
 };
 
-const onnxTypeNumber: Readonly<Record<ElementType, number>> = { float32: 1, int64: 7, float16: 10, bfloat16: 16 };
+const onnxTypeNumber: Readonly<Record<ElementType, number>> = {
+  float32: 1,
+  int32: 6,
+  int64: 7,
+  float16: 10,
+  bfloat16: 16,
+};
 
 // The rows below occur only in backward passes and optimizers: nothing differentiates them.
 export const sub: Operator = { types: broadcastTypes, emit: emitAs('Sub') };

@@ -1,13 +1,15 @@
 /** Operators that read or write at indices. */
 import { describe, GraphError, sizeAt } from '../graph/shape.ts';
-import type { Operator } from '../graph/types.ts';
+import type { Operator, TensorType } from '../graph/types.ts';
 import { scatterRows as scattered } from './calls.ts';
 import { inputAt } from './elementwise.ts';
+
+export const isIndex = ({ dtype }: TensorType): boolean => dtype === 'int32' || dtype === 'int64';
 
 export const gatherRows: Operator = {
   types(inputs) {
     const [table, indices] = [inputAt(inputs, 0), inputAt(inputs, 1)];
-    if (indices.dtype !== 'int64') throw new GraphError(`${describe(indices)} is no list of indices`);
+    if (!isIndex(indices)) throw new GraphError(`${describe(indices)} is no list of indices`);
     return [{ dtype: table.dtype, shape: [sizeAt(indices, 0), sizeAt(table, 1)] }];
   },
   emit: (onnx, { inputs, outputs: [output = ''] }) => onnx.node('Gather', inputs, { output, attributes: { axis: 0 } }),

@@ -34,6 +34,12 @@ export const transpose: Operator<{ perm: readonly number[] }> = {
   ],
 };
 
+/**
+ * Tensors that one shader of WebGPU may bind: maxStorageBuffersPerShaderStage, which every device grants. A Split binds
+ * its input and all its outputs.
+ */
+const bindingsPerShader = 8;
+
 export const split: Operator<{ axis: number; sizes: readonly number[] }> = {
   types(inputs, { axis, sizes }) {
     const x = inputAt(inputs, 0);
@@ -42,10 +48,19 @@ export const split: Operator<{ axis: number; sizes: readonly number[] }> = {
     }
     return sizes.map((size): TensorType => ({ dtype: x.dtype, shape: x.shape.with(axis, size) }));
   },
-  emit: (onnx, { inputs: [x = ''], outputs }, { axis, sizes }) =>
-    onnx.nodeWithOutputs('Split', [x, onnx.constant(BigInt64Array.from(sizes, BigInt), [sizes.length])], outputs, {
-      attributes: { axis },
-    }),
+  emit(onnx, { inputs: [x = ''], outputs }, { axis, sizes }) {
+    if (onnx.target === 'cpu' || sizes.length < bindingsPerShader) {
+      const sizesInput = onnx.constant(BigInt64Array.from(sizes, BigInt), [sizes.length]);
+      onnx.nodeWithOutputs('Split', [x, sizesInput], outputs, { attributes: { axis } });
+      return;
+    }
+    const vector = (value: number): string => onnx.constant(BigInt64Array.of(BigInt(value)), [1]);
+    let start = 0;
+    for (const [index, size] of sizes.entries()) {
+      onnx.node('Slice', [x, vector(start), vector(start + size), vector(axis)], { output: outputs[index] ?? '' });
+      start += size;
+    }
+  },
   gradient: ({ delta, deltaOf }, { axis, sizes }) => [
     () => {
       const deltas = sizes.map((_, index): Value => deltaOf(index));

@@ -2,7 +2,7 @@
 export interface WireTensor {
   readonly name: string;
   readonly shape: readonly number[];
-  readonly data: Float32Array | BigInt64Array;
+  readonly data: Float32Array | Int32Array | BigInt64Array;
 }
 
 export type Request =

@@ -29,6 +29,8 @@ async function open(
         // Packed copies of the weights cost their size again and gain nothing at training's batch sizes.
         disable_prepacking: '1',
         intra_op: { allow_spinning: '0' },
+        // A node that the device cannot run would go to the CPU and back at every step, without a word.
+        ...(provider === 'webgpu' ? { disable_cpu_ep_fallback: '1' } : {}),
         ...(weightsFolder === undefined ? {} : { model_external_initializers_file_folder_path: weightsFolder }),
       },
     },
@@ -53,8 +55,10 @@ async function run(name: string, inputs: readonly WireTensor[]): Promise<WireTen
   return session.outputNames.filter((output) => !targets.has(output)).map((output) => toWire(output, results[output]));
 }
 
-const toTensor = ({ data, shape }: WireTensor): Tensor =>
-  data instanceof Float32Array ? new Tensor('float32', data, shape) : new Tensor('int64', data, shape);
+function toTensor({ data, shape }: WireTensor): Tensor {
+  if (data instanceof Float32Array) return new Tensor('float32', data, shape);
+  return data instanceof Int32Array ? new Tensor('int32', data, shape) : new Tensor('int64', data, shape);
+}
 
 function toWire(name: string, tensor: Tensor | undefined): WireTensor {
   if (!(tensor?.data instanceof Float32Array)) throw new Error(`${name} is not a float32 tensor`);

@@ -1,0 +1,52 @@
+import { fileURLToPath } from 'node:url';
+import { createAdapterLayout } from '@weft/shared';
+import { initAdapter, openModel, train, type Device, type Example } from '@weft/trainer';
+import { describe, expect, test } from 'vitest';
+import { findVulkan, skips } from '../conformance/python.ts';
+
+const model = await openModel(fileURLToPath(new URL('../../models/weft-tiny-llama', import.meta.url)));
+const layout = createAdapterLayout(model.config, { rank: 4, alpha: 8, targets: ['q_proj', 'v_proj', 'down_proj'] });
+
+/** Two rows a step, of no meaning but the same on both devices. */
+const examples = Array.from({ length: 8 }, (_, row): Example => {
+  const ids = Int32Array.from({ length: 16 }, (_, i) => (37 * row + 101 * i + 7 * i * i) % model.config.vocabSize);
+  return { inputIds: ids, labels: ids };
+});
+
+async function trainOn(device: Device, steps: number): Promise<{ losses: number[]; adapter: Float32Array }> {
+  const run = train({
+    model,
+    layout,
+    adapter: initAdapter(layout, 1),
+    examples,
+    steps,
+    batchSize: 2,
+    sequenceLength: 16,
+    learningRate: 5e-3,
+    clipGradNorm: 1,
+    device,
+  });
+  const losses: number[] = [];
+  while (true) {
+    const next = await run.next();
+    if (next.done) return { losses, adapter: next.value.adapter };
+    losses.push(next.value.loss);
+  }
+}
+
+describe.skipIf(skips('webgpu', { 'a Vulkan driver': findVulkan() }))('training on WebGPU', () => {
+  test('a step gives the loss and the adapter that it gives on the CPU', async () => {
+    const [cpu, webgpu] = [await trainOn('cpu', 1), await trainOn('webgpu', 1)];
+    expect(Math.abs((webgpu.losses[0] ?? Number.NaN) - (cpu.losses[0] ?? 0))).toBeLessThan(1e-4);
+    expect(Math.max(...webgpu.adapter.map((value, i) => Math.abs(value - (cpu.adapter[i] ?? 0))))).toBeLessThan(1e-4);
+    expect(cpu.adapter).not.toEqual(initAdapter(layout, 1));
+  }, 300_000);
+
+  test('fifty steps learn at the same pace', async () => {
+    const [cpu, webgpu] = [await trainOn('cpu', 50), await trainOn('webgpu', 50)];
+    expect(cpu.losses.at(-1)).toBeLessThan((cpu.losses[0] ?? 0) / 2);
+    const apart = webgpu.losses.map((loss, i) => Math.abs(loss / (cpu.losses[i] ?? Number.NaN) - 1));
+    expect(apart).toHaveLength(50);
+    expect(Math.max(...apart)).toBeLessThan(1e-3);
+  }, 300_000);
+});
