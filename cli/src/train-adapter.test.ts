@@ -143,15 +143,17 @@ describe('weft train', () => {
     expect(elsewhere.stderr).toContain('--lr is 0.001, the checkpoint has 0.01');
     expect(elsewhere.status).toBe(2);
 
-    const resumed = train('j', ...flags, '--resume');
+    const resumed = train('j', ...flags, '--resume', '--plot', at('j.svg'));
     expect(resumed.status).toBe(0);
     const after = stepsOf(resumed.stdout);
     expect(after[0]?.step).toBeGreaterThanOrEqual(10);
     expect(after).toEqual(stepsOf(unbroken.stdout).slice((after[0]?.step ?? 0) - 1));
+    const first = stepsOf(unbroken.stdout)[0]?.loss.toFixed(4);
+    expect(readFileSync(at('j.svg'), 'utf8')).toContain(`From ${first} at step 1 to `);
     const [whole, mended] = ['i', 'j'].map((out) => readFileSync(at(`${out}/adapter_model.safetensors`)));
     expect(mended?.equals(whole ?? Buffer.alloc(0))).toBe(true);
     expect(existsSync(at('j/checkpoint'))).toBe(false);
-  });
+  }, 120_000);
 
   it('says that there is nothing to go on from', () => {
     const { status, stderr } = train('k', '--steps', '1', '--resume');

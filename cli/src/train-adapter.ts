@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import process from 'node:process';
 import { createAdapterLayout, WeftError, type AdapterLayout, type LoraTarget } from '@weft/shared';
 import {
@@ -13,11 +13,13 @@ import {
   saveAdapter,
   saveCheckpoint,
   train,
+  writeFileAtomically,
   type LoadedAdapter,
   type Model,
   type RunIdentity,
 } from '@weft/trainer';
 import { onInterrupt } from './interrupt.ts';
+import { lossCurve } from './loss-curve.ts';
 import type { ModelOptions } from './model-options.ts';
 import { createProgress } from './progress.ts';
 import { tokenReport } from './token-report.ts';
@@ -43,6 +45,7 @@ export interface TrainOptions extends ModelOptions {
   readonly checkpointEvery?: number;
   readonly resume?: true;
   readonly shuffle: boolean;
+  readonly plot?: string;
   readonly json?: true;
 }
 
@@ -157,6 +160,10 @@ export const trainAdapter = async (options: TrainOptions): Promise<void> => {
   bar?.finish();
   progress?.close();
   await saveAdapter(options.out, model, layout, result.value.adapter);
+  if (options.plot !== undefined) {
+    const curve = lossCurve(losses, basename(resolve(options.out)));
+    await writeFileAtomically(options.plot, async (handle) => handle.writeFile(curve));
+  }
   await rm(checkpointFolder, { recursive: true, force: true });
   process.stderr.write(`wrote the adapter to ${options.out} (adapter_config.json, adapter_model.safetensors)\n`);
 };

@@ -36,6 +36,7 @@ export const command: CommandModule = {
       .option('--resume', 'go on from the checkpoint in --out, with the same model, data and flags')
       .option('--no-shuffle', 'take the data in its order')
       .addOption(new Option('--base <type>', 'how base weights are computed with').choices(['fp32']).default('fp32'))
+      .option('--plot <file.svg>', 'draw the loss curve')
       .option('--json', 'a JSON line for each step on standard output')
       .action(async (_options: unknown, command: Command) =>
         (await import('../train-adapter.ts')).trainAdapter(command.opts<TrainOptions>()),
