@@ -8,6 +8,13 @@ export type { Model, ModelConfig } from './models/model.ts';
 export { initAdapter } from './adapters/init-adapter.ts';
 export { loadAdapter, type LoadedAdapter, readAdapterValues, saveAdapter } from './adapters/peft-folder.ts';
 export { evaluate, type EvaluateOptions, type Evaluation } from './evaluate.ts';
+export {
+  exportAdapter,
+  exportFormats,
+  type Exported,
+  type ExportFormat,
+  type ExportOptions,
+} from './export/export-adapter.ts';
 export { initWeights, weightShapes } from './models/full-source.ts';
 export { schedules, type Schedule } from './optim/schedule.ts';
 export { devices, type Device } from './session/device.ts';

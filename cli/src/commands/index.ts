@@ -10,6 +10,11 @@ export const commands: readonly CommandEntry[] = [
   { words: ['train'], summary: 'fine-tune a LoRA adapter on this machine', load: () => import('./train.ts') },
   { words: ['eval'], summary: 'loss and perplexity of a model on a file', load: () => import('./eval.ts') },
   {
+    words: ['export'],
+    summary: 'write an adapter, or base and adapter merged, for other tools',
+    load: () => import('./export.ts'),
+  },
+  {
     words: ['model', 'show'],
     summary: 'what a model folder or GGUF holds, with its hash',
     load: () => import('./model-show.ts'),

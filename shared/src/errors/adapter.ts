@@ -1,6 +1,6 @@
 import { defineErrors } from './entry.ts';
 
-/** Faults of a LoRA adapter in PEFT's layout. */
+/** Faults of a LoRA adapter in PEFT's layout, and of its export. */
 export const adapterErrors = defineErrors({
   WEFT_ADAPTER_NOT_FOUND: {
     grpc: 'NOT_FOUND',
@@ -28,6 +28,20 @@ export const adapterErrors = defineErrors({
     http: 422,
     exit: 3,
     todo: 'get the adapter again from where it came',
+    retry: false,
+  },
+  WEFT_EXPORT_PATH_TAKEN: {
+    grpc: 'ALREADY_EXISTS',
+    http: 409,
+    exit: 2,
+    todo: 'name a path at which nothing stands yet',
+    retry: false,
+  },
+  WEFT_EXPORT_OVERFLOW: {
+    grpc: 'OUT_OF_RANGE',
+    http: 422,
+    exit: 3,
+    todo: 'export with --dtype f32',
     retry: false,
   },
 });

@@ -1,0 +1,58 @@
+import type { AdapterLayout, LoraTarget } from '@weft/shared';
+import type { LoadedAdapter } from '../adapters/peft-folder.ts';
+import type { ModelConfig } from '../models/model.ts';
+import { toGgufRows } from '../weights/gguf/head-rows.ts';
+import { writeGguf, type GgufEntryToWrite, type GgufTensorToWrite } from '../weights/gguf/write.ts';
+import type { Origin } from './model-card.ts';
+
+/** llama.cpp's names of the layers that LoRA adapts (gguf-py, tensor_mapping.py). */
+export const ggufLayerNames: Readonly<Record<LoraTarget, string>> = {
+  q_proj: 'attn_q',
+  k_proj: 'attn_k',
+  v_proj: 'attn_v',
+  o_proj: 'attn_output',
+  gate_proj: 'ffn_gate',
+  up_proj: 'ffn_up',
+  down_proj: 'ffn_down',
+};
+
+/** general.file_type: all tensors are float32 (llama.h, llama_ftype). */
+const allF32 = 0;
+
+/** The file that llama.cpp's convert_lora_to_gguf.py writes, in float32; `llama-cli --lora` takes it. */
+export async function writeGgufLora(
+  path: string,
+  config: ModelConfig,
+  loaded: LoadedAdapter,
+  origin: Origin,
+  options: { readonly signal?: AbortSignal | undefined } = {},
+): Promise<void> {
+  const text = (value: string): GgufEntryToWrite => ({ type: 'string', value });
+  const metadata = new Map<string, GgufEntryToWrite>([
+    ['general.architecture', text(config.family)],
+    ['general.type', text('adapter')],
+    ['adapter.type', text('lora')],
+    ['adapter.lora.alpha', { type: 'f32', value: loaded.layout.alpha }],
+    ['general.name', text(`${origin.baseName}, fine-tuned`)],
+    ['general.description', text(`LoRA adapter for ${origin.baseName}, made with: ${origin.command}`)],
+    ['general.base_model.count', { type: 'u32', value: 1 }],
+    ['general.base_model.0.name', text(origin.baseName)],
+    ['general.file_type', { type: 'u32', value: allF32 }],
+    ['weft.base_sha256', text(origin.baseSha256)],
+    ['weft.adapter_sha256', text(origin.adapterSha256)],
+  ]);
+  await writeGguf(path, metadata, ggufTensors(config, loaded.layout, loaded.adapter), options);
+}
+
+/** A stays as it is; B makes the rows of q and k, and goes with them into the order that a Llama-type GGUF has. */
+const ggufTensors = (config: ModelConfig, layout: AdapterLayout, adapter: Float32Array): GgufTensorToWrite[] =>
+  layout.tensors.map(({ layer, target, factor, shape, offset }) => ({
+    name: `blk.${layer}.${ggufLayerNames[target]}.weight.lora_${factor.toLowerCase()}`,
+    dtype: 'F32',
+    shape,
+    data: () => {
+      const values = adapter.subarray(offset, offset + shape[0] * shape[1]);
+      const isPermuted = factor === 'B' && (target === 'q_proj' || target === 'k_proj');
+      return isPermuted ? toGgufRows(values, layout.rank, config.headDim) : values;
+    },
+  }));
