@@ -64,5 +64,5 @@ describe.skipIf(skips('conformance', { python }))('what was exported', () => {
     } finally {
       await rm(folder, { recursive: true });
     }
-  }, 120_000);
+  }, 300_000);
 });
