@@ -8,7 +8,7 @@ import type { TensorToWrite } from '../weights/safetensors/write.ts';
 import type { TensorDtype, TensorRef } from '../weights/tensor-ref.ts';
 
 /** Values in memory at a time, as float32: 4 MiB. */
-const pieceElements = 1024 * 1024;
+const defaultPieceElements = 1024 * 1024;
 
 /** F32, or the type that each tensor of the base has. */
 export type MergedDtype = 'f32' | 'base';
@@ -27,6 +27,7 @@ export function mergedTensors(
   { tensors }: Pick<Model, 'tensors'>,
   { layout, adapter }: LoadedAdapter,
   dtype: MergedDtype,
+  pieceElements = defaultPieceElements,
 ): TensorToWrite[] {
   const adapted = factorsByWeight(layout, adapter);
   return [...tensors.values()].map((ref) => {
@@ -35,7 +36,7 @@ export function mergedTensors(
       name: ref.name,
       dtype: written,
       shape: ref.shape,
-      data: () => mergedPieces(ref, adapted.get(ref.name), written),
+      data: () => mergedPieces(ref, adapted.get(ref.name), written, pieceElements),
     };
   });
 }
@@ -57,6 +58,7 @@ async function* mergedPieces(
   ref: TensorRef,
   factors: Factors | undefined,
   dtype: TensorDtype,
+  pieceElements: number,
 ): AsyncGenerator<Uint8Array> {
   const columns = ref.shape.at(-1) ?? 1;
   const rows = ref.shape.reduce((a, b) => a * b, 1) / columns;
