@@ -22,6 +22,7 @@ import { onInterrupt } from './interrupt.ts';
 import { lossCurve } from './loss-curve.ts';
 import type { ModelOptions } from './model-options.ts';
 import { createProgress } from './progress.ts';
+import { settleDevice } from './settle-device.ts';
 import { tokenReport } from './token-report.ts';
 
 /** The flags of `weft train`. */
@@ -105,6 +106,7 @@ const decisiveOptions = (options: TrainOptions, layout: AdapterLayout, steps: nu
 export const trainAdapter = async (options: TrainOptions): Promise<void> => {
   const signal = onInterrupt('stopping after this step, with a checkpoint for --resume');
   const model = await openModel(options.model, { cacheDir: options.cache, signal });
+  const device = await settleDevice(model, options);
   const records = await readRecords([...options.data]);
   const { examples, report } = encodeRecords(records, model.tokenizer, {
     sequenceLength: options.seq,
@@ -113,7 +115,7 @@ export const trainAdapter = async (options: TrainOptions): Promise<void> => {
   process.stderr.write(`${tokenReport(report, options.seq)}\n`);
   const { layout, adapter } = await startAdapter(model, options);
   const steps = stepsOf(options, examples.length);
-  const identity = identifyRun(model, examples, adapter, decisiveOptions(options, layout, steps));
+  const identity = identifyRun(model, examples, adapter, decisiveOptions({ ...options, device }, layout, steps));
   const checkpointFolder = join(options.out, 'checkpoint');
   const resumed = options.resume ? await loadCheckpoint(checkpointFolder, identity) : undefined;
   if (resumed) process.stderr.write(`going on after step ${resumed.state.step} of ${steps}\n`);
@@ -139,7 +141,7 @@ export const trainAdapter = async (options: TrainOptions): Promise<void> => {
     seed: options.seed,
     shuffle: options.shuffle,
     threads: options.threads,
-    device: options.device,
+    device,
     resumeFrom: resumed?.state,
     signal,
   });

@@ -6,7 +6,8 @@ import { frozenWeights } from './models/frozen-weights.ts';
 import type { Model } from './models/model.ts';
 import { encodeBatch } from './objectives/causal-lm.ts';
 import { bucketFor } from './objectives/sequence-buckets.ts';
-import { type Device, providerFor } from './session/device.ts';
+import { chooseDevice } from './devices/choose-device.ts';
+import type { Device } from './session/device.ts';
 import { SessionThread } from './session/session-thread.ts';
 import { buildEvaluation } from './training-step.ts';
 import { badOption, batchFeeds, defaultThreads } from './training-loop.ts';
@@ -37,13 +38,13 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   if (adapter?.length !== layout?.size) {
     throw badOption('adapter', `${adapter?.length ?? 'no'} values`, `${layout?.size ?? 'no'} values`);
   }
-  const provider = providerFor(options.device ?? 'auto');
+  const threads = options.threads ?? defaultThreads();
+  const { provider } = await chooseDevice(options.device ?? 'auto', model.tensors, threads);
   const weights = frozenWeights(model.tensors);
   const source = loraSource(weights, layout, 'both');
   // Rows of like length share a batch, so that little is computed for padding; a sum does not mind the order.
   const examples = options.examples.toSorted((a, b) => a.inputIds.length - b.inputIds.length);
   const longest = examples.at(-1)?.inputIds.length ?? 0;
-  const threads = options.threads ?? defaultThreads();
   await using thread = new SessionThread({ provider, threads, weightsFolder: weights.folder });
   if (adapter) await thread.setState([{ name: trainedInput, shape: [adapter.length], data: adapter }]);
   const opened = new Set<number>();

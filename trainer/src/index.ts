@@ -17,6 +17,7 @@ export {
 } from './export/export-adapter.ts';
 export { initWeights, weightShapes } from './models/full-source.ts';
 export { schedules, type Schedule } from './optim/schedule.ts';
+export { chooseDevice, type ChosenDevice } from './devices/choose-device.ts';
 export { devices, type Device } from './session/device.ts';
 export * from './checkpoint/index.ts';
 export { type LoraTrainStep, train, type TrainOptions, type TrainResult } from './train.ts';

@@ -1,7 +1,8 @@
 import { batches, type Example } from './data/index.ts';
 import { fullSource, weightShapes } from './models/full-source.ts';
 import type { ModelConfig } from './models/model.ts';
-import { type Device, providerFor } from './session/device.ts';
+import { chooseDevice } from './devices/choose-device.ts';
+import type { Device } from './session/device.ts';
 import { SessionThread } from './session/session-thread.ts';
 import { buildTrainingStep } from './training-step.ts';
 import {
@@ -31,11 +32,12 @@ export async function* trainFull(
 ): AsyncGenerator<TrainStep, Consumed & { readonly weights: ReadonlyMap<string, Float32Array> }, void> {
   const { config, weights, examples, batchSize, seed = 0, shuffle = true } = options;
   checkLoopOptions(options, config);
-  const provider = providerFor(options.device ?? 'auto');
+  const threads = options.threads ?? defaultThreads();
+  const { provider } = await chooseDevice(options.device ?? 'auto', new Map(), threads);
   const source = fullSource(config);
   const optimizer = { clipGradNorm: options.clipGradNorm || undefined, weightDecay: options.weightDecay ?? 0 };
   const shapes = weightShapes(config);
-  await using thread = new SessionThread({ provider, threads: options.threads ?? defaultThreads() });
+  await using thread = new SessionThread({ provider, threads });
   await thread.setState(
     trainedState(
       [...shapes].map(([name, shape]) => {

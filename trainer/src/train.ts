@@ -6,7 +6,8 @@ import { frozenWeights } from './models/frozen-weights.ts';
 import type { Model } from './models/model.ts';
 import type { TrainingState } from './checkpoint/index.ts';
 import { firstMoment, secondMoment } from './optim/adamw.ts';
-import { type Device, providerFor } from './session/device.ts';
+import { chooseDevice } from './devices/choose-device.ts';
+import type { Device } from './session/device.ts';
 import type { WireTensor } from './session/messages.ts';
 import { SessionThread } from './session/session-thread.ts';
 import { buildTrainingStep } from './training-step.ts';
@@ -56,11 +57,11 @@ export async function* train(options: TrainOptions): AsyncGenerator<LoraTrainSte
   if (layout.size === 0) throw badOption('layout', 'without tensors', 'one with a target at least');
   if (adapter.length !== layout.size) throw badOption('adapter', `${adapter.length} values`, `${layout.size} values`);
   if (resumeFrom) checkMoments(resumeFrom, factorSize(layout, trains));
-  const provider = providerFor(options.device ?? 'auto');
+  const threads = options.threads ?? defaultThreads();
+  const { provider } = await chooseDevice(options.device ?? 'auto', model.tensors, threads);
   const weights = frozenWeights(model.tensors);
   const source = loraSource(weights, layout, trains);
   const optimizer = { clipGradNorm: options.clipGradNorm || undefined, weightDecay: options.weightDecay ?? 0 };
-  const threads = options.threads ?? defaultThreads();
   await using thread = new SessionThread({ provider, threads, weightsFolder: weights.folder });
   await thread.setState(adapterState(layout, adapter, trains, resumeFrom));
   const snapshot = async (): Promise<TrainedValues> => {

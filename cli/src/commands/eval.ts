@@ -15,9 +15,11 @@ interface EvalOptions extends ModelOptions {
 }
 
 const run = async (options: EvalOptions): Promise<void> => {
+  const { settleDevice } = await import('../settle-device.ts');
   const { encodeRecords, evaluate, loadAdapter, openModel, readRecords } = await import('@weft/trainer');
   const signal = onInterrupt('stopping');
   const model = await openModel(options.model, { cacheDir: options.cache, signal });
+  const device = await settleDevice(model, options);
   const adapter = options.adapter === undefined ? undefined : await loadAdapter(options.adapter, model);
   const records = await readRecords([...options.data]);
   const { examples, report } = encodeRecords(records, model.tokenizer, {
@@ -32,7 +34,7 @@ const run = async (options: EvalOptions): Promise<void> => {
     examples,
     batchSize: options.batch,
     threads: options.threads,
-    device: options.device,
+    device,
     signal,
   });
   const loss = lossSum / tokens;

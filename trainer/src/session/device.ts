@@ -10,7 +10,7 @@ export interface Provider {
   readonly target: EmitTarget;
 }
 
-/** `auto` is the CPU: other devices are taken only by name, so that a run's speed and bits do not depend on what is installed. */
+/** By name alone: `auto` is the CPU here, and what the machine has decides it in `devices/choose-device.ts`. */
 export function providerFor(device: Device): Provider {
   if (!devices.includes(device)) {
     throw new WeftError('WEFT_TRAINING_BAD_OPTION', `device is ${String(device)}, it can be ${devices.join(', ')}`);
