@@ -15,7 +15,8 @@ export {
   type ExportFormat,
   type ExportOptions,
 } from './export/export-adapter.ts';
-export { initWeights, weightShapes } from './models/full-source.ts';
+export { initWeights } from './models/full-source.ts';
+export { weightShapes } from './models/weight-shapes.ts';
 export { schedules, type Schedule } from './optim/schedule.ts';
 export { chooseDevice, type ChosenDevice } from './devices/choose-device.ts';
 export { devices, type Device } from './session/device.ts';

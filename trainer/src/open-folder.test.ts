@@ -58,9 +58,14 @@ test("a folder's hash is that of the sorted lines of sha256sum", async () => {
 
 test('features of config.json that the graph does not have are refused by name', async () => {
   const cases: [object, string][] = [
-    [{ model_type: 'gemma3' }, 'config.json: model_type is gemma3; Weft trains llama'],
-    [{ rope_scaling: { rope_type: 'llama3', factor: 32 } }, 'config.json: the model uses rope_scaling'],
-    [{ rope_parameters: { rope_type: 'yarn', rope_theta: 1e4 } }, 'config.json: the model uses rope_parameters'],
+    [{ model_type: 'gemma3' }, 'config.json: model_type is gemma3; Weft trains llama, mistral, qwen2, qwen3, smollm3'],
+    [{ rope_scaling: { type: 'dynamic', factor: 2 } }, 'config.json: the model uses rope_scaling of type dynamic'],
+    [{ rope_parameters: { rope_type: 'longrope' } }, 'config.json: the model uses rope_parameters of type longrope'],
+    [{ rope_scaling: { type: 'yarn', factor: 4, mscale: 0.7 } }, 'config.json: the model uses rope_scaling.mscale'],
+    [{ model_type: 'qwen3', attention_bias: true }, 'config.json: the model uses attention_bias'],
+    [{ model_type: 'smollm3', use_sliding_window: true }, 'config.json: the model uses use_sliding_window'],
+    [{ layer_types: ['sliding_attention'] }, 'config.json: the model uses layer_types'],
+    [{ model_type: 'qwen3', layer_types: ['chunked_attention'] }, 'config.json: the model uses layer_types.0'],
     [{ attention_bias: true }, 'config.json: the model uses attention_bias'],
     [{ mlp_bias: true }, 'config.json: the model uses mlp_bias'],
     [{ sliding_window: 4096 }, 'config.json: the model uses sliding_window'],
@@ -75,6 +80,24 @@ test('features of config.json that the graph does not have are refused by name',
   expect(await refusal(await putFolder({ config: { num_hidden_layers: 10 ** 6 } }))).toBe(
     'WEFT_MODEL_LIMIT layers is 1000000, the limit is 512',
   );
+});
+
+test('a rotary scaling or a layer pattern that does not add up is refused', async () => {
+  const cases: [object, RegExp][] = [
+    [{ rope_scaling: { rope_type: 'llama3', factor: 8 } }, /^WEFT_MODEL_CORRUPT .*rope_scaling\.low_freq_factor: /],
+    [
+      { rope_scaling: { rope_type: 'llama3', factor: 8, low_freq_factor: 4, high_freq_factor: 4 } },
+      /low_freq_factor is not below high_freq_factor$/,
+    ],
+    [{ rope_scaling: { type: 'linear', factor: 0 } }, /^WEFT_MODEL_CORRUPT .*rope_scaling\.factor: /],
+    [{ rope_theta: 'large' }, /^WEFT_MODEL_CORRUPT config.json: rope_theta is no number above 1$/],
+    [{ rope_theta: 1 }, /^WEFT_MODEL_CORRUPT config.json: rope_theta is no number above 1$/],
+    [
+      { model_type: 'smollm3', no_rope_layers: [] },
+      /^WEFT_MODEL_CORRUPT config.json: no_rope_layers has 0 entries for 1 layers$/,
+    ],
+  ];
+  for (const [config, expected] of cases) expect(await refusal(await putFolder({ config }))).toMatch(expected);
 });
 
 test('the rotary base is read where transformers 5 writes it', async () => {

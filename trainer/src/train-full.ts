@@ -1,6 +1,7 @@
 import { batches, type Example } from './data/index.ts';
-import { fullSource, weightShapes } from './models/full-source.ts';
+import { fullSource } from './models/full-source.ts';
 import type { ModelConfig } from './models/model.ts';
+import { weightShapes } from './models/weight-shapes.ts';
 import { chooseDevice } from './devices/choose-device.ts';
 import type { Device } from './session/device.ts';
 import { SessionThread } from './session/session-thread.ts';

@@ -20,6 +20,16 @@ export interface GradientCase {
 
 type Build = (...inputs: [Value, Value, Value]) => Value | readonly Value[];
 
+const llama3 = { type: 'llama3', factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalMaxPositions: 64 } as const;
+const yarn = {
+  type: 'yarn',
+  factor: 4,
+  betaFast: 8,
+  betaSlow: 1,
+  originalMaxPositions: 64,
+  truncate: false,
+} as const;
+
 const builds: Readonly<Record<string, readonly [operator: keyof typeof operators, build: Build]>> = {
   'add same shape': ['add', ops.add],
   'add broadcast row': ['add', ops.add],
@@ -46,6 +56,8 @@ const builds: Readonly<Record<string, readonly [operator: keyof typeof operators
   rmsNorm: ['rmsNorm', (x, gain) => ops.rmsNorm(x, gain, 1e-2)],
   rotary: ['rotary', (x) => ops.rotary(x, { base: 100, scale: 1 })],
   'rotary scaled': ['rotary', (x) => ops.rotary(x, { base: 10_000, scale: 0.25 })],
+  'rotary llama3': ['rotary', (x) => ops.rotary(x, { base: 100, scale: 1, scaling: llama3 })],
+  'rotary yarn': ['rotary', (x) => ops.rotary(x, { base: 100, scale: 0.5, scaling: yarn })],
   crossEntropy: ['crossEntropy', ops.crossEntropy],
 };
 

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { byteAlphabet } from '../src/tokenizer/byte-alphabet.ts';
-import { expectedTensors } from '../src/weights/fit-config.ts';
+import { weightShapes } from '../src/models/weight-shapes.ts';
 import { writeSafetensors, type TensorToWrite } from '../src/weights/safetensors/write.ts';
 
 /** Writes Hugging Face folders for tests: a one-layer Llama of zeros over the bytes, with whatever a test changes. */
@@ -45,7 +45,7 @@ const tokenizerJson = {
 };
 
 export const zeroTensors = (): TensorToWrite[] =>
-  [...expectedTensors(folderConfig)].map(([name, shape]) => ({
+  [...weightShapes(folderConfig)].map(([name, shape]) => ({
     name,
     dtype: 'BF16',
     shape,

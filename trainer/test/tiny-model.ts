@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type AdapterLayout, createAdapterLayout, loraTargets } from '@weft/shared';
 import { elementCount } from '../src/graph/shape.ts';
-import { weightShapes } from '../src/models/full-source.ts';
+
 import type { Model, ModelConfig } from '../src/models/model.ts';
+import { weightShapes } from '../src/models/weight-shapes.ts';
 import { toBytes } from '../src/weights/half.ts';
 import type { TensorDtype, TensorRef } from '../src/weights/tensor-ref.ts';
 
@@ -41,7 +42,7 @@ export const tinyExamples = golden.rows.map(({ inputIds, labels }) => ({
 }));
 
 /** The same numbers as in golden/make-llama.py. */
-const wave = (count: number, seed: number, scale: number, offset = 0): Float32Array =>
+export const wave = (count: number, seed: number, scale: number, offset = 0): Float32Array =>
   Float32Array.from(
     { length: count },
     (_, i) => offset + scale * Math.sin(1.7 * i * (1 + 0.01 * i) + 2.3 * seed + 0.4),

@@ -20,7 +20,9 @@ const run = async (path: string, { cache, json }: ModelShowOptions): Promise<voi
     dtypes: [...new Set(tensors.map(({ dtype }) => dtype))],
     ...model.config,
   };
-  const lines = Object.entries(shown).map(([key, value]) => `${key.padEnd(18)}${String(value)}\n`);
+  const text = (value: unknown): string =>
+    typeof value === 'object' && !Array.isArray(value) ? JSON.stringify(value) : String(value);
+  const lines = Object.entries(shown).map(([key, value]) => `${key.padEnd(18)}${text(value)}\n`);
   process.stdout.write(json ? `${JSON.stringify(shown)}\n` : lines.join(''));
 };
 

@@ -16,6 +16,7 @@ import {
   transpose,
 } from '../ops/calls.ts';
 import type { LoraTarget } from '@weft/shared';
+import { families } from './families.ts';
 import type { ModelConfig } from './model.ts';
 
 /** LoRA's factors of one linear layer: A [rank, in], B [out, rank], scale α/rank. */
@@ -43,7 +44,7 @@ export interface BatchShape {
 }
 
 /**
- * A Llama decoder from token ids [batch·seq] to the normalised hidden states [batch·seq, hidden], decomposed into
+ * A decoder of Llama's kin from token ids [batch·seq] to the normalised hidden states [batch·seq, hidden], decomposed into
  * operators that have gradient rules. Rows are padded on the right, so the causal mask is all the mask there is.
  */
 export function buildLlama(
@@ -53,7 +54,7 @@ export function buildLlama(
   inputIds: Value,
   parameters: LlamaParameters,
 ): Value {
-  const mask = causalMask(graph, shape.sequenceLength);
+  const maskOf = causalMasks(graph, config, shape.sequenceLength);
   let x = widen(gatherRows(parameters.weight('model.embed_tokens.weight'), inputIds)); // [rows, hidden]
   for (let layer = 0; layer < config.layers; layer++) {
     graph.scope(`layers.${layer}`, () => {
@@ -63,11 +64,12 @@ export function buildLlama(
           input,
           parameters.weight(`${prefix}.${moduleOf[target]}.weight`),
           parameters.lora(layer, target),
-          residual,
+          hasBias(config, target) ? widen(parameters.weight(`${prefix}.${moduleOf[target]}.bias`)) : residual,
         );
       const norm = (name: string, input: Value): Value =>
         rmsNorm(input, widen(parameters.weight(`${prefix}.${name}.weight`)), config.rmsNormEps);
-      x = graph.scope('attention', () => attention(config, shape, norm('input_layernorm', x), mask, linear, x));
+      const place: Place = { config, shape, layer, mask: maskOf(layer), linear, norm };
+      x = graph.scope('attention', () => attention(place, norm('input_layernorm', x), x));
       x = graph.scope('mlp', () => {
         const h = norm('post_attention_layernorm', x);
         return linear('down_proj', mul(silu(linear('gate_proj', h)), linear('up_proj', h)), x);
@@ -94,11 +96,23 @@ const moduleOf: Readonly<Record<LoraTarget, string>> = {
   down_proj: 'mlp.down_proj',
 };
 
-type Linear = (target: LoraTarget, input: Value, residual?: Value) => Value;
+/** The projections with a bias are not those that end a residual branch. */
+const hasBias = ({ family }: ModelConfig, target: LoraTarget): boolean =>
+  families[family].qkvBias && (target === 'q_proj' || target === 'k_proj' || target === 'v_proj');
 
-/** x·Wᵀ + scale·(x·Aᵀ)·Bᵀ + residual; the additions ride on the products. */
-function adaptedLinear(x: Value, weight: Value, lora: LoraPair | undefined, residual: Value | undefined): Value {
-  const base = gemm(x, widen(weight), { transB: true }, residual); // [rows, out]
+/** What attention needs to know of the layer that it stands in. */
+interface Place {
+  readonly config: ModelConfig;
+  readonly shape: BatchShape;
+  readonly layer: number;
+  readonly mask: Value;
+  readonly linear: (target: LoraTarget, input: Value, residual?: Value) => Value;
+  readonly norm: (name: string, input: Value) => Value;
+}
+
+/** x·Wᵀ + scale·(x·Aᵀ)·Bᵀ + c, c a bias or a residual; the additions ride on the products. */
+function adaptedLinear(x: Value, weight: Value, lora: LoraPair | undefined, c: Value | undefined): Value {
+  const base = gemm(x, widen(weight), { transB: true }, c); // [rows, out]
   if (!lora) return base;
   const down = gemm(x, lora.a, { transB: true, alpha: lora.scale }); // [rows, rank]
   return gemm(down, lora.b, { transB: true }, base);
@@ -108,36 +122,48 @@ function adaptedLinear(x: Value, weight: Value, lora: LoraPair | undefined, resi
  * Causal attention with grouped queries (Ainslie et al. 2023). The queries that share a key head stand below each other,
  * [batch, kvHeads, group·seq, headDim], so that keys and values are never repeated.
  */
-function attention(
-  { heads, kvHeads, headDim, ropeTheta }: ModelConfig,
-  { batchSize, sequenceLength: seq }: BatchShape,
-  normalised: Value,
-  mask: Value,
-  linear: Linear,
-  residual: Value,
-): Value {
+function attention({ config, shape, layer, mask, linear, norm }: Place, normalised: Value, residual: Value): Value {
+  const { heads, kvHeads, headDim, ropeTheta, ropeScaling } = config;
+  const { batchSize, sequenceLength: seq } = shape;
   if (heads % kvHeads !== 0) throw new GraphError(`${heads} query heads cannot share ${kvHeads} key heads`);
   const group = heads / kvHeads;
   const perHead = (rows: Value, count: number): Value =>
     transpose(reshape(rows, [batchSize, seq, count, headDim]), [0, 2, 1, 3]); // [batch, count, seq, headDim]
-  const rotate = (x: Value, scale: number): Value => rotary(x, { base: ropeTheta, scale });
+  const normed = (name: string, x: Value): Value => (families[config.family].qkNorm ? norm(`self_attn.${name}`, x) : x);
+  const rotates = !config.noRopeLayers?.includes(layer);
+  const rotate = (x: Value, scale: number): Value =>
+    rotates ? rotary(x, { base: ropeTheta, scaling: ropeScaling, scale }) : x;
+  const queryScale = 1 / Math.sqrt(headDim);
   const grouped = [batchSize, kvHeads, group * seq, headDim];
 
-  const q = reshape(rotate(perHead(linear('q_proj', normalised), heads), 1 / Math.sqrt(headDim)), grouped);
-  const k = rotate(perHead(linear('k_proj', normalised), kvHeads), 1);
+  const q = reshape(rotate(normed('q_norm', perHead(linear('q_proj', normalised), heads)), queryScale), grouped);
+  const k = rotate(normed('k_norm', perHead(linear('k_proj', normalised), kvHeads)), 1);
   const v = perHead(linear('v_proj', normalised), kvHeads);
 
-  const scores = reshape(matmul(q, k, { transB: true }), [batchSize, heads, seq, seq]);
+  const product = matmul(q, k, { transB: true, alpha: rotates ? 1 : queryScale });
+  const scores = reshape(product, [batchSize, heads, seq, seq]);
   const probabilities = reshape(softmax(add(scores, mask)), [batchSize, kvHeads, group * seq, seq]);
   const mixed = reshape(matmul(probabilities, v), [batchSize, heads, seq, headDim]);
   const rows = reshape(transpose(mixed, [0, 2, 1, 3]), [batchSize * seq, heads * headDim]);
   return linear('o_proj', rows, residual);
 }
 
-/** [seq, seq]: 0 where a position may look, −1e9 (zero after the softmax) at later positions. */
-function causalMask(graph: Graph, seq: number): Value {
-  const mask = Float32Array.from({ length: seq * seq }, (_, index) =>
-    index % seq > Math.floor(index / seq) ? -1e9 : 0,
-  );
+/** The mask of each layer: causal, and where the layer's window is shorter than the sequence, no further back than that. */
+function causalMasks(graph: Graph, { slidingWindow }: ModelConfig, seq: number): (layer: number) => Value {
+  const masks = new Map<number, Value>();
+  return (layer) => {
+    const window = Math.min(seq, slidingWindow?.layers.includes(layer) ? slidingWindow.size : seq);
+    const mask = masks.get(window) ?? causalMask(graph, seq, window);
+    masks.set(window, mask);
+    return mask;
+  };
+}
+
+/** [seq, seq]: 0 where a position may look, −1e9 (zero after the softmax) at later positions and outside the window. */
+function causalMask(graph: Graph, seq: number, window: number): Value {
+  const mask = Float32Array.from({ length: seq * seq }, (_, index) => {
+    const back = Math.floor(index / seq) - (index % seq);
+    return back >= 0 && back < window ? 0 : -1e9;
+  });
   return graph.constant(mask, [seq, seq]);
 }

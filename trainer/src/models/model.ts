@@ -1,10 +1,12 @@
 import type { Sha256 } from '@weft/shared';
+import type { RopeScaling } from '../ops/rope-scaling.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { TensorRef } from '../weights/tensor-ref.ts';
+import type { FamilyName } from './families.ts';
 
-/** A Llama-family decoder, in the words of Hugging Face's config.json. */
+/** A Llama or one of its relatives, in the words of Hugging Face's config.json. */
 export interface ModelConfig {
-  readonly family: 'llama';
+  readonly family: FamilyName;
   readonly hiddenSize: number;
   readonly intermediateSize: number;
   readonly layers: number;
@@ -16,6 +18,11 @@ export interface ModelConfig {
   readonly rmsNormEps: number;
   readonly tieWordEmbeddings: boolean;
   readonly maxPositions: number;
+  readonly ropeScaling?: RopeScaling;
+  /** In these layers a token sees only the last `size` positions, its own included. */
+  readonly slidingWindow?: { readonly size: number; readonly layers: readonly number[] };
+  /** Layers that do not rotate queries and keys. */
+  readonly noRopeLayers?: readonly number[];
 }
 
 /** A base model whose files were checked: tensor names and shapes fit `config`, and the tokenizer fits the vocabulary. */

@@ -1,5 +1,6 @@
 /** The operators as functions of values: what models, objectives, optimizers and gradient rules are written in. */
 import type { ElementType, Value } from '../graph/types.ts';
+import type { RopeScaling } from './rope-scaling.ts';
 
 export interface ProductAttributes {
   readonly transA?: boolean;
@@ -15,6 +16,7 @@ export interface ReduceAttributes {
 export interface RotaryAttributes {
   /** rope_theta. */
   readonly base: number;
+  readonly scaling?: RopeScaling | undefined;
   /** Multiplies the result: 1/√headDim on queries spares a pass over the scores. */
   readonly scale: number;
   /** Rotates by the opposite angle. */

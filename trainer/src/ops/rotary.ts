@@ -2,10 +2,11 @@ import { describe, GraphError, sizeAt } from '../graph/shape.ts';
 import type { Emitter, Operator } from '../graph/types.ts';
 import { rotary as rotated, type RotaryAttributes } from './calls.ts';
 import { inputAt } from './elementwise.ts';
+import { ropeFrequencies } from './rope-scaling.ts';
 
 /**
  * Rotary position embedding (Su et al. 2021, equation 34) in the layout of Hugging Face's Llama: coordinate i pairs
- * with i + headDim/2, and position t turns the pair by t·base^(−2i/headDim).
+ * with i + headDim/2, and position t turns the pair by t·base^(−2i/headDim), or as a scaling bends it.
  */
 export const rotary: Operator<RotaryAttributes> = {
   types(inputs) {
@@ -38,13 +39,14 @@ function rotationTables(
   onnx: Emitter,
   seq: number,
   headDim: number,
-  { base, scale, inverse = false }: RotaryAttributes,
+  { base, scaling, scale, inverse = false }: RotaryAttributes,
 ): { cos: string; sin: string } {
   const half = headDim / 2;
-  const angle = (index: number): number => Math.floor(index / half) * base ** ((-2 * (index % half)) / headDim);
+  const { perPosition, amplitude } = ropeFrequencies(headDim, base, scaling);
+  const angle = (index: number): number => Math.floor(index / half) * (perPosition[index % half] ?? 0);
   const table = (entry: (angle: number) => number): string =>
     onnx.constant(
-      Float32Array.from({ length: seq * half }, (_, index) => scale * entry(angle(index))),
+      Float32Array.from({ length: seq * half }, (_, index) => scale * amplitude * entry(angle(index))),
       [seq, half],
     );
   return { cos: table(Math.cos), sin: table((radians) => (inverse ? -Math.sin(radians) : Math.sin(radians))) };

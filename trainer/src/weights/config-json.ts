@@ -1,13 +1,16 @@
 import { WeftError } from '@weft/shared';
 import { z } from 'zod';
+import { families, type Family, isFamily } from '../models/families.ts';
 import type { ModelConfig } from '../models/model.ts';
 import { checkConfig } from './config-limits.ts';
+import { parseLayerPattern } from './layer-pattern.ts';
+import { parseRope } from './rope-config.ts';
 
 const size = z.int().min(1);
 const off = z.literal(false).nullish();
 
-/** The keys of a Llama's config.json that change the computation; others, such as dtype or use_cache, do not. */
-const llama = z.object({
+/** The numbers of a config.json; other keys, such as dtype or use_cache, do not change the computation. */
+const numbers = z.object({
   hidden_size: size,
   intermediate_size: size,
   num_hidden_layers: size,
@@ -17,29 +20,25 @@ const llama = z.object({
   vocab_size: size,
   max_position_embeddings: size,
   rms_norm_eps: z.number().positive(),
-  rope_theta: z.number().positive().nullish(),
-  tie_word_embeddings: z.boolean().default(false),
+  tie_word_embeddings: z.boolean().nullish(),
   bos_token_id: z.int().min(0).nullish(),
   eos_token_id: z.union([z.int().min(0), z.array(z.int().min(0)).min(1)]).nullish(),
   pad_token_id: z.int().nullish(),
 });
 
-/** Key → the values under which a Llama computes what our graph computes. A present key with another value is a feature we lack. */
+/**
+ * Key → the values under which a model computes what our graph computes, unless its family heeds the key. A present key
+ * with another value is a feature we lack.
+ */
 const neutral: Readonly<Record<string, z.ZodType>> = {
   hidden_act: z.literal('silu').nullish(),
   attention_bias: off,
   mlp_bias: off,
-  rope_scaling: z.union([
-    z.null(),
-    z.undefined(),
-    z.object({ rope_type: z.literal('default') }),
-    z.object({ type: z.literal('default') }),
-  ]),
-  rope_parameters: z.union([z.null(), z.undefined(), z.object({ rope_type: z.literal('default').optional() })]),
   rope_interleaved: off,
   partial_rotary_factor: z.literal(1).nullish(),
   sliding_window: z.null().optional(),
   use_sliding_window: off,
+  layer_types: z.array(z.literal('full_attention')).nullish(),
   qk_norm: off,
   use_qk_norm: off,
   quantization_config: z.null().optional(),
@@ -61,18 +60,19 @@ export interface ParsedConfig {
 export function parseConfigJson(text: string): ParsedConfig {
   const json = parseObject(text);
   const type = json['model_type'];
-  if (type !== 'llama') {
+  if (!isFamily(type)) {
     throw new WeftError(
       'WEFT_MODEL_UNSUPPORTED',
-      `config.json: model_type is ${typeof type === 'string' ? type.slice(0, 40) : 'not stated'}; Weft trains llama`,
+      `config.json: model_type is ${typeof type === 'string' ? type.slice(0, 40) : 'not stated'}; Weft trains ${Object.keys(families).join(', ')}`,
       { feature: 'architecture' },
     );
   }
+  const family: Family = families[type];
   for (const [key, allowed] of Object.entries(neutral)) {
-    if (allowed.safeParse(json[key]).success) continue;
+    if (family.heeds.some((heeded) => heeded === key) || allowed.safeParse(json[key]).success) continue;
     throw new WeftError('WEFT_MODEL_UNSUPPORTED', `config.json: the model uses ${key}`, { feature: key });
   }
-  const parsed = llama.safeParse(json);
+  const parsed = numbers.safeParse(json);
   if (!parsed.success) {
     const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ');
     throw new WeftError('WEFT_MODEL_CORRUPT', `config.json: ${problems}`);
@@ -81,7 +81,7 @@ export function parseConfigJson(text: string): ParsedConfig {
   const eos = Array.isArray(c.eos_token_id) ? c.eos_token_id[0] : c.eos_token_id;
   return {
     config: checkConfig({
-      family: 'llama',
+      family: type,
       hiddenSize: c.hidden_size,
       intermediateSize: c.intermediate_size,
       layers: c.num_hidden_layers,
@@ -89,10 +89,11 @@ export function parseConfigJson(text: string): ParsedConfig {
       kvHeads: c.num_key_value_heads ?? c.num_attention_heads,
       headDim: c.head_dim ?? wholeHead(c.hidden_size, c.num_attention_heads),
       vocabSize: c.vocab_size,
-      ropeTheta: ropeTheta(json) ?? 10_000,
       rmsNormEps: c.rms_norm_eps,
-      tieWordEmbeddings: c.tie_word_embeddings,
+      tieWordEmbeddings: c.tie_word_embeddings ?? family.tieWordEmbeddings,
       maxPositions: c.max_position_embeddings,
+      ...parseRope(json, c.max_position_embeddings),
+      ...parseLayerPattern(json, family, c.num_hidden_layers),
     }),
     bosTokenId: c.bos_token_id ?? undefined,
     eosTokenId: eos ?? undefined,
@@ -120,11 +121,4 @@ function wholeHead(hiddenSize: number, heads: number): number {
       `config.json: hidden_size ${hiddenSize} does not divide among ${heads} heads`,
     );
   return hiddenSize / heads;
-}
-
-/** Where transformers 5 writes it, else where 4 did. */
-function ropeTheta(json: Record<string, unknown>): number | undefined {
-  const nested = (json['rope_parameters'] as { rope_theta?: unknown } | null | undefined)?.rope_theta;
-  const theta = nested ?? json['rope_theta'];
-  return typeof theta === 'number' && theta > 0 ? theta : undefined;
 }

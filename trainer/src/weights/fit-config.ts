@@ -1,34 +1,12 @@
 import { WeftError } from '@weft/shared';
 import type { ModelConfig } from '../models/model.ts';
+import { weightShapes } from '../models/weight-shapes.ts';
 import type { TensorRef } from './tensor-ref.ts';
 import { featureOfTensor } from './gguf/tensor-names.ts';
 
-/** Every tensor of a Llama with these numbers: Hugging Face name → shape. */
-export function expectedTensors(config: ModelConfig): Map<string, readonly number[]> {
-  const { hiddenSize, intermediateSize, vocabSize } = config;
-  const query = config.heads * config.headDim;
-  const keyValue = config.kvHeads * config.headDim;
-  const shapes = new Map<string, readonly number[]>([['model.embed_tokens.weight', [vocabSize, hiddenSize]]]);
-  for (let layer = 0; layer < config.layers; layer++) {
-    const at = `model.layers.${layer}.`;
-    shapes.set(`${at}input_layernorm.weight`, [hiddenSize]);
-    shapes.set(`${at}self_attn.q_proj.weight`, [query, hiddenSize]);
-    shapes.set(`${at}self_attn.k_proj.weight`, [keyValue, hiddenSize]);
-    shapes.set(`${at}self_attn.v_proj.weight`, [keyValue, hiddenSize]);
-    shapes.set(`${at}self_attn.o_proj.weight`, [hiddenSize, query]);
-    shapes.set(`${at}post_attention_layernorm.weight`, [hiddenSize]);
-    shapes.set(`${at}mlp.gate_proj.weight`, [intermediateSize, hiddenSize]);
-    shapes.set(`${at}mlp.up_proj.weight`, [intermediateSize, hiddenSize]);
-    shapes.set(`${at}mlp.down_proj.weight`, [hiddenSize, intermediateSize]);
-  }
-  shapes.set('model.norm.weight', [hiddenSize]);
-  if (!config.tieWordEmbeddings) shapes.set('lm_head.weight', [vocabSize, hiddenSize]);
-  return shapes;
-}
-
 /** The tensors that the graph needs, in its order; a missing, misshapen or foreign one is an error. */
 export function fitTensors(tensors: ReadonlyMap<string, TensorRef>, config: ModelConfig): Map<string, TensorRef> {
-  const expected = expectedTensors(config);
+  const expected = weightShapes(config);
   const fitted = new Map<string, TensorRef>();
   for (const [name, shape] of expected) {
     const ref = tensors.get(name);

@@ -11,4 +11,3 @@ export { writeSafetensors, type TensorToWrite, type WriteOptions } from './safet
 export { writeFileAtomically } from './atomic-file.ts';
 export { hashModel, modelFiles, type ModelFile } from './model-files.ts';
 export { defaultCacheDir } from './cache-folder.ts';
-export { expectedTensors } from './fit-config.ts';

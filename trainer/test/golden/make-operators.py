@@ -1,6 +1,6 @@
 """Writes operators.json: inputs, outputs and gradients of every operator by PyTorch in float64.
 
-python3 make-operators.py   (needs torch; the JSON is committed, so tests need no Python)
+python3 make-operators.py   (needs torch and transformers; the JSON is committed, so tests need no Python)
 """
 
 import json
@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 from torch.nn import functional as F
+from transformers import LlamaConfig
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 torch.set_default_dtype(torch.float64)
 
@@ -20,9 +22,14 @@ def wave(shape, seed, scale=1.0):
     return torch.tensor(values, dtype=torch.float32).to(torch.float64).reshape(shape)
 
 
-def rotary(x, base, scale):
+def rotary(x, base, scale, scaling=None):
     seq, head_dim = x.shape[-2:]
     inverse_frequency = base ** (-torch.arange(0, head_dim, 2) / head_dim)
+    if scaling:
+        rope = {"rope_theta": base, "original_max_position_embeddings": 64, **scaling}
+        config = LlamaConfig(head_dim=head_dim, max_position_embeddings=128, rope_parameters=rope)
+        inverse_frequency, amplitude = ROPE_INIT_FUNCTIONS[scaling["rope_type"]](config)
+        inverse_frequency, scale = inverse_frequency.double(), scale * amplitude
     angles = torch.outer(torch.arange(seq).double(), inverse_frequency)
     angles = torch.cat([angles, angles], dim=-1)
     low, high = x.chunk(2, dim=-1)
@@ -36,6 +43,9 @@ def cross_entropy(logits, targets, weights):
 def ints(*values):
     return torch.tensor(values, dtype=torch.int64)
 
+
+LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+YARN = {"rope_type": "yarn", "factor": 4.0, "beta_fast": 8.0, "beta_slow": 1.0, "truncate": False}
 
 # name → function, inputs; inputs that are marked "frozen" get no gradient
 CASES = {
@@ -67,6 +77,8 @@ CASES = {
     ),
     "rotary": (lambda x: rotary(x, 100.0, 1.0), [wave((1, 2, 3, 4), 14)]),
     "rotary scaled": (lambda x: rotary(x, 10000.0, 0.25), [wave((2, 1, 3, 6), 15)]),
+    "rotary llama3": (lambda x: rotary(x, 100.0, 1.0, LLAMA3), [wave((1, 2, 5, 6), 17)]),
+    "rotary yarn": (lambda x: rotary(x, 100.0, 0.5, YARN), [wave((1, 2, 5, 8), 18)]),
     "crossEntropy": (
         lambda logits, targets, weights: cross_entropy(logits, targets, weights.detach()),
         [wave((4, 5), 16, 3.0), ints(2, 0, 4, 4), torch.tensor([0.5, 0.0, 0.25, 0.25])],
