@@ -21,7 +21,7 @@ const run = async (path: string, { cache, json }: ModelShowOptions): Promise<voi
     ...model.config,
   };
   const text = (value: unknown): string =>
-    typeof value === 'object' && !Array.isArray(value) ? JSON.stringify(value) : String(value);
+    Array.isArray(value) ? value.join(',') : typeof value === 'string' ? value : JSON.stringify(value);
   const lines = Object.entries(shown).map(([key, value]) => `${key.padEnd(18)}${text(value)}\n`);
   process.stdout.write(json ? `${JSON.stringify(shown)}\n` : lines.join(''));
 };
