@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { createAdapterLayout, loraTargets } from '@weft/shared';
 import { expect, test } from 'vitest';
 import { folderConfig } from '../../test/model-folder.ts';
+import type { FamilyName } from '../models/families.ts';
 import { hashText } from '../weights/hash-file.ts';
 import { readGgufHeader } from '../weights/gguf/read.ts';
 import { toHuggingFaceName } from '../weights/gguf/tensor-names.ts';
@@ -14,12 +15,12 @@ const config = { ...folderConfig, heads: 4, kvHeads: 2, headDim: 6 };
 const layout = createAdapterLayout(config, { rank: 3, alpha: 6, targets: loraTargets });
 const adapter = Float32Array.from({ length: layout.size }, (_, i) => i + 0.5);
 
-async function written() {
+async function written(family: FamilyName = 'llama') {
   const folder = await mkdtemp(join(tmpdir(), 'weft-gguf-lora-'));
   try {
     const file = join(folder, 'adapter.gguf');
     const origin = { baseName: 'base', baseSha256: hashText('b'), adapterSha256: hashText('a'), layout, command: 'c' };
-    await writeGgufLora(file, config, { layout, adapter }, origin);
+    await writeGgufLora(file, { ...config, family }, { layout, adapter }, origin);
     const { metadata, tensors } = await readGgufHeader(file);
     const handle = await open(file, 'r');
     const values = new Map<string, Float32Array>();
@@ -67,4 +68,13 @@ test('in B of q and k the halves of each head are interleaved, as llama.cpp turn
   // two heads of six rows
   const order = [0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11];
   expect([...(values.get('blk.0.attn_k.weight.lora_b') ?? [])]).toEqual(order.flatMap(rowOf));
+});
+
+test('a Qwen keeps the rows in their order, and Mistral goes by the name that llama.cpp has for it', async () => {
+  const { metadata, values } = await written('qwen2');
+  expect(metadata['general.architecture']).toBe('qwen2');
+  const b = layout.tensors.find(({ target, factor }) => target === 'k_proj' && factor === 'B');
+  const plain = adapter.subarray(b?.offset, (b?.offset ?? 0) + 12 * 3);
+  expect(values.get('blk.0.attn_k.weight.lora_b')).toEqual(plain);
+  expect((await written('mistral')).metadata['general.architecture']).toBe('llama');
 });

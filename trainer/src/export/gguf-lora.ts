@@ -1,5 +1,6 @@
 import type { AdapterLayout, LoraTarget } from '@weft/shared';
 import type { LoadedAdapter } from '../adapters/peft-folder.ts';
+import { families } from '../models/families.ts';
 import type { ModelConfig } from '../models/model.ts';
 import { toGgufRows } from '../weights/gguf/head-rows.ts';
 import { writeGguf, type GgufEntryToWrite, type GgufTensorToWrite } from '../weights/gguf/write.ts';
@@ -29,7 +30,7 @@ export async function writeGgufLora(
 ): Promise<void> {
   const text = (value: string): GgufEntryToWrite => ({ type: 'string', value });
   const metadata = new Map<string, GgufEntryToWrite>([
-    ['general.architecture', text(config.family)],
+    ['general.architecture', text(families[config.family].gguf.architecture)],
     ['general.type', text('adapter')],
     ['adapter.type', text('lora')],
     ['adapter.lora.alpha', { type: 'f32', value: loaded.layout.alpha }],
@@ -44,7 +45,7 @@ export async function writeGgufLora(
   await writeGguf(path, metadata, ggufTensors(config, loaded.layout, loaded.adapter), options);
 }
 
-/** A stays as it is; B makes the rows of q and k, and goes with them into the order that a Llama-type GGUF has. */
+/** A stays as it is; B makes the rows of q and k, and goes with them into the order that the family's GGUF has. */
 const ggufTensors = (config: ModelConfig, layout: AdapterLayout, adapter: Float32Array): GgufTensorToWrite[] =>
   layout.tensors.map(({ layer, target, factor, shape, offset }) => ({
     name: `blk.${layer}.${ggufLayerNames[target]}.weight.lora_${factor.toLowerCase()}`,
@@ -52,7 +53,8 @@ const ggufTensors = (config: ModelConfig, layout: AdapterLayout, adapter: Float3
     shape,
     data: () => {
       const values = adapter.subarray(offset, offset + shape[0] * shape[1]);
-      const isPermuted = factor === 'B' && (target === 'q_proj' || target === 'k_proj');
+      const { interleavesHeads } = families[config.family].gguf;
+      const isPermuted = interleavesHeads && factor === 'B' && (target === 'q_proj' || target === 'k_proj');
       return isPermuted ? toGgufRows(values, layout.rank, config.headDim) : values;
     },
   }));

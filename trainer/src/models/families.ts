@@ -6,6 +6,8 @@ export interface Family {
   readonly qkNorm: boolean;
   /** What a config.json that does not say so means. */
   readonly tieWordEmbeddings: boolean;
+  /** llama.cpp's name, and whether its files order the rows of q and k for rotating neighbours (convert_hf_to_gguf.py). */
+  readonly gguf: { readonly architecture: string; readonly interleavesHeads: boolean };
   /** Keys of config.json that this family heeds and a Llama has not; in any other family they are refused by name. */
   readonly heeds: readonly FamilyKey[];
 }
@@ -13,16 +15,37 @@ export interface Family {
 /** Who sees how far, and in which layers positions turn: read by weights/layer-pattern.ts. */
 export type FamilyKey = 'sliding_window' | 'use_sliding_window' | 'layer_types' | 'no_rope_layers';
 
-const llama: Family = { qkvBias: false, qkNorm: false, tieWordEmbeddings: false, heeds: [] };
+const llama: Family = {
+  qkvBias: false,
+  qkNorm: false,
+  tieWordEmbeddings: false,
+  gguf: { architecture: 'llama', interleavesHeads: true },
+  heeds: [],
+};
 const switchedWindow = ['sliding_window', 'use_sliding_window', 'layer_types'] as const;
 
 /** One row a family, by config.json's model_type, as transformers' modeling files define them. */
 export const families = {
   llama,
   mistral: { ...llama, heeds: ['sliding_window'] },
-  qwen2: { ...llama, qkvBias: true, heeds: switchedWindow },
-  qwen3: { ...llama, qkNorm: true, heeds: switchedWindow },
-  smollm3: { ...llama, tieWordEmbeddings: true, heeds: ['no_rope_layers'] },
+  qwen2: {
+    ...llama,
+    qkvBias: true,
+    gguf: { architecture: 'qwen2', interleavesHeads: false },
+    heeds: switchedWindow,
+  },
+  qwen3: {
+    ...llama,
+    qkNorm: true,
+    gguf: { architecture: 'qwen3', interleavesHeads: false },
+    heeds: switchedWindow,
+  },
+  smollm3: {
+    ...llama,
+    tieWordEmbeddings: true,
+    gguf: { architecture: 'smollm3', interleavesHeads: true },
+    heeds: ['no_rope_layers'],
+  },
 } as const satisfies Readonly<Record<string, Family>>;
 
 export type FamilyName = keyof typeof families;
