@@ -1,0 +1,41 @@
+import process from 'node:process';
+import { parseArgs } from 'node:util';
+import { availableParallelism } from 'node:os';
+import { findGguf, findPython } from '../conformance/python.ts';
+import { cases } from './cases.ts';
+import { figuresOf } from './figures.ts';
+import { runTable, tableOf } from './table.ts';
+import { measureTraining } from './train-bench.ts';
+
+// `pnpm bench train [--quick] [--case NAME] [--threads N] [--json]`
+const usage = `usage: pnpm bench train [--quick] [--case ${cases.map(({ name }) => name).join('|')}] [--threads N] [--gguf FILE] [--json]`;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: 'boolean', default: false },
+    case: { type: 'string', multiple: true },
+    threads: { type: 'string', default: String(availableParallelism()) },
+    gguf: { type: 'string' },
+    json: { type: 'boolean', default: false },
+  },
+});
+const gguf = values.gguf ?? findGguf();
+const threads = Number(values.threads);
+const unknown = values.case?.find((name) => !cases.some((known) => known.name === name));
+if (positionals.join() !== 'train' || unknown !== undefined || !Number.isSafeInteger(threads) || threads < 1) {
+  process.stderr.write(`${usage}\n`);
+  process.exitCode = 2;
+} else if (gguf === undefined) {
+  process.stderr.write('the benchmark needs a SmolLM2-135M GGUF: --gguf, WEFT_TEST_GGUF or .cache/models\n');
+  process.exitCode = 2;
+} else {
+  const chosen = cases.filter(({ name }) => values.case?.includes(name) ?? (!values.quick || name === cases[0]?.name));
+  const python = findPython(['torch', 'transformers', 'peft', 'gguf']);
+  const report = (line: string): void => void process.stderr.write(`${line}\n`);
+  const run = await measureTraining({ gguf, python, threads, cases: chosen, quick: values.quick, report });
+  const figures = figuresOf(run);
+  process.stdout.write(
+    values.json ? `${JSON.stringify({ threads, ...run, figures })}\n` : `${runTable(run)}\n${tableOf(figures)}`,
+  );
+}
