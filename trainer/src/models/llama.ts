@@ -7,12 +7,11 @@ import {
   gatherRows,
   gemm,
   matmul,
-  mul,
   reshape,
   rmsNorm,
   rotary,
-  silu,
   softmax,
+  swiglu,
   transpose,
 } from '../ops/calls.ts';
 import type { LoraTarget } from '@weft/shared';
@@ -72,7 +71,7 @@ export function buildLlama(
       x = graph.scope('attention', () => attention(place, norm('input_layernorm', x), x));
       x = graph.scope('mlp', () => {
         const h = norm('post_attention_layernorm', x);
-        return linear('down_proj', mul(silu(linear('gate_proj', h)), linear('up_proj', h)), x);
+        return linear('down_proj', swiglu(linear('gate_proj', h), linear('up_proj', h)), x);
       });
     });
   }

@@ -35,6 +35,8 @@ export const exp = (a: Value): Value => a.graph.apply('exp', [a])[0];
 export const cast = (a: Value, to: ElementType): Value => (a.dtype === to ? a : a.graph.apply('cast', [a], { to })[0]);
 /** x·σ(x). */
 export const silu = (x: Value): Value => x.graph.apply('silu', [x])[0];
+/** silu(gate)·up. */
+export const swiglu = (gate: Value, up: Value): Value => gate.graph.apply('swiglu', [gate, up])[0];
 
 export const sum = (a: Value, axes: readonly number[], keepDims = false): Value =>
   a.graph.apply('sum', [a], { axes, keepDims })[0];

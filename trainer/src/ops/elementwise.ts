@@ -1,4 +1,4 @@
-import { broadcastShapes, GraphError } from '../graph/shape.ts';
+import { broadcastShapes, describe, GraphError, sameShape } from '../graph/shape.ts';
 import type { ElementType, EmittedCall, Emitter, Operator, TensorType } from '../graph/types.ts';
 import { add as plus, mul as times, scalar, sub as minus } from './calls.ts';
 
@@ -44,6 +44,29 @@ export const silu: Operator = {
   gradient({ output, delta }) {
     const [y, s] = [output(0), output(1)];
     return [() => times(delta, plus(s, times(y, minus(scalar(s, 1), s))))];
+  },
+};
+
+export const swiglu: Operator = {
+  types(inputs) {
+    const [gate, up] = [inputAt(inputs, 0), inputAt(inputs, 1)];
+    if (!sameShape(gate.shape, up.shape)) throw new GraphError(`${describe(gate)} cannot gate ${describe(up)}`);
+    return [gate];
+  },
+  emit(onnx, { inputs: [gate = '', up = ''], outputs: [output = ''] }) {
+    const activated = onnx.node('Mul', [gate, onnx.node('Sigmoid', [gate])]);
+    onnx.node('Mul', [activated, up], { output });
+  },
+  saves: { inputs: [0, 1] },
+  /**
+   * The product's rule and then silu's, on an activation that is computed again: of the four widest tensors of a layer
+   * only the two inputs wait for the backward pass.
+   */
+  gradient({ input, delta }) {
+    const [gate, up] = [input(0), input(1)];
+    const [y, s] = gate.graph.apply('silu', [gate]);
+    if (!s) throw new GraphError('silu gives its sigmoid as second output');
+    return [() => times(times(delta, up), plus(s, times(y, minus(scalar(s, 1), s)))), () => times(delta, y)];
   },
 };
 

@@ -1,7 +1,7 @@
 import { Graph } from '../graph/graph.ts';
 import type { OperatorTable } from '../graph/types.ts';
 import { crossEntropy } from './cross-entropy.ts';
-import { add, cast, div, exp, min, mul, silu, sqrt, sub } from './elementwise.ts';
+import { add, cast, div, exp, min, mul, silu, sqrt, sub, swiglu } from './elementwise.ts';
 import { gatherRows, scatterRows, setAtColumns } from './indexed.ts';
 import { concat, reshape, split, transpose } from './layout.ts';
 import { rmsNorm, softmax } from './normalisation.ts';
@@ -15,6 +15,7 @@ export const operators = {
   add,
   mul,
   silu,
+  swiglu,
   gemm,
   matmul,
   reshape,
