@@ -19,6 +19,11 @@ export const commands: readonly CommandEntry[] = [
     summary: 'what a model folder or GGUF holds, with its hash',
     load: () => import('./model-show.ts'),
   },
+  {
+    words: ['doctor'],
+    summary: 'what this machine can train on, and what keeps it from more',
+    load: () => import('./doctor.ts'),
+  },
   { words: ['node', 'join'], summary: 'enrol this machine with an invite', load: () => import('./node-join.ts') },
   {
     words: ['node', 'start'],

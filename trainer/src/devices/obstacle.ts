@@ -1,10 +1,13 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { listSupportedBackends } from 'onnxruntime-node';
+import { env, listSupportedBackends } from 'onnxruntime-node';
 import type { Provider } from '../session/device.ts';
 
-export const cudaInstallStep = 'ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node';
+/** Of ONNX Runtime. */
+export const runtimeVersion: string = env.versions.node ?? env.versions.common;
+
+const cudaInstallStep = 'ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node';
 
 /**
  * Why a device cannot be had here, as far as it shows without loading its provider: loading one that fails writes to

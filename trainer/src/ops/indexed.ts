@@ -28,7 +28,8 @@ export const scatterRows: Operator<{ count: number }> = {
     const column = onnx.node('Unsqueeze', [indices, onnx.constant(BigInt64Array.of(1n), [1])]);
     const everyColumn = onnx.node('Expand', [column, onnx.constant(BigInt64Array.from(shape, BigInt), [2])]);
     const size = BigInt64Array.of(BigInt(count), BigInt(sizeAt(inputAt(inputTypes, 0), 1)));
-    const zeros = onnx.node('ConstantOfShape', [onnx.constant(size, [2])]);
+    // Expand, not ConstantOfShape: WebGPU has none.
+    const zeros = onnx.node('Expand', [onnx.constant(Float32Array.of(0), []), onnx.constant(size, [2])]);
     onnx.node('ScatterElements', [zeros, everyColumn, rows], { output, attributes: { axis: 0, reduction: 'add' } });
   },
 };

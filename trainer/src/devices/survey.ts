@@ -1,0 +1,32 @@
+import { type Device, devices, providerFor } from '../session/device.ts';
+import { failingCanaries } from './canaries.ts';
+import { obstacle } from './obstacle.ts';
+import { productRate } from './product-rate.ts';
+
+export interface SurveyedDevice {
+  readonly device: Exclude<Device, 'auto'>;
+  readonly loads: boolean;
+  /** Of a small float32 product, transfers included. */
+  readonly gigaflopsPerSec?: number;
+  /** Why it does not load, or which kernels give wrong numbers. */
+  readonly problems: readonly string[];
+}
+
+/** Tries every device that could be here. */
+export async function surveyDevices(threads: number): Promise<SurveyedDevice[]> {
+  const surveyed: SurveyedDevice[] = [];
+  for (const name of devices) if (name !== 'auto') surveyed.push(await survey(name, threads));
+  return surveyed;
+}
+
+async function survey(device: SurveyedDevice['device'], threads: number): Promise<SurveyedDevice> {
+  const why = obstacle(device);
+  if (why !== undefined) return { device, loads: false, problems: [why] };
+  const provider = providerFor(device);
+  try {
+    const gigaflopsPerSec = await productRate(provider, threads);
+    return { device, loads: true, gigaflopsPerSec, problems: await failingCanaries(provider, threads) };
+  } catch (error) {
+    return { device, loads: false, problems: [error instanceof Error ? error.message : String(error)] };
+  }
+}
