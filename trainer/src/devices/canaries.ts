@@ -11,7 +11,7 @@ import { SessionThread } from '../session/session-thread.ts';
 export interface Canary {
   readonly name: string;
   readonly feeds: readonly WireTensor[];
-  build(graph: Graph): Value;
+  readonly build: (graph: Graph) => Value;
   /** One number: all elements of the result are equal to it. */
   readonly expected: number;
 }
