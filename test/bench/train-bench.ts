@@ -48,6 +48,10 @@ const here = (file: string): string => fileURLToPath(new URL(file, import.meta.u
 export async function measureTraining(options: BenchOptions): Promise<BenchRun> {
   const { gguf, python, threads, quick, report } = options;
   const folder = mkdtempSync(join(tmpdir(), 'weft-bench-'));
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  // the unpacked model is large: Ctrl-C leaves nothing either
+  process.once('exit', remove);
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => process.exit(1));
   const skipped: string[] = python === undefined ? ['PyTorch: no Python with torch, transformers, peft and gguf'] : [];
   const measured: Measured[] = [];
   const launched: Subject[] = [];
@@ -72,7 +76,7 @@ export async function measureTraining(options: BenchOptions): Promise<BenchRun> 
         () => launch('products', process.execPath, [here('product-subject.ts'), ...args]),
       ];
       const taking = await startAll(waiting, work.name, skipped, report);
-      await takeTurns(taking, quick ? 3 : 6, quick ? 2 : 4, (round) => report(`${work.name}: round ${round}`));
+      await takeTurns(taking, quick ? 3 : 6, quick ? 1 : 4, (round) => report(`${work.name}: round ${round}`));
       for (const { subject, startMs, firstLoss, steps } of taking) {
         await subject.end();
         if (subject.name === 'products') {
@@ -88,7 +92,7 @@ export async function measureTraining(options: BenchOptions): Promise<BenchRun> 
     return { measured, products, start, skipped };
   } finally {
     await Promise.all(launched.map((subject) => subject.end()));
-    rmSync(folder, { recursive: true });
+    remove();
   }
 }
 
