@@ -36,3 +36,12 @@ export const targetList = (text: string): readonly LoraTarget[] => {
   }
   return loraTargets.filter((target) => names.includes(target));
 };
+
+/** `--top-p 0.9`: above 0, at most 1. */
+export const probability = (text: string): number => {
+  const value = Number(text);
+  if (text.trim() === '' || !(value > 0 && value <= 1)) {
+    throw new InvalidArgumentError('It is a number above 0, at most 1.');
+  }
+  return value;
+};

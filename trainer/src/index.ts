@@ -15,6 +15,15 @@ export {
   type ExportFormat,
   type ExportOptions,
 } from './export/export-adapter.ts';
+export { Decoder, type DecoderOptions } from './generate/decoder.ts';
+export {
+  continuePrompt,
+  type ContinueOptions,
+  type Ending,
+  generate,
+  type GenerateOptions,
+} from './generate/generate.ts';
+export { TextStream } from './generate/text-stream.ts';
 export { initWeights } from './models/full-source.ts';
 export { weightShapes } from './models/weight-shapes.ts';
 export { schedules, type Schedule } from './optim/schedule.ts';

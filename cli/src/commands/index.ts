@@ -9,6 +9,12 @@ export const commands: readonly CommandEntry[] = [
   },
   { words: ['train'], summary: 'fine-tune a LoRA adapter on this machine', load: () => import('./train.ts') },
   { words: ['eval'], summary: 'loss and perplexity of a model on a file', load: () => import('./eval.ts') },
+  { words: ['generate'], summary: 'continue a prompt', load: () => import('./generate.ts') },
+  {
+    words: ['chat'],
+    summary: "talk with a model, through the model's own chat template",
+    load: () => import('./chat.ts'),
+  },
   {
     words: ['export'],
     summary: 'write an adapter, or base and adapter merged, for other tools',

@@ -1,9 +1,10 @@
-import { GraphError } from '../graph/shape.ts';
+import { GraphError, sizeAt } from '../graph/shape.ts';
 import type { Graph } from '../graph/graph.ts';
 import type { Value } from '../graph/types.ts';
 import {
   add,
   cast,
+  concat,
   gatherRows,
   gemm,
   matmul,
@@ -11,6 +12,7 @@ import {
   rmsNorm,
   rotary,
   softmax,
+  split,
   swiglu,
   transpose,
 } from '../ops/calls.ts';
@@ -37,6 +39,25 @@ export interface ParameterSource {
   parametersIn(graph: Graph): LlamaParameters & { readonly trained: ReadonlyMap<string, Value> };
 }
 
+/** Each [batch, kvHeads, positions, headDim]. */
+export interface KeyValues {
+  readonly keys: Value;
+  readonly values: Value;
+}
+
+/** The keys and values of the positions before the rows at hand, when rows are decoded a few at a time. */
+export interface KeyValueCache {
+  readonly capacity: number;
+  /** Position of the first row, int32 [1]. */
+  readonly firstPosition: Value;
+  /** [seq, capacity + seq]: 0 where a row may look, −1e9 elsewhere; the cached positions come before the rows. */
+  readonly mask: (layer: number) => Value;
+  /** The `capacity` cached positions of a layer. */
+  read(layer: number): KeyValues;
+  /** Takes those of the rows. */
+  append(layer: number, rows: KeyValues): void;
+}
+
 export interface BatchShape {
   readonly batchSize: number;
   readonly sequenceLength: number;
@@ -45,6 +66,7 @@ export interface BatchShape {
 /**
  * A decoder of Llama's kin from token ids [batch·seq] to the normalised hidden states [batch·seq, hidden], decomposed into
  * operators that have gradient rules. Rows are padded on the right, so the causal mask is all the mask there is.
+ * With a cache the rows continue the sequence that it holds.
  */
 export function buildLlama(
   graph: Graph,
@@ -52,8 +74,9 @@ export function buildLlama(
   shape: BatchShape,
   inputIds: Value,
   parameters: LlamaParameters,
+  cache?: KeyValueCache,
 ): Value {
-  const maskOf = causalMasks(graph, config, shape.sequenceLength);
+  const maskOf = cache ? cache.mask : causalMasks(graph, config, shape.sequenceLength);
   let x = widen(gatherRows(parameters.weight('model.embed_tokens.weight'), inputIds)); // [rows, hidden]
   for (let layer = 0; layer < config.layers; layer++) {
     graph.scope(`layers.${layer}`, () => {
@@ -67,7 +90,7 @@ export function buildLlama(
         );
       const norm = (name: string, input: Value): Value =>
         rmsNorm(input, widen(parameters.weight(`${prefix}.${name}.weight`)), config.rmsNormEps);
-      const place: Place = { config, shape, layer, mask: maskOf(layer), linear, norm };
+      const place: Place = { config, shape, layer, mask: maskOf(layer), linear, norm, cache };
       x = graph.scope('attention', () => attention(place, norm('input_layernorm', x), x));
       x = graph.scope('mlp', () => {
         const h = norm('post_attention_layernorm', x);
@@ -107,6 +130,7 @@ interface Place {
   readonly mask: Value;
   readonly linear: (target: LoraTarget, input: Value, residual?: Value) => Value;
   readonly norm: (name: string, input: Value) => Value;
+  readonly cache: KeyValueCache | undefined;
 }
 
 /** x·Wᵀ + scale·(x·Aᵀ)·Bᵀ + c, c a bias or a residual; the additions ride on the products. */
@@ -121,7 +145,11 @@ function adaptedLinear(x: Value, weight: Value, lora: LoraPair | undefined, c: V
  * Causal attention with grouped queries (Ainslie et al. 2023). The queries that share a key head stand below each other,
  * [batch, kvHeads, group·seq, headDim], so that keys and values are never repeated.
  */
-function attention({ config, shape, layer, mask, linear, norm }: Place, normalised: Value, residual: Value): Value {
+function attention(
+  { config, shape, layer, mask, linear, norm, cache }: Place,
+  normalised: Value,
+  residual: Value,
+): Value {
   const { heads, kvHeads, headDim, ropeTheta, ropeScaling } = config;
   const { batchSize, sequenceLength: seq } = shape;
   if (heads % kvHeads !== 0) throw new GraphError(`${heads} query heads cannot share ${kvHeads} key heads`);
@@ -129,9 +157,10 @@ function attention({ config, shape, layer, mask, linear, norm }: Place, normalis
   const perHead = (rows: Value, count: number): Value =>
     transpose(reshape(rows, [batchSize, seq, count, headDim]), [0, 2, 1, 3]); // [batch, count, seq, headDim]
   const normed = (name: string, x: Value): Value => (families[config.family].qkNorm ? norm(`self_attn.${name}`, x) : x);
+  const positions = cache && { positions: cache.capacity + seq };
   const rotates = !config.noRopeLayers?.includes(layer);
   const rotate = (x: Value, scale: number): Value =>
-    rotates ? rotary(x, { base: ropeTheta, scaling: ropeScaling, scale }) : x;
+    rotates ? rotary(x, { base: ropeTheta, scaling: ropeScaling, scale, ...positions }, cache?.firstPosition) : x;
   const queryScale = 1 / Math.sqrt(headDim);
   const grouped = [batchSize, kvHeads, group * seq, headDim];
 
@@ -139,11 +168,22 @@ function attention({ config, shape, layer, mask, linear, norm }: Place, normalis
   const k = rotate(normed('k_norm', perHead(linear('k_proj', normalised), kvHeads)), 1);
   const v = perHead(linear('v_proj', normalised), kvHeads);
 
-  const product = matmul(q, k, { transB: true, alpha: rotates ? 1 : queryScale });
-  const scores = reshape(product, [batchSize, heads, seq, seq]);
-  const probabilities = reshape(softmax(add(scores, mask)), [batchSize, kvHeads, group * seq, seq]);
-  const mixed = reshape(matmul(probabilities, v), [batchSize, heads, seq, headDim]);
-  const rows = reshape(transpose(mixed, [0, 2, 1, 3]), [batchSize * seq, heads * headDim]);
+  const own: KeyValues = { keys: k, values: v };
+  cache?.append(layer, own);
+  // The cache is multiplied where it stands: joining it with the rows' own keys and values would copy it.
+  const past = cache?.read(layer);
+  const parts = past ? [past, own] : [own];
+  const lengths = parts.map(({ keys }) => sizeAt(keys, 2));
+  const length = lengths.reduce((total, part) => total + part);
+  const scoresOf = ({ keys }: KeyValues): Value => matmul(q, keys, { transB: true, alpha: rotates ? 1 : queryScale });
+  const product = past ? concat([scoresOf(past), scoresOf(own)], 3) : scoresOf(own); // [batch, kvHeads, group·seq, length]
+  const scores = reshape(product, [batchSize, heads, seq, length]);
+  const probabilities = reshape(softmax(add(scores, mask)), [batchSize, kvHeads, group * seq, length]);
+  const mixed = split(probabilities, 3, lengths)
+    .flatMap((part, index) => (parts[index] ? [matmul(part, parts[index].values)] : []))
+    .reduce((total, part) => add(total, part)); // [batch, kvHeads, group·seq, headDim]
+  const perRow = transpose(reshape(mixed, [batchSize, heads, seq, headDim]), [0, 2, 1, 3]);
+  const rows = reshape(perRow, [batchSize * seq, heads * headDim]);
   return linear('o_proj', rows, residual);
 }
 

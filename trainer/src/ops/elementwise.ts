@@ -78,7 +78,7 @@ export const cast: Operator<{ to: ElementType }> = {
   recompute: true,
 };
 
-const onnxTypeNumber: Readonly<Record<ElementType, number>> = {
+export const onnxTypeNumber: Readonly<Record<ElementType, number>> = {
   float32: 1,
   int32: 6,
   int64: 7,

@@ -1,7 +1,7 @@
 import { describe, GraphError, sizeAt } from '../graph/shape.ts';
 import type { Emitter, Operator } from '../graph/types.ts';
 import { rotary as rotated, type RotaryAttributes } from './calls.ts';
-import { inputAt } from './elementwise.ts';
+import { inputAt, onnxTypeNumber } from './elementwise.ts';
 import { ropeFrequencies } from './rope-scaling.ts';
 
 /**
@@ -14,14 +14,18 @@ export const rotary: Operator<RotaryAttributes> = {
     if (x.shape.length !== 4 || sizeAt(x, 3) % 2 !== 0) throw new GraphError(`${describe(x)} cannot be rotated`);
     return [x];
   },
-  emit(onnx, { inputs: [x = ''], inputTypes, outputs: [output = ''] }, attributes) {
+  emit(onnx, { inputs: [x = '', firstPosition], inputTypes, outputs: [output = ''] }, attributes) {
     const [seq, headDim] = [sizeAt(inputAt(inputTypes, 0), 2), sizeAt(inputAt(inputTypes, 0), 3)];
-    const { cos, sin } = rotationTables(onnx, seq, headDim, attributes);
+    const tables = rotationTables(onnx, attributes.positions ?? seq, headDim, attributes);
     if (onnx.target === 'cpu') {
-      const firstPosition = onnx.constant(BigInt64Array.of(0n), [1]);
-      onnx.node('RotaryEmbedding', [x, firstPosition, cos, sin], { output, domain: 'com.microsoft' });
+      const first =
+        firstPosition === undefined
+          ? onnx.constant(BigInt64Array.of(0n), [1])
+          : onnx.node('Cast', [firstPosition], { attributes: { to: onnxTypeNumber.int64 } });
+      onnx.node('RotaryEmbedding', [x, first, tables.cos, tables.sin], { output, domain: 'com.microsoft' });
       return;
     }
+    const { cos, sin } = firstPosition === undefined ? tables : rowsFrom(onnx, tables, firstPosition, seq);
     const [low, high] = [onnx.name(), onnx.name()];
     const halves = onnx.constant(BigInt64Array.of(BigInt(headDim / 2), BigInt(headDim / 2)), [2]);
     onnx.nodeWithOutputs('Split', [x, halves], [low, high], { attributes: { axis: 3 } });
@@ -31,8 +35,29 @@ export const rotary: Operator<RotaryAttributes> = {
     onnx.node('Concat', [turnedLow, turnedHigh], { output, attributes: { axis: 3 } });
   },
   /** A rotation's transpose is the rotation by the opposite angle. */
-  gradient: ({ delta }, attributes) => [() => rotated(delta, { ...attributes, inverse: !attributes.inverse })],
+  gradient: ({ delta, inputTypes }, attributes) => {
+    if (inputTypes.length > 1) throw new GraphError('a rotation from a given first position has no gradient rule');
+    return [() => rotated(delta, { ...attributes, inverse: !attributes.inverse })];
+  },
 };
+
+interface RotationTables {
+  readonly cos: string;
+  readonly sin: string;
+}
+
+/** Rows first … first + seq − 1 of the tables. */
+function rowsFrom(onnx: Emitter, { cos, sin }: RotationTables, first: string, seq: number): RotationTables {
+  // Counted in float32, since WebGPU adds no int64.
+  const counted = onnx.constant(
+    Float32Array.from({ length: seq }, (_, step) => step),
+    [seq],
+  );
+  const steps = onnx.node('Cast', [counted], { attributes: { to: onnxTypeNumber.int32 } });
+  const rows = onnx.node('Add', [steps, first]);
+  const read = (table: string): string => onnx.node('Gather', [table, rows], { attributes: { axis: 0 } });
+  return { cos: read(cos), sin: read(sin) };
+}
 
 /** scale·cos and ±scale·sin, each [seq, headDim/2], rounded once from float64. */
 function rotationTables(
@@ -40,7 +65,7 @@ function rotationTables(
   seq: number,
   headDim: number,
   { base, scaling, scale, inverse = false }: RotaryAttributes,
-): { cos: string; sin: string } {
+): RotationTables {
   const half = headDim / 2;
   const { perPosition, amplitude } = ropeFrequencies(headDim, base, scaling);
   const angle = (index: number): number => Math.floor(index / half) * (perPosition[index % half] ?? 0);

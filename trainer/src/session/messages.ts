@@ -8,7 +8,13 @@ export interface WireTensor {
 export type Request =
   | { readonly kind: 'open'; readonly session: string; readonly model: Uint8Array; readonly settings: SessionSettings }
   | { readonly kind: 'setState'; readonly tensors: readonly WireTensor[] }
-  | { readonly kind: 'run'; readonly session: string; readonly feeds: readonly WireTensor[] }
+  | {
+      readonly kind: 'run';
+      readonly session: string;
+      readonly feeds: readonly WireTensor[];
+      /** Where outputs `append:NAME` are written into the state NAME. */
+      readonly appendAt: number;
+    }
   | { readonly kind: 'readState'; readonly names: readonly string[] }
   | { readonly kind: 'close' };
 
@@ -23,5 +29,8 @@ export interface SessionSettings {
 export type Reply =
   | { readonly id: number; readonly tensors: readonly WireTensor[] }
   | { readonly id: number; readonly error: string };
+
+/** Output `append:NAME` of a graph, [..., rows, width], is written into the state NAME, [..., capacity, width]. */
+export const appendedState = (name: string): string => `append:${name}`;
 
 export type Numbered<T> = T & { readonly id: number };

@@ -62,8 +62,12 @@ export class SessionThread implements AsyncDisposable {
   }
 
   /** Runs a session on the state and these inputs; returns the outputs that are no state. */
-  async run(session: string, feeds: readonly WireTensor[]): Promise<ReadonlyMap<string, Float32Array>> {
-    return toMap(await this.#ask({ kind: 'run', session, feeds }));
+  async run(
+    session: string,
+    feeds: readonly WireTensor[],
+    { appendAt = 0 }: { appendAt?: number } = {},
+  ): Promise<ReadonlyMap<string, Float32Array>> {
+    return toMap(await this.#ask({ kind: 'run', session, feeds, appendAt }));
   }
 
   async readState(names: readonly string[]): Promise<ReadonlyMap<string, Float32Array>> {

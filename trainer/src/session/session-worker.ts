@@ -2,7 +2,15 @@
 import { parentPort } from 'node:worker_threads';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { nextState } from '../optim/adamw.ts';
-import type { Numbered, Reply, Request, SessionSettings, WireTensor } from './messages.ts';
+import {
+  appendedState,
+  type Numbered,
+  type Reply,
+  type Request,
+  type SessionSettings,
+  type WireTensor,
+} from './messages.ts';
+import { writeRows } from './write-rows.ts';
 
 const sessions = new Map<string, InferenceSession>();
 /** Shared by all sessions of the thread; a run that has an output `next:NAME` writes it over the tensor NAME. */
@@ -38,7 +46,7 @@ async function open(
   sessions.set(name, session);
 }
 
-async function run(name: string, inputs: readonly WireTensor[]): Promise<WireTensor[]> {
+async function run(name: string, inputs: readonly WireTensor[], appendAt: number): Promise<WireTensor[]> {
   const session = sessions.get(name);
   if (!session) throw new Error(`there is no session ${name}`);
   const given = new Map(inputs.map((tensor) => [tensor.name, toTensor(tensor)]));
@@ -52,7 +60,14 @@ async function run(name: string, inputs: readonly WireTensor[]): Promise<WireTen
   const fetches: Record<string, Tensor | null> = {};
   for (const output of session.outputNames) fetches[output] = targets.get(output) ?? null;
   const results = await session.run(feeds, fetches);
-  return session.outputNames.filter((output) => !targets.has(output)).map((output) => toWire(output, results[output]));
+  const appended = new Map([...state].map(([key, tensor]) => [appendedState(key), tensor]));
+  for (const [output, tensor] of appended) {
+    const rows = results[output];
+    if (rows) writeRows(floats(output, rows), rows.dims, floats(output, tensor), tensor.dims, appendAt);
+  }
+  return session.outputNames
+    .filter((output) => !targets.has(output) && !appended.has(output))
+    .map((output) => toWire(output, results[output]));
 }
 
 function toTensor({ data, shape }: WireTensor): Tensor {
@@ -60,10 +75,16 @@ function toTensor({ data, shape }: WireTensor): Tensor {
   return data instanceof Int32Array ? new Tensor('int32', data, shape) : new Tensor('int64', data, shape);
 }
 
-function toWire(name: string, tensor: Tensor | undefined): WireTensor {
+function floats(name: string, tensor: Tensor | undefined): Float32Array {
   if (!(tensor?.data instanceof Float32Array)) throw new Error(`${name} is not a float32 tensor`);
-  return { name, shape: tensor.dims, data: tensor.data.slice() };
+  return tensor.data;
 }
+
+const toWire = (name: string, tensor: Tensor | undefined): WireTensor => ({
+  name,
+  shape: tensor?.dims ?? [],
+  data: floats(name, tensor).slice(),
+});
 
 async function answer(request: Request): Promise<WireTensor[]> {
   switch (request.kind) {
@@ -74,7 +95,7 @@ async function answer(request: Request): Promise<WireTensor[]> {
       for (const tensor of request.tensors) state.set(tensor.name, toTensor(tensor));
       return [];
     case 'run':
-      return run(request.session, request.feeds);
+      return run(request.session, request.feeds, request.appendAt);
     case 'readState':
       return request.names.map((name) => toWire(name, state.get(name)));
     case 'close':

@@ -1,0 +1,111 @@
+import { type AdapterLayout, WeftError } from '@weft/shared';
+import { trainedInput } from '../adapters/lora-inputs.ts';
+import { loraSource } from '../adapters/lora-source.ts';
+import { frozenWeights } from '../models/frozen-weights.ts';
+import type { ParameterSource } from '../models/llama.ts';
+import type { Model, ModelConfig } from '../models/model.ts';
+import { type Device, type Provider, providerFor } from '../session/device.ts';
+import { SessionThread } from '../session/session-thread.ts';
+import { badOption, defaultThreads } from '../training-loop.ts';
+import { buildDecoding, decodingFeeds, emptyCache } from './decoding-graph.ts';
+
+export interface DecoderOptions {
+  readonly model: Pick<Model, 'config' | 'tensors'>;
+  /** Layout and values of an adapter; without them the base model speaks. */
+  readonly layout?: AdapterLayout | undefined;
+  readonly adapter?: Float32Array | undefined;
+  readonly threads?: number | undefined;
+  readonly device?: Device | undefined;
+}
+
+/** Tokens of a prompt that are read at a time: enough rows to keep the products busy, little padding. */
+const promptRows = 64;
+/** The smallest cache; a longer sequence takes twice as much until it fits. */
+const smallestCapacity = 256;
+
+/** A model that remembers what it has read: logits for a sequence cost only what the last one did not share with it. */
+export class Decoder implements AsyncDisposable {
+  readonly config: ModelConfig;
+  readonly #thread: SessionThread;
+  readonly #source: ParameterSource;
+  readonly #provider: Provider;
+  readonly #opened = new Set<string>();
+  #capacity = 0;
+  /** What the cache holds. */
+  #cached: number[] = [];
+
+  private constructor(config: ModelConfig, thread: SessionThread, source: ParameterSource, provider: Provider) {
+    this.config = config;
+    this.#thread = thread;
+    this.#source = source;
+    this.#provider = provider;
+  }
+
+  static async open({ model, layout, adapter, threads, device = 'auto' }: DecoderOptions): Promise<Decoder> {
+    if (adapter?.length !== layout?.size) {
+      throw badOption('adapter', `${adapter?.length ?? 'no'} values`, `${layout?.size ?? 'no'} values`);
+    }
+    const provider = providerFor(device);
+    const weights = frozenWeights(model.tensors);
+    const source = loraSource(weights, layout, 'both');
+    const thread = new SessionThread({ provider, threads: threads ?? defaultThreads(), weightsFolder: weights.folder });
+    if (adapter) await thread.setState([{ name: trainedInput, shape: [adapter.length], data: adapter }]);
+    return new Decoder(model.config, thread, source, provider);
+  }
+
+  /** Makes room for a sequence of this length; a cache that is too small starts anew. */
+  async reserve(length: number): Promise<void> {
+    const { maxPositions } = this.config;
+    if (length > maxPositions)
+      throw badOption('sequence length', length, `at most the model's ${maxPositions} positions`);
+    if (length <= this.#capacity) return;
+    let capacity = smallestCapacity;
+    while (capacity < length) capacity *= 2;
+    await this.#thread.setState(emptyCache(this.config, capacity));
+    this.#capacity = capacity;
+    this.#cached = [];
+  }
+
+  /** The logits [vocab] of the token that follows `ids`. */
+  async logits(ids: readonly number[]): Promise<Float32Array> {
+    const wrong = ids.find((id) => !Number.isSafeInteger(id) || id < 0 || id >= this.config.vocabSize);
+    if (ids.length === 0) throw badOption('prompt', 'empty', 'at least one token');
+    if (wrong !== undefined) throw badOption('token', wrong, `an id below ${this.config.vocabSize}`);
+    await this.reserve(ids.length);
+    const different = this.#cached.findIndex((id, position) => id !== ids[position]);
+    // The last token is always run: its logits are what is asked for, and they are not kept.
+    let position = Math.min(different === -1 ? this.#cached.length : different, ids.length - 1);
+    this.#cached.length = position;
+    let logits: Float32Array | undefined;
+    while (position < ids.length) {
+      const rows = ids.length - position === 1 ? 1 : promptRows;
+      const part = ids.slice(position, position + rows);
+      const shape = { rows, capacity: this.#capacity };
+      const session = await this.#session(shape);
+      const results = await this.#thread.run(session, decodingFeeds(this.config, part, position, shape), {
+        appendAt: position,
+      });
+      logits = results.get('logits');
+      this.#cached.push(...part);
+      position += part.length;
+    }
+    if (!logits?.every((value) => Number.isFinite(value))) {
+      const what = 'generation: the model or the adapter gives values that are not finite';
+      throw new WeftError('WEFT_TRAINING_DIVERGED', what);
+    }
+    return logits;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#thread[Symbol.asyncDispose]();
+  }
+
+  async #session(shape: { rows: number; capacity: number }): Promise<string> {
+    const name = `decode-${shape.rows}-of-${shape.capacity}`;
+    if (!this.#opened.has(name)) {
+      await this.#thread.open(name, buildDecoding(this.config, shape, this.#source, this.#provider.target));
+      this.#opened.add(name);
+    }
+    return name;
+  }
+}
