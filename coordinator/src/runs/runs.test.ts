@@ -2,34 +2,13 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createAdapterLayout, dequantizeSum, factorSize, sha256 } from '@weft/shared';
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { Accumulator } from '../aggregation/accumulator.ts';
 import { gatherState } from '../aggregation/factor-slices.ts';
 import { openDatabase } from '../store/database.ts';
 import { type LoopbackNode, loopbackModel, loopbackSpec } from './loopback-node.ts';
-import { beginByHand, eventsOf, openLoopback, refusalOf, type Loopback } from './loopback.ts';
-
-const open: Loopback[] = [];
-afterEach(async () => {
-  for (const loopback of open.splice(0)) await loopback.close();
-});
-const loopbackOf = async (options: Parameters<typeof openLoopback>[0] = {}): Promise<Loopback> => {
-  const loopback = await openLoopback(options);
-  open.push(loopback);
-  return loopback;
-};
-
-/** In its first round, with nodes that do what the test says. */
-const byHand = async (spec: Parameters<typeof beginByHand>[1] = {}) => {
-  const loopback = await loopbackOf({ automatic: false });
-  return { loopback, ...(await beginByHand(loopback, spec)) };
-};
-
-const reachCollecting = async (spec: Parameters<typeof beginByHand>[1] = {}) => {
-  const begun = await byHand(spec);
-  for (const node of begun.nodes) await node.ready(node.offer);
-  return begun;
-};
+import { byHand, loopbackOf, reachCollecting } from './loopback-fixture.ts';
+import { eventsOf, refusalOf } from './loopback.ts';
 
 test('rounds run to the end: each update counted, the adapter committed by hash, the loss of each version known', async () => {
   const loopback = await loopbackOf();

@@ -2,31 +2,10 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { domains, ring, sha256, signBody, type Sha256 } from '@weft/shared';
 import fc from 'fast-check';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { LoopbackNode, receiptBytes, type PreparedUpdate } from './loopback-node.ts';
-import { beginByHand, eventsOf, openLoopback, refusalOf, type Loopback } from './loopback.ts';
-
-const open: Loopback[] = [];
-afterEach(async () => {
-  for (const loopback of open.splice(0)) await loopback.close();
-});
-const loopbackOf = async (options: Parameters<typeof openLoopback>[0] = {}): Promise<Loopback> => {
-  const loopback = await openLoopback(options);
-  open.push(loopback);
-  return loopback;
-};
-
-/** In its first round, with nodes that do what the test says. */
-const byHand = async (spec: Parameters<typeof beginByHand>[1] = {}) => {
-  const loopback = await loopbackOf({ automatic: false });
-  return { loopback, ...(await beginByHand(loopback, spec)) };
-};
-
-const reachCollecting = async (spec: Parameters<typeof beginByHand>[1] = {}) => {
-  const begun = await byHand(spec);
-  for (const node of begun.nodes) await node.ready(node.offer);
-  return begun;
-};
+import { byHand, reachCollecting } from './loopback-fixture.ts';
+import { eventsOf, refusalOf } from './loopback.ts';
 
 test('the same update again gets the same receipt, also long after its round; another one is refused', async () => {
   const { loopback, runId, nodes } = await reachCollecting({ rounds: 1 });
