@@ -1,4 +1,4 @@
-import { hashText } from '../weights/hash-file.ts';
+import { sha256 } from '@weft/shared';
 import type { DataRecord } from './record.ts';
 
 /** Own domain, so that the split says nothing about other uses of a record's hash. */
@@ -15,7 +15,7 @@ export function splitHeldOut(
   const training: DataRecord[] = [];
   const heldOut: DataRecord[] = [];
   for (const record of records) {
-    const position = Number.parseInt(hashText(`${domain}\n${record.id}`).slice(0, 12), 16) / 2 ** 48; // [0, 1)
+    const position = Number.parseInt(sha256(`${domain}\n${record.id}`).slice(0, 12), 16) / 2 ** 48; // [0, 1)
     (position < share ? heldOut : training).push(record);
   }
   return { training, heldOut };

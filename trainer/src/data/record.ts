@@ -1,6 +1,5 @@
-import type { Sha256 } from '@weft/shared';
+import { sha256, type Sha256 } from '@weft/shared';
 import type { ChatMessage } from '../tokenizer/tokenizer.ts';
-import { hashText } from '../weights/hash-file.ts';
 
 /** Where a record came from, for the operator's eyes. */
 export interface RecordSource {
@@ -18,7 +17,7 @@ export type RecordContent =
 export type DataRecord = RecordContent & { readonly id: Sha256; readonly source: RecordSource };
 
 export function createRecord(content: RecordContent, source: RecordSource): DataRecord {
-  return { ...content, id: hashText(JSON.stringify(canonical(content))), source };
+  return { ...content, id: sha256(JSON.stringify(canonical(content))), source };
 }
 
 function canonical(content: RecordContent): unknown[] {

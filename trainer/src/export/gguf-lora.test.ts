@@ -1,11 +1,10 @@
 import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createAdapterLayout, loraTargets } from '@weft/shared';
+import { createAdapterLayout, loraTargets, sha256 } from '@weft/shared';
 import { expect, test } from 'vitest';
 import { folderConfig } from '../../test/model-folder.ts';
 import type { FamilyName } from '../models/families.ts';
-import { hashText } from '../weights/hash-file.ts';
 import { readGgufHeader } from '../weights/gguf/read.ts';
 import { toHuggingFaceName } from '../weights/gguf/tensor-names.ts';
 import { readExactly } from '../weights/safetensors/read.ts';
@@ -19,7 +18,7 @@ async function written(family: FamilyName = 'llama') {
   const folder = await mkdtemp(join(tmpdir(), 'weft-gguf-lora-'));
   try {
     const file = join(folder, 'adapter.gguf');
-    const origin = { baseName: 'base', baseSha256: hashText('b'), adapterSha256: hashText('a'), layout, command: 'c' };
+    const origin = { baseName: 'base', baseSha256: sha256('b'), adapterSha256: sha256('a'), layout, command: 'c' };
     await writeGgufLora(file, { ...config, family }, { layout, adapter }, origin);
     const { metadata, tensors } = await readGgufHeader(file);
     const handle = await open(file, 'r');
@@ -40,7 +39,7 @@ test('the file says what llama.cpp asks of an adapter', async () => {
     'general.type': 'adapter',
     'adapter.type': 'lora',
     'adapter.lora.alpha': 6,
-    'weft.base_sha256': hashText('b'),
+    'weft.base_sha256': sha256('b'),
   });
 });
 

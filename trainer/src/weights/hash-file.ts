@@ -40,8 +40,6 @@ export async function hashHandle(handle: FileHandle, { onBytes, signal }: HashOp
   }
 }
 
-export const hashText = (text: string): Sha256 => asSha256(createHash('sha256').update(text).digest('hex'));
-
 function asSha256(hex: string): Sha256 {
   if (!isSha256(hex)) throw new WeftError('WEFT_INTERNAL', 'a digest has the wrong length');
   return hex;

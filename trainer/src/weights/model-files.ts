@@ -1,8 +1,8 @@
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, isAbsolute, join, relative, resolve, sep } from 'node:path';
-import { WeftError, type Sha256 } from '@weft/shared';
+import { sha256, WeftError, type Sha256 } from '@weft/shared';
 import type { OnProgress } from '../progress.ts';
-import { hashFile, hashText } from './hash-file.ts';
+import { hashFile } from './hash-file.ts';
 
 export interface ModelFile {
   /** Without a folder. */
@@ -65,7 +65,7 @@ export async function hashModel(path: string, options: ModelHashOptions = {}): P
 export function hashOfFiles(place: ModelPlace, files: readonly ModelFile[]): Sha256 {
   if (place.kind === 'gguf') return (files[0] as ModelFile).sha256;
   const lines = files.map(({ sha256, name }) => `${sha256}  ${name}\n`).toSorted((a, b) => (a < b ? -1 : 1));
-  return hashText(lines.join(''));
+  return sha256(lines.join(''));
 }
 
 async function filesOfFolder(folder: string): Promise<{ name: string; file: string }[]> {
