@@ -9,8 +9,10 @@ import { tokenizerFromGguf } from '../src/tokenizer/from-gguf.ts';
 import { createTokenizer } from '../src/tokenizer/byte-pair-tokenizer.ts';
 import { parseTokenizerJson } from '../src/tokenizer/tokenizer-json.ts';
 import { parseConfigJson } from '../src/weights/config-json.ts';
+import { dequantise } from '../src/weights/gguf/dequantise.ts';
 import { parseGgufHeader } from '../src/weights/gguf/header.ts';
 import { configFromGguf } from '../src/weights/gguf/model-config.ts';
+import { ggufTensorTypes, type GgufTensorType } from '../src/weights/gguf/tensor-types.ts';
 import { lengthFieldBytes, parseHeaderLength, parseSafetensorsHeader } from '../src/weights/safetensors/header.ts';
 import { parseIndex } from '../src/weights/safetensors/sharded.ts';
 import { damaged } from './damaged-bytes.ts';
@@ -65,6 +67,27 @@ test('damaged GGUF headers are read or refused', () => {
   );
   expect(seen).toEqual(new Set(['read', 'refused']));
   expect(grownKib()).toBeLessThan(allowedGrowthKib);
+});
+
+test('blocks of any bytes unpack to the values that fill the tensor, and no others', () => {
+  const types = Object.keys(ggufTensorTypes) as GgufTensorType[];
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...types),
+      fc.integer({ min: 1, max: 3 }),
+      fc.infiniteStream(fc.nat(255)),
+      (type, blocks, any) => {
+        const { blockBytes, blockElements } = ggufTensorTypes[type];
+        const room = new Float32Array(blocks * blockElements + 2).fill(7);
+        const values = room.subarray(1, -1).fill(Number.POSITIVE_INFINITY);
+        const finite = Uint8Array.from(any.take(blocks * blockBytes), (byte) => byte & 0x3b);
+        dequantise(type, finite, values);
+        expect(values.every(Number.isFinite)).toBe(true);
+        expect([room[0], room.at(-1)]).toEqual([7, 7]);
+      },
+    ),
+    { numRuns: 500 },
+  );
 });
 
 test('damaged safetensors headers are read or refused', () => {

@@ -152,9 +152,9 @@ test('an offset or a dimension beyond safe integers is refused', () => {
 
 test('an element type that is not read is refused by its name', () => {
   const bytes = ggufFile({}, [tensor({ shape: [4] })]);
-  bytes.writeUInt32LE(12, 24 + 8 + 1 + 4 + 8);
+  bytes.writeUInt32LE(19, 24 + 8 + 1 + 4 + 8);
   expect(refusal(bytes)).toBe(
-    'WEFT_MODEL_UNSUPPORTED gguf: a has the type Q4_K; Weft reads F32, F16, Q4_0, Q4_1, Q8_0, BF16',
+    'WEFT_MODEL_UNSUPPORTED gguf: a has the type IQ1_S; Weft reads F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS, BF16',
   );
 });
 
