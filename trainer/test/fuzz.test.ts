@@ -215,19 +215,23 @@ test('damaged data files are read or refused, without a word of what they hold',
   ];
   const whole = Buffer.from(lines.map((line) => JSON.stringify(line)).join('\n'));
   const seen = new Set<string>();
-  const property = fc.asyncProperty(damaged(whole), fc.constantFrom('jsonl', 'txt', 'md'), async (bytes, extension) => {
-    const file = join(folder, `data.${extension}`);
-    await writeFile(file, bytes);
-    try {
-      await readRecords([file]);
-      seen.add('read');
-    } catch (error) {
-      if (!isWeftError(error)) throw error;
-      seen.add('refused');
-      expect(error.cause).toBeUndefined();
-      expect(error.message + JSON.stringify(error.details)).not.toContain('secret');
-    }
-  });
+  const property = fc.asyncProperty(
+    damaged(whole),
+    fc.constantFrom('jsonl', 'txt', 'md', 'csv'),
+    async (bytes, extension) => {
+      const file = join(folder, `data.${extension}`);
+      await writeFile(file, bytes);
+      try {
+        await readRecords([file]);
+        seen.add('read');
+      } catch (error) {
+        if (!isWeftError(error)) throw error;
+        seen.add('refused');
+        expect(error.cause).toBeUndefined();
+        expect(error.message + JSON.stringify(error.details)).not.toContain('secret');
+      }
+    },
+  );
   await fc.assert(property, { numRuns: 500 });
   expect(seen).toEqual(new Set(['read', 'refused']));
   expect(grownKib()).toBeLessThan(allowedGrowthKib);

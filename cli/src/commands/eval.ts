@@ -54,7 +54,10 @@ export const command: CommandModule = {
   configure: (command: Command): void => {
     addModelOptions(command)
       .option('--adapter <dir>', 'an adapter in the layout of PEFT')
-      .requiredOption('--data <file...>', '.txt, .md or .jsonl (text, prompt and completion, messages, input_ids)')
+      .requiredOption(
+        '--data <file...>',
+        '.txt, .md, .jsonl or .csv (text, prompt and completion, messages, input_ids)',
+      )
       .option('--batch <n>', 'examples at a time', wholeNumber(1, 65536), 4)
       .option('--seq <n>', 'longest example in tokens', wholeNumber(2, 1_048_576), 128)
       .option('--json', '{"loss","perplexity","tokens"} on standard output')

@@ -12,7 +12,10 @@ export const command: CommandModule = {
   ],
   configure: (command: Command): void => {
     addModelOptions(command)
-      .requiredOption('--data <file...>', '.txt, .md or .jsonl (text, prompt and completion, messages, input_ids)')
+      .requiredOption(
+        '--data <file...>',
+        '.txt, .md, .jsonl or .csv (text, prompt and completion, messages, input_ids)',
+      )
       .requiredOption('--out <dir>', 'where the adapter is written, in the layout of PEFT')
       .option('--rank <n>', 'rank of LoRA (default: 8)', wholeNumber(1, 1024))
       .option('--alpha <n>', "LoRA's alpha (default: 16)", nonNegative({ positive: true }))

@@ -1,7 +1,7 @@
 import { isWeftError, WeftError } from '@weft/shared';
 import type { ChatMessage, Tokenizer } from '../tokenizer/tokenizer.ts';
 import { ignoredLabel } from './parse-json-line.ts';
-import type { DataRecord } from './record.ts';
+import { type DataRecord, placeOf } from './record.ts';
 
 /** A row for training. `labels[t] === -100` does not count; labels are not shifted: position t predicts `labels[t + 1]`. */
 export interface Example {
@@ -106,7 +106,7 @@ function encodeRow(record: RowRecord, tokenizer: Tokenizer, eos: readonly number
       if (foreign)
         throw new WeftError(
           'WEFT_DATA_ID_OUT_OF_RANGE',
-          `line ${record.source.line} has an id outside the vocabulary of ${vocabSize}`,
+          `${placeOf(record.source)} has an id outside the vocabulary of ${vocabSize}`,
           { ...record.source, vocabSize },
         );
       return { inputIds: record.inputIds, labels };
@@ -121,7 +121,7 @@ function encodeRow(record: RowRecord, tokenizer: Tokenizer, eos: readonly number
         return joinPieces(conversationPieces(record.messages, tokenizer));
       } catch (error) {
         if (!isWeftError(error, 'WEFT_MODEL_CHAT_TEMPLATE_FAILED')) throw error;
-        throw new WeftError(error.code, `line ${record.source.line}: ${error.message}`, {
+        throw new WeftError(error.code, `${placeOf(record.source)}: ${error.message}`, {
           ...error.details,
           ...record.source,
         });

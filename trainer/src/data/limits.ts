@@ -1,6 +1,6 @@
 /** What data may ask of us. It is the operator's own, so these catch a wrong file rather than an attack. */
 export const dataLimits = {
-  /** A book has about 1 MB; a longer line is a file that is no text. */
+  /** A book has about 1 MB; a longer line, row of a CSV file or cell of a table is a file that is no text. */
   lineBytes: 16 * 1024 * 1024,
   /** Records stay in memory. */
   records: 10_000_000,

@@ -7,6 +7,8 @@ export interface Line {
   /** From 1. */
   readonly number: number;
   readonly text: string;
+  /** Its end, where it has one. */
+  readonly end: '' | '\n' | '\r\n';
 }
 
 const lineFeed = 0x0a;
@@ -18,37 +20,40 @@ export async function* readLines(file: string): AsyncGenerator<Line> {
   let offset = 0; // of the line's first byte
   let pending: Buffer[] = [];
   let pendingBytes = 0;
-  const finish = (): Line => {
+  const finish = (lineEnd: '' | '\n'): Line => {
+    if (pendingBytes > dataLimits.lineBytes) throw tooLong(number + 1, pendingBytes, file);
     const bytes = pending.length === 1 ? (pending[0] as Buffer) : Buffer.concat(pending);
-    const line = { number: ++number, text: decodeLine(bytes, number, offset, file) };
+    const whole = decodeLine(bytes, ++number, offset, file);
+    const text = whole.endsWith('\r') ? whole.slice(0, -1) : whole;
+    offset += pendingBytes + lineEnd.length;
     pending = [];
     pendingBytes = 0;
-    return line;
+    return { number, text, end: text !== whole && lineEnd !== '' ? '\r\n' : lineEnd };
   };
   const collect = (piece: Buffer): void => {
     pendingBytes += piece.length;
-    if (pendingBytes > dataLimits.lineBytes) {
-      throw new WeftError(
-        'WEFT_DATA_LIMIT',
-        `line ${number + 1} has more than ${dataLimits.lineBytes} bytes (lineBytes)`,
-        { file, line: number + 1, limit: 'data.lineBytes' },
-      );
-    }
-    pending.push(piece);
+    // a line that is too long is only counted to its end
+    if (pendingBytes > dataLimits.lineBytes) pending = [];
+    else pending.push(piece);
   };
   for await (const chunk of readChunks(file)) {
     let start = 0;
     for (let end = chunk.indexOf(lineFeed); end >= 0; end = chunk.indexOf(lineFeed, start)) {
       collect(chunk.subarray(start, end));
-      const lineBytes = pendingBytes + 1;
-      yield finish();
-      offset += lineBytes;
+      yield finish('\n');
       start = end + 1;
     }
     if (start < chunk.length) collect(chunk.subarray(start));
   }
-  if (pendingBytes > 0) yield finish();
+  if (pendingBytes > 0) yield finish('');
 }
+
+const tooLong = (line: number, actual: number, file: string): WeftError =>
+  new WeftError(
+    'WEFT_DATA_LIMIT',
+    `line ${line} has ${actual} bytes, the limit is ${dataLimits.lineBytes} (lineBytes)`,
+    { file, line, limit: 'data.lineBytes', actual },
+  );
 
 /** The system's own message would name the path. */
 async function* readChunks(file: string): AsyncGenerator<Buffer> {
@@ -72,9 +77,16 @@ function decodeLine(bytes: Buffer, number: number, offset: number, file: string)
       { file, line: number, byteOffset: at },
     );
   }
+  const zero = bytes.indexOf(0);
+  if (zero >= 0) {
+    throw new WeftError(
+      'WEFT_DATA_NOT_UTF8',
+      `line ${number} is no text: byte ${offset + zero} of the file is zero, as in UTF-16 and binary files`,
+      { file, line: number, byteOffset: offset + zero },
+    );
+  }
   const body = number === 1 && bytes.subarray(0, 3).equals(byteOrderMark) ? bytes.subarray(3) : bytes;
-  const text = body.toString('utf8');
-  return text.endsWith('\r') ? text.slice(0, -1) : text;
+  return body.toString('utf8');
 }
 
 /** Where the first ill-formed sequence begins (Unicode, table 3-7, which isUtf8 knows). */

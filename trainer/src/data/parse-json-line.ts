@@ -1,7 +1,7 @@
 import { WeftError } from '@weft/shared';
 import type { ChatMessage } from '../tokenizer/tokenizer.ts';
 import { dataLimits } from './limits.ts';
-import type { RecordContent, RecordSource } from './record.ts';
+import { placeOf, type RecordContent, type RecordSource } from './record.ts';
 
 /** A token that does not count towards the loss, as in PyTorch and transformers. */
 export const ignoredLabel = -100;
@@ -39,14 +39,14 @@ function parseIds(inputIds: unknown, labels: unknown, source: RecordSource): Rec
   if (labels.length !== inputIds.length) {
     throw new WeftError(
       'WEFT_DATA_LABELS_MISFIT',
-      `line ${source.line} has ${labels.length} labels for ${inputIds.length} ids`,
+      `${placeOf(source)} has ${labels.length} labels for ${inputIds.length} ids`,
       { ...source },
     );
   }
   if (labels.some((label) => label < 0 && label !== ignoredLabel)) {
     throw new WeftError(
       'WEFT_DATA_LABELS_MISFIT',
-      `line ${source.line} has a negative label other than ${ignoredLabel}`,
+      `${placeOf(source)} has a negative label other than ${ignoredLabel}`,
       { ...source },
     );
   }
@@ -57,12 +57,13 @@ const isIntegers = (value: unknown, smallest: number): value is number[] =>
   Array.isArray(value) &&
   value.every((item) => Number.isInteger(item) && (item as number) >= smallest && (item as number) <= 0x7fffffff);
 
-function parseMessages(value: unknown, source: RecordSource): ChatMessage[] {
+/** The messages of a conversation, from JSON or a table. */
+export function parseMessages(value: unknown, source: RecordSource): ChatMessage[] {
   if (!Array.isArray(value) || value.length === 0) throw malformed(source, 'has messages that are no list');
   if (value.length > dataLimits.messages) {
     throw new WeftError(
       'WEFT_DATA_LIMIT',
-      `line ${source.line} has ${value.length} messages, the limit is ${dataLimits.messages} (messages)`,
+      `${placeOf(source)} has ${value.length} messages, the limit is ${dataLimits.messages} (messages)`,
       { ...source, limit: 'data.messages' },
     );
   }
@@ -75,4 +76,4 @@ function parseMessages(value: unknown, source: RecordSource): ChatMessage[] {
 }
 
 const malformed = (source: RecordSource, what: string): WeftError =>
-  new WeftError('WEFT_DATA_MALFORMED', `line ${source.line} ${what}`, { ...source });
+  new WeftError('WEFT_DATA_MALFORMED', `${placeOf(source)} ${what}`, { ...source });

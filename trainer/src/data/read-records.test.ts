@@ -144,7 +144,7 @@ test('empty files, foreign files and missing ones are refused', async () => {
     message: 'a data file holds no record in its 0 bytes',
   });
   expect(await rejection(await put('a.jsonl', '\n \n{"text":" "}\n'))).toMatchObject({ code: 'WEFT_DATA_EMPTY' });
-  expect(await rejection(await put('a.csv', 'x'))).toMatchObject({ code: 'WEFT_DATA_FORMAT_UNKNOWN' });
+  expect(await rejection(await put('a.xlsx', 'x'))).toMatchObject({ code: 'WEFT_DATA_FORMAT_UNKNOWN' });
   expect(await rejection(join(folder, 'none.txt'))).toMatchObject({
     code: 'WEFT_DATA_NOT_FOUND',
     message: 'there is no data that can be read at a path (ENOENT)',
@@ -162,9 +162,9 @@ test('a link that leads nowhere is refused like a missing file', async () => {
 });
 
 test('a line longer than the limit is refused before it is whole in memory', async () => {
-  expect(await rejection(await put('a.txt', Buffer.alloc(dataLimits.lineBytes + 1, 'a')))).toMatchObject({
+  expect(await rejection(await put('a.txt', `x\n${'a'.repeat(dataLimits.lineBytes + 1)}\nx`))).toMatchObject({
     code: 'WEFT_DATA_LIMIT',
-    message: 'line 1 has more than 16777216 bytes (lineBytes)',
+    message: 'line 2 has 16777217 bytes, the limit is 16777216 (lineBytes)',
   });
 });
 
