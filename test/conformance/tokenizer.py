@@ -1,7 +1,8 @@
 """Token ids of lines (JSON list on standard input) by transformers' tokenizer from a GGUF, as JSON on standard output.
 
 Also, for each pre-tokenizer named behind it, a tiny model with the same vocabulary under that name is written into the
-output folder, with the ids that transformers gives for it; and the tokenizer is saved in Hugging Face's layout.
+output folder, with the ids that transformers gives for it; the tokenizer is saved in Hugging Face's layout, and so is
+one of Gemma's kind.
 
 usage: tokenizer.py FILE.gguf OUTPUT_FOLDER [PRE_TOKENIZER...]
 """
@@ -12,7 +13,10 @@ import sys
 
 import numpy
 from gguf import GGUFReader, GGUFWriter
-from transformers import AutoTokenizer
+from tokenizers import Tokenizer, normalizers
+from tokenizers.models import BPE
+from tokenizers.trainers import BpeTrainer
+from transformers import AutoTokenizer, GemmaTokenizer
 
 
 def tiny_model(source, pre, path):
@@ -52,6 +56,20 @@ def ids(path, lines):
     return tokenizer, [tokenizer(line, add_special_tokens=False)["input_ids"] for line in lines]
 
 
+def gemma(lines, folder):
+    """A tokenizer with Gemma's steps, its merges learnt from the lines, saved as transformers saves it."""
+    special = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "<start_of_turn>"]
+    letters = special + [f"<0x{byte:02X}>" for byte in range(256)]
+    learner = Tokenizer(BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    learner.normalizer = normalizers.Replace(" ", "▁")
+    learner.train_from_iterator(lines[::2], BpeTrainer(vocab_size=2000, special_tokens=letters, limit_alphabet=300))
+    model = json.loads(learner.to_str())["model"]
+    tokenizer = GemmaTokenizer(vocab=model["vocab"], merges=[tuple(merge) for merge in model["merges"]])
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<start_of_turn>"]})
+    tokenizer.save_pretrained(folder)
+    return [tokenizer(line, add_special_tokens=False)["input_ids"] for line in lines]
+
+
 def main():
     path, folder, *pre_tokenizers = sys.argv[1:]
     lines = json.load(sys.stdin)
@@ -61,6 +79,7 @@ def main():
     result = {
         "ids": of_gguf,
         "chat": [tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=prompt) for prompt in (False, True)],
+        "gemma": gemma(lines, os.path.join(folder, "gemma")),
         "others": {},
     }
     source = GGUFReader(path)

@@ -15,6 +15,7 @@ const otherPreTokenizers = ['llama-bpe', 'qwen2'];
 interface Reference {
   readonly ids: number[][];
   readonly chat: [string, string];
+  readonly gemma: number[][];
   readonly others: Record<string, number[][]>;
 }
 
@@ -69,6 +70,14 @@ describe.skipIf(skips('conformance', { python, gguf }))('against transformers', 
         reference.ids,
       ),
     ).toEqual([]);
+  });
+
+  test("a tokenizer with Gemma's steps gives the same ids for every line, and the lines again from them", async () => {
+    const json = parseTokenizerJson(await readFile(join(folder, 'gemma', 'tokenizer.json'), 'utf8'));
+    const roles = { bosTokenId: 2, eosTokenId: 1, padTokenId: 0, chatTemplate: undefined };
+    const gemma = createTokenizer(json, roles);
+    expect(differing(gemma, reference.gemma)).toEqual([]);
+    for (const line of lines) expect(gemma.decode(gemma.encode(line))).toBe(line);
   });
 
   test.each(otherPreTokenizers)(

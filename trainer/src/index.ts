@@ -5,6 +5,7 @@ export * from './tokenizer/index.ts';
 export * from './tokenizer-training/index.ts';
 export * from './data/index.ts';
 export type { Model, ModelConfig } from './models/model.ts';
+export { parseConfigJson } from './weights/config-json.ts';
 export { initAdapter } from './adapters/init-adapter.ts';
 export { loadAdapter, type LoadedAdapter, readAdapterValues, saveAdapter } from './adapters/peft-folder.ts';
 export { evaluate, type EvaluateOptions, type Evaluation } from './evaluate.ts';

@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isWeftError } from '@weft/shared';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { folderConfig, writeModelFolder, zeroTensors, type FolderChange } from '../test/model-folder.ts';
+import { configJson, folderConfig, writeModelFolder, zeroTensors, type FolderChange } from '../test/model-folder.ts';
 import type { Model } from './models/model.ts';
 import { openModel } from './open-model.ts';
+import { parseConfigJson } from './weights/config-json.ts';
 import { hashModel, modelFiles } from './weights/model-files.ts';
 import { writeSafetensors, type TensorToWrite } from './weights/safetensors/write.ts';
 
@@ -58,10 +59,23 @@ test("a folder's hash is that of the sorted lines of sha256sum", async () => {
 
 test('features of config.json that the graph does not have are refused by name', async () => {
   const cases: [object, string][] = [
-    [{ model_type: 'gemma3' }, 'config.json: model_type is gemma3; Weft trains llama, mistral, qwen2, qwen3, smollm3'],
-    [{ rope_scaling: { type: 'dynamic', factor: 2 } }, 'config.json: the model uses rope_scaling of type dynamic'],
+    [
+      { model_type: 'phi3' },
+      'config.json: model_type is phi3; Weft trains llama, mistral, qwen2, qwen3, smollm3, gemma3_text',
+    ],
+    [
+      { model_type: 'gemma3', text_config: { model_type: 'gemma3_text' }, vision_config: { image_size: 896 } },
+      'config.json: the model uses vision_config, it reads more than text',
+    ],
+    [gemma({ final_logit_softcapping: 30 }), 'config.json: the model uses final_logit_softcapping'],
+    [gemma({ attn_logit_softcapping: 50 }), 'config.json: the model uses attn_logit_softcapping'],
+    [gemma({ hidden_activation: 'silu' }), 'config.json: the model uses hidden_activation'],
+    [gemma({ use_bidirectional_attention: true }), 'config.json: the model uses use_bidirectional_attention'],
     [{ rope_parameters: { rope_type: 'longrope' } }, 'config.json: the model uses rope_parameters of type longrope'],
-    [{ rope_scaling: { type: 'yarn', factor: 4, mscale: 0.7 } }, 'config.json: the model uses rope_scaling.mscale'],
+    [
+      { rope_parameters: { full_attention: { rope_theta: 5 }, sliding_attention: { rope_theta: 6 } } },
+      'config.json: the model uses rope_parameters.full_attention, rope_parameters.sliding_attention',
+    ],
     [{ model_type: 'qwen3', attention_bias: true }, 'config.json: the model uses attention_bias'],
     [{ model_type: 'smollm3', use_sliding_window: true }, 'config.json: the model uses use_sliding_window'],
     [{ layer_types: ['sliding_attention'] }, 'config.json: the model uses layer_types'],
@@ -92,12 +106,65 @@ test('a rotary scaling or a layer pattern that does not add up is refused', asyn
     [{ rope_scaling: { type: 'linear', factor: 0 } }, /^WEFT_MODEL_CORRUPT .*rope_scaling\.factor: /],
     [{ rope_theta: 'large' }, /^WEFT_MODEL_CORRUPT config.json: rope_theta is no number above 1$/],
     [{ rope_theta: 1 }, /^WEFT_MODEL_CORRUPT config.json: rope_theta is no number above 1$/],
+    [{ rope_scaling: 'linear' }, /^WEFT_MODEL_CORRUPT config.json: rope_scaling is no object$/],
+    [
+      gemma({ sliding_window: null }),
+      /^WEFT_MODEL_CORRUPT config.json: sliding_window is not stated, and layers slide$/,
+    ],
     [
       { model_type: 'smollm3', no_rope_layers: [] },
       /^WEFT_MODEL_CORRUPT config.json: no_rope_layers has 0 entries for 1 layers$/,
     ],
   ];
   for (const [config, expected] of cases) expect(await refusal(await putFolder({ config }))).toMatch(expected);
+});
+
+const gemma = (change: object): object => ({
+  model_type: 'gemma3_text',
+  hidden_activation: 'gelu_pytorch_tanh',
+  num_hidden_layers: 3,
+  sliding_window: 16,
+  sliding_window_pattern: 3,
+  rope_theta: 1e6,
+  rope_local_base_freq: 1e4,
+  ...change,
+});
+
+test('a Gemma 3 says the same in the keys of transformers 4 and of 5', () => {
+  const parse = (json: object) => parseConfigJson(JSON.stringify({ ...configJson, ...gemma(json) })).config;
+  const asOf4 = parse({ rope_scaling: { rope_type: 'linear', factor: 8 } });
+  expect(asOf4).toMatchObject({
+    slidingWindow: { size: 16, layers: [0, 1] },
+    ropeTheta: 1e6,
+    ropeScaling: { type: 'linear', factor: 8 },
+    localRope: { ropeTheta: 1e4 },
+    queryPreAttnScalar: 256,
+  });
+  const asOf5 = parse({
+    sliding_window_pattern: undefined,
+    layer_types: ['sliding_attention', 'sliding_attention', 'full_attention'],
+    rope_theta: undefined,
+    rope_local_base_freq: undefined,
+    rope_parameters: {
+      full_attention: { rope_type: 'linear', factor: 8, rope_theta: 1e6 },
+      sliding_attention: { rope_type: 'default', rope_theta: 1e4 },
+    },
+    query_pre_attn_scalar: 256,
+  });
+  expect(asOf5).toEqual(asOf4);
+});
+
+test("a token that only a family's larger siblings have is text where the model has no row for it", async () => {
+  const added_tokens = [
+    { id: 257, content: '</s>', special: true },
+    { id: 260, content: '<image_soft_token>', special: true },
+  ];
+  expect(await refusal(await putFolder({ tokenizer: { added_tokens } }))).toMatch(/^WEFT_MODEL_TOKENIZER_MISFIT/);
+  const config = { ...gemma({ num_hidden_layers: 1, sliding_window_pattern: 1 }), head_dim: 4 };
+  const tensors = zeroTensors('gemma3_text');
+  const { tokenizer } = await open(await putFolder({ config, tensors, tokenizer: { added_tokens } }));
+  expect(tokenizer.encode('<image')).toHaveLength('<image'.length);
+  expect(tokenizer.encode('<image_soft_token>')).toHaveLength('<image_soft_token>'.length);
 });
 
 test('the rotary base is read where transformers 5 writes it', async () => {

@@ -1,6 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { WeftError } from '@weft/shared';
+import { families, type Family } from './models/families.ts';
 import type { Model, ModelConfig } from './models/model.ts';
 import type { OnProgress } from './progress.ts';
 import { tokenizerFromFolder } from './tokenizer/from-folder.ts';
@@ -69,7 +70,10 @@ async function openFolder(folder: string, options: OpenModelOptions): Promise<Mo
     throw new WeftError('WEFT_MODEL_LIMIT', `config.json has ${size} bytes, the limit is ${configLimitBytes}`);
   const { config, ...ids } = parseConfigJson(await readFile(configFile, 'utf8'));
   const tensors = fitTensors(await readShardedTensors(folder, files), config);
-  const tokenizer = fitTokenizer(await tokenizerFromFolder(folder, ids), config);
+  const { tokensWithoutRow }: Family = families[config.family];
+  const hasRow = ({ id, content }: { id: number; content: string }): boolean =>
+    id < config.vocabSize || !tokensWithoutRow.includes(content);
+  const tokenizer = fitTokenizer(await tokenizerFromFolder(folder, ids, hasRow), config);
   return {
     name: basename(folder),
     path: folder,

@@ -39,6 +39,8 @@ const builds: Readonly<Record<string, readonly [operator: keyof typeof operators
   'mul square': ['mul', (a) => ops.mul(a, a)],
   silu: ['silu', ops.silu],
   swiglu: ['swiglu', ops.swiglu],
+  gelu: ['gelu', ops.gelu],
+  geglu: ['geglu', ops.geglu],
   'gemm plain': ['gemm', (a, b) => ops.gemm(a, b)],
   'gemm transB alpha': ['gemm', (a, b) => ops.gemm(a, b, { transB: true, alpha: 0.5 })],
   'gemm transA': ['gemm', (a, b) => ops.gemm(a, b, { transA: true })],

@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { byteAlphabet } from '../src/tokenizer/byte-alphabet.ts';
+import type { FamilyName } from '../src/models/families.ts';
 import { weightShapes } from '../src/models/weight-shapes.ts';
 import { writeSafetensors, type TensorToWrite } from '../src/weights/safetensors/write.ts';
 
@@ -21,7 +22,7 @@ export const folderConfig = {
   maxPositions: 64,
 } as const;
 
-const configJson = {
+export const configJson = {
   model_type: 'llama',
   hidden_size: 8,
   intermediate_size: 12,
@@ -44,8 +45,8 @@ const tokenizerJson = {
   model: { type: 'BPE', vocab: Object.fromEntries(byteAlphabet.map((letter, byte) => [letter, byte])), merges: [] },
 };
 
-export const zeroTensors = (): TensorToWrite[] =>
-  [...weightShapes(folderConfig)].map(([name, shape]) => ({
+export const zeroTensors = (family: FamilyName = 'llama'): TensorToWrite[] =>
+  [...weightShapes({ ...folderConfig, family })].map(([name, shape]) => ({
     name,
     dtype: 'BF16',
     shape,

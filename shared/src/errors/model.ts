@@ -34,7 +34,7 @@ export const modelErrors = defineErrors({
     grpc: 'UNIMPLEMENTED',
     http: 422,
     exit: 3,
-    todo: 'choose a Llama, Mistral, Qwen2.5, Qwen3 or SmolLM3 model without the feature that is named',
+    todo: 'choose a Llama, Mistral, Qwen2.5, Qwen3, SmolLM3 or Gemma 3 model without the feature that is named',
     retry: false,
   },
   WEFT_MODEL_MISMATCH: {

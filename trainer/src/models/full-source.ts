@@ -1,19 +1,21 @@
 import { elementCount } from '../graph/shape.ts';
+import { families } from './families.ts';
 import type { ParameterSource } from './llama.ts';
 import type { ModelConfig } from './model.ts';
 import { weightShapes } from './weight-shapes.ts';
 import { createSeededRandom } from '@weft/shared';
 
-/** Norms 1, biases 0, everything else normal with deviation 0.02, as transformers initialises a Llama. The same seed gives the same bits. */
+/** Norms' gains 1, biases 0, everything else normal with deviation 0.02, as transformers initialises a Llama. The same seed gives the same bits. */
 export function initWeights(config: ModelConfig, seed: number): Map<string, Float32Array> {
   const random = createSeededRandom(`weights/${seed}`);
   // Box and Muller's transform; 1 − u keeps the logarithm finite.
   const normal = (): number =>
     Math.sqrt(-2 * Math.log(1 - random.uniform())) * Math.cos(2 * Math.PI * random.uniform());
+  const gain = families[config.family].centredNorms ? 0 : 1;
   return new Map(
     [...weightShapes(config)].map(([name, shape]) => {
       const count = elementCount(shape);
-      if (shape.length === 1) return [name, new Float32Array(count).fill(name.endsWith('.bias') ? 0 : 1)];
+      if (shape.length === 1) return [name, new Float32Array(count).fill(name.endsWith('.bias') ? 0 : gain)];
       return [name, Float32Array.from({ length: count }, () => 0.02 * normal())];
     }),
   );

@@ -6,18 +6,21 @@ import {
   cast,
   concat,
   gatherRows,
+  geglu,
   gemm,
   matmul,
+  mul,
   reshape,
   rmsNorm,
   rotary,
+  scalar,
   softmax,
   split,
   swiglu,
   transpose,
 } from '../ops/calls.ts';
 import type { LoraTarget } from '@weft/shared';
-import { families } from './families.ts';
+import { type Activation, families, type PartNorms } from './families.ts';
 import type { ModelConfig } from './model.ts';
 
 /** LoRA's factors of one linear layer: A [rank, in], B [out, rank], scale α/rank. */
@@ -77,7 +80,8 @@ export function buildLlama(
   cache?: KeyValueCache,
 ): Value {
   const maskOf = cache ? cache.mask : causalMasks(graph, config, shape.sequenceLength);
-  let x = widen(gatherRows(parameters.weight('model.embed_tokens.weight'), inputIds)); // [rows, hidden]
+  const { norms, activation } = families[config.family];
+  let x = embed(config, parameters, inputIds); // [rows, hidden]
   for (let layer = 0; layer < config.layers; layer++) {
     graph.scope(`layers.${layer}`, () => {
       const prefix = `model.layers.${layer}`;
@@ -89,17 +93,37 @@ export function buildLlama(
           hasBias(config, target) ? widen(parameters.weight(`${prefix}.${moduleOf[target]}.bias`)) : residual,
         );
       const norm = (name: string, input: Value): Value =>
-        rmsNorm(input, widen(parameters.weight(`${prefix}.${name}.weight`)), config.rmsNormEps);
+        normed(config, input, parameters.weight(`${prefix}.${name}.weight`));
+      /** A part of the layer on the normalised x, added to x: by the part's last product, or after a norm of its own. */
+      const residual = ({ before, after }: PartNorms, part: (h: Value, residual: Value | undefined) => Value): Value =>
+        after ? add(x, norm(after, part(norm(before, x), undefined))) : part(norm(before, x), x);
       const place: Place = { config, shape, layer, mask: maskOf(layer), linear, norm, cache };
-      x = graph.scope('attention', () => attention(place, norm('input_layernorm', x), x));
-      x = graph.scope('mlp', () => {
-        const h = norm('post_attention_layernorm', x);
-        return linear('down_proj', swiglu(linear('gate_proj', h), linear('up_proj', h)), x);
-      });
+      x = graph.scope('attention', () => residual(norms.attention, (h, end) => attention(place, h, end)));
+      x = graph.scope('mlp', () =>
+        residual(norms.mlp, (h, end) =>
+          linear('down_proj', gatedUnits[activation.name](linear('gate_proj', h), linear('up_proj', h)), end),
+        ),
+      );
     });
   }
-  return rmsNorm(x, widen(parameters.weight('model.norm.weight')), config.rmsNormEps);
+  return normed(config, x, parameters.weight('model.norm.weight'));
 }
+
+/** Rows of the embedding, [rows, hidden]. */
+function embed(config: ModelConfig, parameters: LlamaParameters, inputIds: Value): Value {
+  const rows = widen(gatherRows(parameters.weight('model.embed_tokens.weight'), inputIds));
+  return families[config.family].scalesEmbedding ? mul(rows, scalar(rows, Math.sqrt(config.hiddenSize))) : rows;
+}
+
+function normed({ family, rmsNormEps }: ModelConfig, x: Value, weight: Value): Value {
+  const gain = widen(weight);
+  return rmsNorm(x, families[family].centredNorms ? add(gain, scalar(gain, 1)) : gain, rmsNormEps);
+}
+
+const gatedUnits: Readonly<Record<Activation, (gate: Value, up: Value) => Value>> = {
+  silu: swiglu,
+  gelu_pytorch_tanh: geglu,
+};
 
 /** The vocabulary head's weight, [vocab, hidden]. */
 export const headWeight = (config: ModelConfig, parameters: LlamaParameters): Value =>
@@ -148,24 +172,26 @@ function adaptedLinear(x: Value, weight: Value, lora: LoraPair | undefined, c: V
 function attention(
   { config, shape, layer, mask, linear, norm, cache }: Place,
   normalised: Value,
-  residual: Value,
+  residual: Value | undefined,
 ): Value {
-  const { heads, kvHeads, headDim, ropeTheta, ropeScaling } = config;
+  const { heads, kvHeads, headDim, slidingWindow, localRope, queryPreAttnScalar = headDim } = config;
+  const { ropeTheta, ropeScaling } = (slidingWindow?.layers.includes(layer) && localRope) || config;
   const { batchSize, sequenceLength: seq } = shape;
   if (heads % kvHeads !== 0) throw new GraphError(`${heads} query heads cannot share ${kvHeads} key heads`);
   const group = heads / kvHeads;
   const perHead = (rows: Value, count: number): Value =>
     transpose(reshape(rows, [batchSize, seq, count, headDim]), [0, 2, 1, 3]); // [batch, count, seq, headDim]
-  const normed = (name: string, x: Value): Value => (families[config.family].qkNorm ? norm(`self_attn.${name}`, x) : x);
+  const headNorm = (name: string, x: Value): Value =>
+    families[config.family].qkNorm ? norm(`self_attn.${name}`, x) : x;
   const positions = cache && { positions: cache.capacity + seq };
   const rotates = !config.noRopeLayers?.includes(layer);
   const rotate = (x: Value, scale: number): Value =>
     rotates ? rotary(x, { base: ropeTheta, scaling: ropeScaling, scale, ...positions }, cache?.firstPosition) : x;
-  const queryScale = 1 / Math.sqrt(headDim);
+  const queryScale = 1 / Math.sqrt(queryPreAttnScalar);
   const grouped = [batchSize, kvHeads, group * seq, headDim];
 
-  const q = reshape(rotate(normed('q_norm', perHead(linear('q_proj', normalised), heads)), queryScale), grouped);
-  const k = rotate(normed('k_norm', perHead(linear('k_proj', normalised), kvHeads)), 1);
+  const q = reshape(rotate(headNorm('q_norm', perHead(linear('q_proj', normalised), heads)), queryScale), grouped);
+  const k = rotate(headNorm('k_norm', perHead(linear('k_proj', normalised), kvHeads)), 1);
   const v = perHead(linear('v_proj', normalised), kvHeads);
 
   const own: KeyValues = { keys: k, values: v };

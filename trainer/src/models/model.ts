@@ -1,11 +1,11 @@
 import type { Sha256 } from '@weft/shared';
-import type { RopeScaling } from '../ops/rope-scaling.ts';
+import type { Rope } from '../ops/rope-scaling.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { TensorRef } from '../weights/tensor-ref.ts';
 import type { FamilyName } from './families.ts';
 
 /** A Llama or one of its relatives, in the words of Hugging Face's config.json. */
-export interface ModelConfig {
+export interface ModelConfig extends Rope {
   readonly family: FamilyName;
   readonly hiddenSize: number;
   readonly intermediateSize: number;
@@ -14,13 +14,15 @@ export interface ModelConfig {
   readonly kvHeads: number;
   readonly headDim: number;
   readonly vocabSize: number;
-  readonly ropeTheta: number;
   readonly rmsNormEps: number;
   readonly tieWordEmbeddings: boolean;
   readonly maxPositions: number;
-  readonly ropeScaling?: RopeScaling;
   /** In these layers a token sees only the last `size` positions, its own included. */
   readonly slidingWindow?: { readonly size: number; readonly layers: readonly number[] };
+  /** How positions turn in those layers, where it is not as in the others. */
+  readonly localRope?: Rope;
+  /** Queries are divided by its square root; absent: headDim. */
+  readonly queryPreAttnScalar?: number;
   /** Layers that do not rotate queries and keys. */
   readonly noRopeLayers?: readonly number[];
 }

@@ -37,6 +37,10 @@ export const exp = (a: Value): Value => a.graph.apply('exp', [a])[0];
 export const cast = (a: Value, to: ElementType): Value => (a.dtype === to ? a : a.graph.apply('cast', [a], { to })[0]);
 /** x·σ(x). */
 export const silu = (x: Value): Value => x.graph.apply('silu', [x])[0];
+/** GELU in the form with the hyperbolic tangent. */
+export const gelu = (x: Value): Value => x.graph.apply('gelu', [x])[0];
+/** gelu(gate)·up. */
+export const geglu = (gate: Value, up: Value): Value => gate.graph.apply('geglu', [gate, up])[0];
 /** silu(gate)·up. */
 export const swiglu = (gate: Value, up: Value): Value => gate.graph.apply('swiglu', [gate, up])[0];
 

@@ -1,3 +1,9 @@
+/** How fast positions turn, in the words of config.json. */
+export interface Rope {
+  readonly ropeTheta: number;
+  readonly ropeScaling?: RopeScaling;
+}
+
 /** How rotary frequencies are bent for contexts longer than the model was first trained on. */
 export type RopeScaling =
   | { readonly type: 'linear'; readonly factor: number }
@@ -43,7 +49,7 @@ export function ropeFrequencies(headDim: number, base: number, scaling?: RopeSca
       return { perPosition: plain.map((frequency) => blend(frequency, factor, kept(frequency))), amplitude: 1 };
     }
     case 'yarn': {
-      const { factor, attentionFactor = 0.1 * Math.log(Math.max(1, factor)) + 1 } = scaling;
+      const { factor, attentionFactor = yarnMagnitude(factor) } = scaling;
       const [from, to] = yarnRamp(headDim, base, scaling);
       const kept = (pair: number): number => 1 - clamp((pair - from) / (to - from));
       return {
@@ -53,6 +59,9 @@ export function ropeFrequencies(headDim: number, base: number, scaling?: RopeSca
     }
   }
 }
+
+/** Peng et al. 2023, equation 22, as a factor of queries and of keys; DeepSeek's configurations weigh the logarithm. */
+export const yarnMagnitude = (factor: number, weight = 1): number => 0.1 * weight * Math.log(Math.max(1, factor)) + 1;
 
 /** Peng et al. 2023, equation 23: the pairs that turn `betaFast` and `betaSlow` times within the original context. */
 function yarnRamp(

@@ -2,6 +2,7 @@ import { Graph } from '../graph/graph.ts';
 import type { OperatorTable } from '../graph/types.ts';
 import { crossEntropy } from './cross-entropy.ts';
 import { add, cast, div, exp, min, mul, silu, sqrt, sub, swiglu } from './elementwise.ts';
+import { geglu, gelu } from './gelu.ts';
 import { gatherRows, scatterRows, setAtColumns } from './indexed.ts';
 import { concat, reshape, split, transpose } from './layout.ts';
 import { rmsNorm, softmax } from './normalisation.ts';
@@ -16,6 +17,8 @@ export const operators = {
   mul,
   silu,
   swiglu,
+  gelu,
+  geglu,
   gemm,
   matmul,
   reshape,

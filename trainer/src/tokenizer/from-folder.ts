@@ -3,7 +3,7 @@ import { WeftError } from '@weft/shared';
 import { insideFolder } from '../weights/model-files.ts';
 import { createTokenizer } from './byte-pair-tokenizer.ts';
 import { tokenizerLimits } from './limits.ts';
-import { parseTokenizerJson, type TokenizerJson } from './tokenizer-json.ts';
+import { type AddedTokenJson, parseTokenizerJson, type TokenizerJson } from './tokenizer-json.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 export interface ConfiguredIds {
@@ -14,10 +14,15 @@ export interface ConfiguredIds {
 
 /**
  * The tokenizer of a Hugging Face folder. Ids of special tokens come from config.json, which the model's hash covers;
- * tokenizer_config.json and chat_template.jinja, which it does not, add what is missing there.
+ * tokenizer_config.json and chat_template.jinja, which it does not, add what is missing there. Added tokens for which the
+ * model is known to have no row are left out, so that their text is text.
  */
-export async function tokenizerFromFolder(folder: string, configured: ConfiguredIds): Promise<Tokenizer> {
-  const json = parseTokenizerJson(await readLimited(folder, 'tokenizer.json'));
+export async function tokenizerFromFolder(
+  folder: string,
+  configured: ConfiguredIds,
+  hasRow: (token: AddedTokenJson) => boolean,
+): Promise<Tokenizer> {
+  const json = withoutTokens(parseTokenizerJson(await readLimited(folder, 'tokenizer.json')), hasRow);
   const config = await readOptionalJson(folder, 'tokenizer_config.json');
   return createTokenizer(json, {
     bosTokenId: configured.bosTokenId ?? idOf(json, config['bos_token']),
@@ -25,6 +30,13 @@ export async function tokenizerFromFolder(folder: string, configured: Configured
     padTokenId: configured.padTokenId ?? idOf(json, config['pad_token']),
     chatTemplate: (await readOptional(folder, 'chat_template.jinja')) ?? templateOf(config['chat_template']),
   });
+}
+
+function withoutTokens(json: TokenizerJson, hasRow: (token: AddedTokenJson) => boolean): TokenizerJson {
+  const left = json.added_tokens.filter((token) => !hasRow(token)).map(({ content }) => content);
+  if (left.length === 0) return json;
+  const vocab = Object.fromEntries(Object.entries(json.model.vocab).filter(([token]) => !left.includes(token)));
+  return { ...json, added_tokens: json.added_tokens.filter(hasRow), model: { ...json.model, vocab } };
 }
 
 async function readLimited(folder: string, name: string): Promise<string> {

@@ -71,10 +71,12 @@ export function checkTokenizerJson(json: unknown): TokenizerJson {
   }
   const singleWord = added?.find((token) => token.single_word);
   if (singleWord !== undefined) throw unsupported('tokenizer single_word');
+  const normalizer = checkStep(parsed.data.normalizer, normalizers);
+  const { pre_tokenizer: cut } = parsed.data;
   return {
     added_tokens: added ?? [],
-    normalizer: checkStep(parsed.data.normalizer, normalizers),
-    pre_tokenizer: checkStep(parsed.data.pre_tokenizer, preTokenizers),
+    normalizer,
+    pre_tokenizer: isIdle(cut, normalizer) ? null : checkStep(cut, preTokenizers),
     post_processor: null,
     decoder: checkStep(parsed.data.decoder, decoders),
     model: { ...model, type: 'BPE' },
@@ -133,6 +135,17 @@ function checkPattern(pattern: unknown): void {
       { limit: 'tokenizer.patternLength', actual: text.length },
     );
   }
+}
+
+/** Gemma's tokenizers cut text at its spaces after the normalizer has replaced them all: never. */
+function isIdle(cut: unknown, normalizer: Step | null): boolean {
+  const literal = (step: unknown, type: string): unknown => {
+    const { type: is, pattern } = (step ?? {}) as { type?: unknown; pattern?: { String?: unknown } | null };
+    return is === type ? pattern?.String : undefined;
+  };
+  const content = normalizer?.['content'];
+  const leavesNoSpace = literal(normalizer, 'Replace') === ' ' && typeof content === 'string' && !content.includes(' ');
+  return literal(cut, 'Split') === ' ' && leavesNoSpace;
 }
 
 const keep = (step: Step): Step => step;

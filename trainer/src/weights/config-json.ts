@@ -21,6 +21,7 @@ const numbers = z.object({
   max_position_embeddings: size,
   rms_norm_eps: z.number().positive(),
   tie_word_embeddings: z.boolean().nullish(),
+  query_pre_attn_scalar: z.number().positive().nullish(),
   bos_token_id: z.int().min(0).nullish(),
   eos_token_id: z.union([z.int().min(0), z.array(z.int().min(0)).min(1)]).nullish(),
   pad_token_id: z.int().nullish(),
@@ -31,13 +32,13 @@ const numbers = z.object({
  * with another value is a feature we lack.
  */
 const neutral: Readonly<Record<string, z.ZodType>> = {
-  hidden_act: z.literal('silu').nullish(),
   attention_bias: off,
   mlp_bias: off,
   rope_interleaved: off,
   partial_rotary_factor: z.literal(1).nullish(),
   sliding_window: z.null().optional(),
   use_sliding_window: off,
+  use_bidirectional_attention: off,
   layer_types: z.array(z.literal('full_attention')).nullish(),
   qk_norm: off,
   use_qk_norm: off,
@@ -59,6 +60,7 @@ export interface ParsedConfig {
 /** Types of config.json; refuses an architecture or a feature that the graph does not have, by its name. */
 export function parseConfigJson(text: string): ParsedConfig {
   const json = parseObject(text);
+  refuseOtherInputs(json);
   const type = json['model_type'];
   if (!isFamily(type)) {
     throw new WeftError(
@@ -68,9 +70,9 @@ export function parseConfigJson(text: string): ParsedConfig {
     );
   }
   const family: Family = families[type];
-  for (const [key, allowed] of Object.entries(neutral)) {
-    if (family.heeds.some((heeded) => heeded === key) || allowed.safeParse(json[key]).success) continue;
-    throw new WeftError('WEFT_MODEL_UNSUPPORTED', `config.json: the model uses ${key}`, { feature: key });
+  const required = { ...neutral, [family.activation.key]: z.literal(family.activation.name).nullish() };
+  for (const [key, allowed] of Object.entries(required)) {
+    if (!family.heeds.some((heeded) => heeded === key) && !allowed.safeParse(json[key]).success) throw uses(key);
   }
   const parsed = numbers.safeParse(json);
   if (!parsed.success) {
@@ -92,8 +94,9 @@ export function parseConfigJson(text: string): ParsedConfig {
       rmsNormEps: c.rms_norm_eps,
       tieWordEmbeddings: c.tie_word_embeddings ?? family.tieWordEmbeddings,
       maxPositions: c.max_position_embeddings,
-      ...parseRope(json, c.max_position_embeddings),
+      ...parseRope(json, family, c.max_position_embeddings),
       ...parseLayerPattern(json, family, c.num_hidden_layers),
+      ...(family.heeds.includes('query_pre_attn_scalar') && { queryPreAttnScalar: c.query_pre_attn_scalar ?? 256 }),
     }),
     bosTokenId: c.bos_token_id ?? undefined,
     eosTokenId: eos ?? undefined,
@@ -101,6 +104,15 @@ export function parseConfigJson(text: string): ParsedConfig {
       c.pad_token_id === null || c.pad_token_id === undefined || c.pad_token_id < 0 ? undefined : c.pad_token_id,
   };
 }
+
+/** A model that reads more than text keeps its text model's numbers elsewhere; that part alone is not taken out of it. */
+function refuseOtherInputs(json: Record<string, unknown>): void {
+  const feature = ['vision_config', 'audio_config'].find((key) => typeof json[key] === 'object' && json[key] !== null);
+  if (feature) throw uses(feature, ', it reads more than text');
+}
+
+const uses = (feature: string, what = ''): WeftError =>
+  new WeftError('WEFT_MODEL_UNSUPPORTED', `config.json: the model uses ${feature}${what}`, { feature });
 
 function parseObject(text: string): Record<string, unknown> {
   let json: unknown;

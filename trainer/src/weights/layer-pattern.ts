@@ -10,6 +10,7 @@ const pattern = z.object({
   sliding_window: z.int().min(1).nullish(),
   use_sliding_window: z.boolean().nullish(),
   max_window_layers: z.int().min(0).nullish(),
+  sliding_window_pattern: z.int().min(1).nullish(),
   layer_types: layerList(z.enum(['full_attention', 'sliding_attention'])),
   no_rope_layers: layerList(z.union([z.literal(0), z.literal(1)])),
   no_rope_layer_interval: z.int().min(1).nullish(),
@@ -38,14 +39,16 @@ export function parseLayerPattern(
     Array.from({ length: layers }, (_, layer) => layer).filter((layer) => holds(layer));
 
   const switchedOn = !heeds.includes('use_sliding_window') || c.use_sliding_window === true;
-  // transformers' Qwen2: the layers from max_window_layers on, where layer_types does not say
-  const slides = (layer: number): boolean =>
-    heeds.includes('layer_types')
-      ? c.layer_types
-        ? c.layer_types[layer] === 'sliding_attention'
-        : layer >= (c.max_window_layers ?? 28)
-      : true;
+  // Where layer_types does not say: in transformers' Qwen2 the layers from max_window_layers on, in its Gemma 3 all but
+  // every sixth.
+  const slides = (layer: number): boolean => {
+    if (heeds.includes('layer_types') && c.layer_types) return c.layer_types[layer] === 'sliding_attention';
+    if (heeds.includes('max_window_layers')) return layer >= (c.max_window_layers ?? 28);
+    return !heeds.includes('sliding_window_pattern') || (layer + 1) % (c.sliding_window_pattern ?? 6) !== 0;
+  };
   const size = heeds.includes('sliding_window') && switchedOn ? c.sliding_window : undefined;
+  if (!size && heeds.includes('sliding_window_pattern') && those(slides).length > 0)
+    throw new WeftError('WEFT_MODEL_CORRUPT', 'config.json: sliding_window is not stated, and layers slide');
 
   // transformers' SmolLM3: 1 where a layer rotates; without the list every fourth layer does not
   const rotates = (layer: number): boolean =>

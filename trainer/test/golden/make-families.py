@@ -34,11 +34,28 @@ LLAMA3 = {
     "original_max_position_embeddings": 64,
 }
 YARN = {"rope_type": "yarn", "rope_theta": 100.0, "factor": 4.0, "original_max_position_embeddings": 64}
+LINEAR = {"rope_type": "linear", "rope_theta": 100.0, "factor": 4.0}
+LOCAL = {"rope_type": "default", "rope_theta": 20.0}
+GEMMA3 = {
+    "model_type": "gemma3_text",
+    "head_dim": 6,
+    "query_pre_attn_scalar": 10,
+    "sliding_window": 3,
+    "sliding_window_pattern": 2,
+}
 CASES = {
     "llama with llama3 scaling": {"model_type": "llama", "head_dim": 6, "rope_parameters": LLAMA3},
     "llama with linear scaling": {
         "model_type": "llama",
-        "rope_parameters": {"rope_type": "linear", "rope_theta": 100.0, "factor": 4.0},
+        "rope_parameters": LINEAR,
+    },
+    "llama with yarn and two factors": {
+        "model_type": "llama",
+        "rope_parameters": {**YARN, "original_max_position_embeddings": 16, "mscale": 0.707, "mscale_all_dim": 1.3},
+    },
+    "llama with dynamic scaling": {
+        "model_type": "llama",
+        "rope_parameters": {"rope_type": "dynamic", "rope_theta": 100.0, "factor": 4.0},
     },
     "mistral with a window": {"model_type": "mistral", "head_dim": 6, "sliding_window": 3, "rope_parameters": PLAIN},
     "qwen2": {"model_type": "qwen2", "rope_parameters": PLAIN, "tie_word_embeddings": True},
@@ -51,6 +68,12 @@ CASES = {
     },
     "qwen3": {"model_type": "qwen3", "head_dim": 6, "rope_parameters": PLAIN},
     "smollm3": {"model_type": "smollm3", "rope_parameters": PLAIN, "no_rope_layer_interval": 2},
+    "gemma3": {**GEMMA3, "rope_parameters": {"full_attention": PLAIN, "sliding_attention": LOCAL}},
+    "gemma3 with linear scaling": {
+        **GEMMA3,
+        "layer_types": ["full_attention", "sliding_attention"],
+        "rope_parameters": {"full_attention": LINEAR, "sliding_attention": LOCAL},
+    },
 }
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 RANK, ALPHA = 2, 6

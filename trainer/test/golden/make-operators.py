@@ -57,6 +57,8 @@ CASES = {
     "mul square": (lambda a: a * a, [wave((5,), 5)]),
     "silu": (F.silu, [wave((3, 4), 6, 3.0)]),
     "swiglu": (lambda gate, up: F.silu(gate) * up, [wave((3, 4), 17, 3.0), wave((3, 4), 18)]),
+    "gelu": (lambda x: F.gelu(x, approximate="tanh"), [wave((3, 4), 6, 3.0)]),
+    "geglu": (lambda gate, up: F.gelu(gate, approximate="tanh") * up, [wave((3, 4), 17, 3.0), wave((3, 4), 18)]),
     "gemm plain": (lambda a, b: a @ b, [wave((2, 3), 1), wave((3, 4), 2)]),
     "gemm transB alpha": (lambda a, b: 0.5 * a @ b.T, [wave((2, 3), 1), wave((4, 3), 2)]),
     "gemm transA": (lambda a, b: a.T @ b, [wave((3, 2), 1), wave((3, 4), 2)]),
