@@ -27,9 +27,9 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('weft export', () => {
   it('refuses a format that it does not know, with those that it does', () => {
-    const { status, stderr } = exportTo('unknown', '--format', 'onnx');
+    const { status, stderr } = exportTo('unknown', '--format', 'tflite');
     expect(status).toBe(2);
-    expect(stderr).toContain('peft, safetensors, gguf-lora');
+    expect(stderr).toContain('peft, safetensors, onnx, gguf-lora');
     expect(existsSync(at('unknown'))).toBe(false);
   });
 
@@ -56,9 +56,49 @@ describe('weft export', () => {
     expect(again.stderr).toContain('WEFT_EXPORT_PATH_TAKEN');
   });
 
-  it('takes --dtype only where weights are merged', () => {
-    const { status, stderr } = exportTo('copy', '--format', 'peft', '--dtype', 'base');
+  it('takes --dtype only where weights are merged, and only what the format has', () => {
+    for (const flags of [
+      ['--format', 'peft', '--dtype', 'base'],
+      ['--format', 'onnx', '--dtype', 'base'],
+    ]) {
+      const { status, stderr } = exportTo('copy', ...flags);
+      expect(status).toBe(2);
+      expect(stderr).toContain('WEFT_FLAG_DISAGREES');
+      expect(existsSync(at('copy'))).toBe(false);
+    }
+  });
+
+  it('writes ONNX in the folders that other tools look in', () => {
+    expect(exportTo('onnx', '--format', 'onnx').status).toBe(0);
+    expect(readdirSync(at('onnx'), { encoding: 'utf8', recursive: true }).toSorted()).toEqual([
+      'README.md',
+      'config.json',
+      'genai_config.json',
+      'onnx',
+      join('onnx', 'model.onnx'),
+      join('onnx', 'model.onnx_data'),
+      'tokenizer.json',
+      'tokenizer_config.json',
+    ]);
+    expect(JSON.parse(readFileSync(join(at('onnx'), 'config.json'), 'utf8'))).toMatchObject({
+      model_type: 'llama',
+      'transformers.js_config': { use_external_data_format: { 'model.onnx': 1 } },
+    });
+  });
+
+  it('writes the base alone where no adapter is named, but not as an adapter', () => {
+    const alone = (format: string) =>
+      spawnSync(
+        process.execPath,
+        [entry, 'export', '--model', base, '--format', format, '--out', at(`alone-${format}`)],
+        {
+          encoding: 'utf8',
+        },
+      );
+    expect(alone('safetensors').status).toBe(0);
+    expect(readFileSync(join(at('alone-safetensors'), 'README.md'), 'utf8')).not.toContain('LoRA');
+    const { status, stderr } = alone('gguf-lora');
     expect(status).toBe(2);
-    expect(stderr).toContain('WEFT_FLAG_DISAGREES');
+    expect(stderr).toContain('--adapter');
   });
 });

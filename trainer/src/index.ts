@@ -12,6 +12,7 @@ export { evaluate, type EvaluateOptions, type Evaluation } from './evaluate.ts';
 export {
   exportAdapter,
   exportFormats,
+  type ExportDtype,
   type Exported,
   type ExportFormat,
   type ExportOptions,

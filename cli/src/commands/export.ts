@@ -1,32 +1,43 @@
 import { basename, resolve } from 'node:path';
 import process from 'node:process';
 import { Option, type Command } from 'commander';
-import { WeftError } from '@weft/shared';
-import type { ExportFormat } from '@weft/trainer';
+import type { ExportDtype, ExportFormat } from '@weft/trainer';
 import type { CommandModule } from '../command.ts';
 import { onInterrupt } from '../interrupt.ts';
 
 interface ExportOptions {
   readonly model: string;
-  readonly adapter: string;
+  readonly adapter?: string;
   readonly format: ExportFormat;
   readonly out: string;
-  readonly dtype?: 'f32' | 'base';
+  readonly dtype?: ExportDtype;
   readonly cache?: string;
   readonly json?: true;
 }
 
+const formats = {
+  peft: 'a checked copy',
+  safetensors: 'base and adapter merged, for transformers',
+  onnx: 'the same for onnxruntime and transformers.js',
+  'gguf-lora': 'the adapter for llama.cpp',
+} as const satisfies Readonly<Record<ExportFormat, string>>;
+
+const dtypes = ['f32', 'f16', 'base'] as const satisfies readonly ExportDtype[];
+
 /** For the card, which is published: names without folders, since those tell of the machine. */
-const published = ({ model, adapter, format, out, dtype }: ExportOptions): string => {
-  const [modelName, adapterName, outName] = [model, adapter, out].map((path) => basename(resolve(path)));
-  const words = `weft export --model ${modelName} --adapter ${adapterName} --format ${format} --out ${outName}`;
-  return dtype === undefined ? words : `${words} --dtype ${dtype}`;
+const published = (options: ExportOptions): string => {
+  const name = (path: string): string => basename(resolve(path));
+  const { model, adapter, format, out, dtype } = options;
+  return [
+    `weft export --model ${name(model)}`,
+    ...(adapter === undefined ? [] : [`--adapter ${name(adapter)}`]),
+    `--format ${format} --out ${name(out)}`,
+    ...(dtype === undefined ? [] : [`--dtype ${dtype}`]),
+  ].join(' ');
 };
 
 const run = async (options: ExportOptions): Promise<void> => {
   const { model: base, adapter, format, out, dtype, cache, json } = options;
-  if (dtype !== undefined && format !== 'safetensors')
-    throw new WeftError('WEFT_FLAG_DISAGREES', `--dtype is for --format safetensors, not for ${format}`);
   const { exportAdapter, openModel } = await import('@weft/trainer');
   const signal = onInterrupt('stopping, without writing anything');
   const model = await openModel(base, { cacheDir: cache, signal });
@@ -48,23 +59,19 @@ export const command: CommandModule = {
     'weft export --model SmolLM2-135M-Instruct.Q4_1.gguf --adapter adapter --format gguf-lora --out adapter.gguf',
   ],
   configure: (command: Command): void => {
+    const described = Object.entries(formats).map(([name, meaning]) => `${name}: ${meaning}`);
     command
       .requiredOption('--model <path>', 'the base model: a Hugging Face folder or a GGUF file')
-      .requiredOption('--adapter <dir>', 'an adapter in the layout of PEFT')
+      .option('--adapter <dir>', 'an adapter in the layout of PEFT; without it the base alone is written, as it is')
       .addOption(
-        new Option(
-          '--format <name>',
-          'peft: a checked copy; safetensors: base and adapter merged, for transformers; gguf-lora: for llama.cpp',
-        )
-          .choices(['peft', 'safetensors', 'gguf-lora'])
-          .makeOptionMandatory(),
+        new Option('--format <name>', described.join('; ')).choices(Object.keys(formats)).makeOptionMandatory(),
       )
       .requiredOption('--out <path>', 'a folder, or a file for gguf-lora; nothing may stand there yet')
       .addOption(
-        new Option('--dtype <type>', "of merged weights: f32, or the base's own (default: f32)").choices([
-          'f32',
-          'base',
-        ]),
+        new Option(
+          '--dtype <type>',
+          "of merged weights: f32 (default), f16 for onnx, or base for safetensors, the base's own",
+        ).choices(dtypes),
       )
       .option('--cache <dir>', 'where unpacked GGUF files are kept (default: $WEFT_CACHE or ~/.cache/weft)')
       .option('--json', '{"format","path","baseSha256","adapterSha256"} on standard output')

@@ -4,7 +4,6 @@ import { tokenizerJsonFromGguf } from '../tokenizer/from-gguf.ts';
 import type { Model, ModelConfig } from '../models/model.ts';
 import { readGgufHeader } from '../weights/gguf/read.ts';
 import { insideFolder, locateModel } from '../weights/model-files.ts';
-import type { MergedDtype } from './merge-weights.ts';
 
 /** What belongs to a Hugging Face model beside config.json and the weights, copied as it is where the base has it. */
 const companions = [
@@ -20,26 +19,30 @@ const companions = [
   'NOTICE',
 ];
 
-/** Writes configuration and tokenizer: those of a folder, or what a GGUF's metadata says in Hugging Face's words. */
-export async function writeBaseFiles(model: Model, dtype: MergedDtype, folder: string): Promise<void> {
+type Json = Readonly<Record<string, unknown>>;
+
+/**
+ * Writes configuration and tokenizer: those of a folder, or what a GGUF's metadata says in Hugging Face's words.
+ * @param change to config.json; without it a folder's is copied byte for byte
+ */
+export async function writeBaseFiles(model: Model, folder: string, change?: (config: Json) => Json): Promise<void> {
   const place = await locateModel(model.path);
-  if (place.kind === 'gguf') return writeFromGguf(model, place.file, folder);
+  if (place.kind === 'gguf') return writeFromGguf(model, place.file, folder, change);
   for (const name of companions) {
     if ((await stat(join(place.folder, name)).catch(() => undefined)) === undefined) continue;
     await copyFile(await insideFolder(place.folder, name), join(folder, name));
   }
   const text = await readFile(await insideFolder(place.folder, 'config.json'), 'utf8');
-  await writeFile(join(folder, 'config.json'), dtype === 'base' ? text : withFloat32(text));
+  await writeFile(join(folder, 'config.json'), change ? toJson(change(JSON.parse(text) as Json)) : text);
 }
 
 /** transformers 4 calls it torch_dtype, 5 dtype; both take what they find. */
-function withFloat32(config: string): string {
-  const json = JSON.parse(config) as Record<string, unknown>;
-  const key = Object.hasOwn(json, 'dtype') ? 'dtype' : 'torch_dtype';
-  return toJson({ ...json, [key]: 'float32' });
-}
+export const withFloat32 = (config: Json): Json => ({
+  ...config,
+  [Object.hasOwn(config, 'dtype') ? 'dtype' : 'torch_dtype']: 'float32',
+});
 
-async function writeFromGguf(model: Model, file: string, folder: string): Promise<void> {
+async function writeFromGguf(model: Model, file: string, folder: string, change = (json: Json): Json => json) {
   const { metadata } = await readGgufHeader(file);
   const json = tokenizerJsonFromGguf(metadata) as { added_tokens: { id: number; content: string }[] };
   const { bosTokenId, eosTokenId, padTokenId } = model.tokenizer;
@@ -56,7 +59,8 @@ async function writeFromGguf(model: Model, file: string, folder: string): Promis
     clean_up_tokenization_spaces: false,
   };
   const ids = { bos_token_id: bosTokenId, eos_token_id: eosTokenId, pad_token_id: padTokenId };
-  await writeFile(join(folder, 'config.json'), toJson({ ...configJson(model.config), ...ids }));
+  await writeFile(join(folder, 'config.json'), toJson(change({ ...configJson(model.config), ...ids })));
+  await writeFile(join(folder, 'generation_config.json'), toJson(ids));
   await writeFile(
     join(folder, 'tokenizer.json'),
     JSON.stringify({ version: '1.0', truncation: null, padding: null, ...json }),
@@ -85,4 +89,4 @@ function configJson(config: ModelConfig): Record<string, unknown> {
   };
 }
 
-const toJson = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`;
+export const toJson = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`;

@@ -166,7 +166,7 @@ describe('an export', () => {
     for (const part of [model.sha256, adapterSha256, command, 'rank 3, alpha 6']) expect(card).toContain(part);
   });
 
-  it.each(['peft', 'safetensors', 'gguf-lora'] as const)(
+  it.each(['peft', 'safetensors', 'onnx', 'gguf-lora'] as const)(
     'as %s refuses the adapter of another model, and leaves nothing behind',
     async (format) => {
       await putAdapter(await openModel(tiny));
@@ -176,16 +176,19 @@ describe('an export', () => {
     },
   );
 
-  it.each(['peft', 'safetensors', 'gguf-lora'] as const)('as %s never writes over what is there', async (format) => {
-    const model = await openModel(await writeModelFolder(at('base')));
-    await putAdapter(model);
-    await mkdir(at('out'));
-    await writeFile(join(at('out'), 'mine.txt'), 'mine');
-    await expect(write(model, format)).rejects.toMatchObject({ code: 'WEFT_EXPORT_PATH_TAKEN' });
-    expect(await readdir(at('out'))).toEqual(['mine.txt']);
-  });
+  it.each(['peft', 'safetensors', 'onnx', 'gguf-lora'] as const)(
+    'as %s never writes over what is there',
+    async (format) => {
+      const model = await openModel(await writeModelFolder(at('base')));
+      await putAdapter(model);
+      await mkdir(at('out'));
+      await writeFile(join(at('out'), 'mine.txt'), 'mine');
+      await expect(write(model, format)).rejects.toMatchObject({ code: 'WEFT_EXPORT_PATH_TAKEN' });
+      expect(await readdir(at('out'))).toEqual(['mine.txt']);
+    },
+  );
 
-  it.each(['safetensors', 'gguf-lora'] as const)(
+  it.each(['safetensors', 'onnx', 'gguf-lora'] as const)(
     'as %s stops when it is told to, and leaves nothing',
     async (format) => {
       const model = await openModel(await writeModelFolder(at('base')));

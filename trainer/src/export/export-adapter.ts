@@ -1,28 +1,36 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import type { Sha256 } from '@weft/shared';
-import { loadAdapter } from '../adapters/peft-folder.ts';
+import { type Sha256, WeftError } from '@weft/shared';
+import { loadAdapter, type LoadedAdapter } from '../adapters/peft-folder.ts';
 import type { Model } from '../models/model.ts';
 import { hashFile } from '../weights/hash-file.ts';
 import { writeGgufLora } from './gguf-lora.ts';
-import type { MergedDtype } from './merge-weights.ts';
 import { writeMergedFolder } from './merged-folder.ts';
 import type { Origin } from './model-card.ts';
 import { refuseTaken } from './new-path.ts';
+import { writeOnnxFolder } from './onnx/onnx-folder.ts';
 import { copyAdapter } from './peft.ts';
 
-export const exportFormats = ['peft', 'safetensors', 'gguf-lora'] as const;
-export type ExportFormat = (typeof exportFormats)[number];
+export type ExportDtype = 'f32' | 'f16' | 'base';
+
+/** Format → what the weights can be written as; the first is the default, and none stands for the adapter's own. */
+export const exportFormats = {
+  peft: [],
+  safetensors: ['f32', 'base'],
+  onnx: ['f32', 'f16'],
+  'gguf-lora': [],
+} as const satisfies Readonly<Record<string, readonly ExportDtype[]>>;
+export type ExportFormat = keyof typeof exportFormats;
 
 export interface ExportOptions {
   readonly model: Model;
-  /** A folder in PEFT's layout. */
-  readonly adapter: string;
+  /** A folder in PEFT's layout; without it the base alone is written, for the formats that hold a whole model. */
+  readonly adapter?: string | undefined;
   readonly format: ExportFormat;
   /** A folder, or a file for gguf-lora; nothing may stand there. */
   readonly out: string;
-  /** Of merged weights; default: f32. */
-  readonly dtype?: MergedDtype | undefined;
+  /** One of the format's. */
+  readonly dtype?: ExportDtype | undefined;
   /** What the model card says made it. */
   readonly command: string;
   readonly signal?: AbortSignal | undefined;
@@ -31,29 +39,65 @@ export interface ExportOptions {
 export interface Exported {
   readonly path: string;
   readonly baseSha256: Sha256;
-  readonly adapterSha256: Sha256;
+  readonly adapterSha256?: Sha256;
 }
 
 /** Checks an adapter against its base and writes it, or both in one, for other tools; all of it or nothing. */
 export async function exportAdapter(options: ExportOptions): Promise<Exported> {
-  const { model, adapter, format, command, signal } = options;
+  const { model, format, command, signal } = options;
   const path = resolve(options.out);
+  const dtype = dtypeOf(options);
   await refuseTaken(path);
-  const loaded = await loadAdapter(adapter, model);
-  const adapterSha256 = await hashFile(join(adapter, 'adapter_model.safetensors'), { signal });
+  const found = options.adapter === undefined ? undefined : await openAdapter(options.adapter, model, signal);
   const baseSha256 = model.sha256;
-  const origin: Origin = { baseName: model.name, baseSha256, adapterSha256, layout: loaded.layout, command };
+  const origin: Origin = {
+    baseName: model.name,
+    baseSha256,
+    command,
+    ...(found && { adapter: { sha256: found.sha256, layout: found.loaded.layout } }),
+  };
   switch (format) {
     case 'peft':
-      await copyAdapter(adapter, path, origin);
+      await copyAdapter(needed(found, format).folder, path, origin);
       break;
     case 'safetensors':
-      await writeMergedFolder(path, model, loaded, options.dtype ?? 'f32', origin, signal);
+      await writeMergedFolder(path, model, found?.loaded, dtype === 'base' ? 'base' : 'f32', origin, signal);
       break;
-    case 'gguf-lora':
+    case 'onnx':
+      await writeOnnxFolder(path, model, found?.loaded, dtype === 'f16' ? 'F16' : 'F32', origin, { signal });
+      break;
+    case 'gguf-lora': {
+      const { loaded } = needed(found, format);
       await mkdir(dirname(path), { recursive: true });
       await writeGgufLora(path, model.config, loaded, origin, { signal });
       break;
+    }
   }
-  return { path, baseSha256, adapterSha256 };
+  return { path, baseSha256, ...(found && { adapterSha256: found.sha256 }) };
+}
+
+function dtypeOf({ format, dtype }: ExportOptions): ExportDtype | undefined {
+  const possible: readonly ExportDtype[] = exportFormats[format];
+  if (dtype === undefined || possible.includes(dtype)) return dtype ?? possible[0];
+  const words = possible.length > 0 ? possible.join(' or ') : 'as it is';
+  throw new WeftError(
+    'WEFT_FLAG_DISAGREES',
+    `--dtype ${dtype} is not for --format ${format}, which is written ${words}`,
+  );
+}
+
+interface FoundAdapter {
+  readonly folder: string;
+  readonly loaded: LoadedAdapter;
+  readonly sha256: Sha256;
+}
+
+async function openAdapter(folder: string, model: Model, signal?: AbortSignal): Promise<FoundAdapter> {
+  const loaded = await loadAdapter(folder, model);
+  return { folder, loaded, sha256: await hashFile(join(folder, 'adapter_model.safetensors'), { signal }) };
+}
+
+function needed(found: FoundAdapter | undefined, format: ExportFormat): FoundAdapter {
+  if (found) return found;
+  throw new WeftError('WEFT_USAGE', `--format ${format} writes an adapter: it needs --adapter`);
 }

@@ -18,7 +18,12 @@ async function written(family: FamilyName = 'llama') {
   const folder = await mkdtemp(join(tmpdir(), 'weft-gguf-lora-'));
   try {
     const file = join(folder, 'adapter.gguf');
-    const origin = { baseName: 'base', baseSha256: sha256('b'), adapterSha256: sha256('a'), layout, command: 'c' };
+    const origin = {
+      baseName: 'base',
+      baseSha256: sha256('b'),
+      adapter: { sha256: sha256('a'), layout },
+      command: 'c',
+    };
     await writeGgufLora(file, { ...config, family }, { layout, adapter }, origin);
     const { metadata, tensors } = await readGgufHeader(file);
     const handle = await open(file, 'r');

@@ -4,7 +4,7 @@ import { families } from '../models/families.ts';
 import type { ModelConfig } from '../models/model.ts';
 import { toGgufRows } from '../weights/gguf/head-rows.ts';
 import { writeGguf, type GgufEntryToWrite, type GgufTensorToWrite } from '../weights/gguf/write.ts';
-import type { Origin } from './model-card.ts';
+import { type Origin, originEntries } from './model-card.ts';
 
 /** llama.cpp's names of the layers that LoRA adapts (gguf-py, tensor_mapping.py). */
 export const ggufLayerNames: Readonly<Record<LoraTarget, string>> = {
@@ -39,8 +39,7 @@ export async function writeGgufLora(
     ['general.base_model.count', { type: 'u32', value: 1 }],
     ['general.base_model.0.name', text(origin.baseName)],
     ['general.file_type', { type: 'u32', value: allF32 }],
-    ['weft.base_sha256', text(origin.baseSha256)],
-    ['weft.adapter_sha256', text(origin.adapterSha256)],
+    ...Object.entries(originEntries(origin)).map(([key, value]) => [key, text(value)] as const),
   ]);
   await writeGguf(path, metadata, ggufTensors(config, loaded.layout, loaded.adapter), options);
 }

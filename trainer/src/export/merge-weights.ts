@@ -22,24 +22,70 @@ interface Factors {
   readonly scale: number;
 }
 
+export interface PieceOptions {
+  /** About this many values a piece. */
+  readonly pieceElements?: number;
+  /** Every piece but the last has a multiple of these rows. */
+  readonly unitRows?: number;
+}
+
+/** The rows of a weight, merged where the adapter adapts it, piece by piece: [rows of this piece, in]. */
+export type MergedRows = (ref: TensorRef, options?: PieceOptions) => AsyncGenerator<Float32Array<ArrayBuffer>>;
+
+/** Without an adapter the rows are the base's. */
+export function mergedRows(loaded: LoadedAdapter | undefined): MergedRows {
+  const adapted = loaded ? factorsByWeight(loaded.layout, loaded.adapter) : new Map<string, Factors>();
+  return async function* (ref, options = {}) {
+    const factors = adapted.get(ref.name);
+    const columns = ref.shape.at(-1) ?? 1;
+    let row = 0;
+    for await (const bytes of basePieces(ref, options)) {
+      const values = toFloats(bytes, ref.dtype);
+      if (factors) {
+        addProduct(values, columns, row, factors);
+        refuseOverflow(ref.name, values, 'F32');
+      }
+      row += values.length / columns;
+      yield values;
+    }
+  };
+}
+
 /** All tensors of the base, those that the adapter adapts with it added; each is read, merged and written in pieces. */
 export function mergedTensors(
   { tensors }: Pick<Model, 'tensors'>,
-  { layout, adapter }: LoadedAdapter,
+  loaded: LoadedAdapter | undefined,
   dtype: MergedDtype,
   pieceElements = defaultPieceElements,
 ): TensorToWrite[] {
-  const adapted = factorsByWeight(layout, adapter);
+  const rows = mergedRows(loaded);
+  const adapted = new Set(loaded?.layout.tensors.map((tensor) => weightOf(tensor)));
   return [...tensors.values()].map((ref) => {
     const written = dtype === 'f32' ? 'F32' : ref.dtype;
+    const isCopied = written === ref.dtype && !adapted.has(ref.name);
     return {
       name: ref.name,
       dtype: written,
       shape: ref.shape,
-      data: () => mergedPieces(ref, adapted.get(ref.name), written, pieceElements),
+      data: () => (isCopied ? basePieces(ref, { pieceElements }) : inType(rows(ref, { pieceElements }), ref, written)),
     };
   });
 }
+
+async function* inType(pieces: AsyncIterable<Float32Array>, { name }: TensorRef, dtype: TensorDtype) {
+  for await (const values of pieces) yield narrowed(name, values, dtype);
+}
+
+/** Bytes of `values` as `dtype`; what is finite stays finite or is refused. */
+export function narrowed(name: string, values: Float32Array, dtype: TensorDtype): Uint8Array {
+  const bytes = toBytes(values, dtype);
+  if (dtype !== 'F32') refuseOverflow(name, toFloats(bytes, dtype), dtype);
+  return bytes;
+}
+
+/** The Hugging Face name of the weight that a factor adapts. */
+const weightOf = ({ name, factor }: LayoutTensor): string =>
+  name.replace('base_model.model.', '').replace(`.lora_${factor}.weight`, '.weight');
 
 function factorsByWeight(layout: AdapterLayout, adapter: Float32Array): Map<string, Factors> {
   const valuesOf = ({ offset, shape }: LayoutTensor): Float32Array =>
@@ -48,36 +94,26 @@ function factorsByWeight(layout: AdapterLayout, adapter: Float32Array): Map<stri
   const factors = new Map<string, Factors>();
   for (const b of layout.tensors.filter(({ factor }) => factor === 'B')) {
     const a = layout.tensors.find((t) => t.layer === b.layer && t.target === b.target && t.factor === 'A');
-    const weight = b.name.replace('base_model.model.', '').replace('.lora_B.weight', '.weight');
-    if (a) factors.set(weight, { a: valuesOf(a), b: valuesOf(b), rank, scale: alpha / rank });
+    if (a) factors.set(weightOf(b), { a: valuesOf(a), b: valuesOf(b), rank, scale: alpha / rank });
   }
   return factors;
 }
 
-async function* mergedPieces(
+/** Whole rows of the file's bytes. */
+async function* basePieces(
   ref: TensorRef,
-  factors: Factors | undefined,
-  dtype: TensorDtype,
-  pieceElements: number,
+  { pieceElements = defaultPieceElements, unitRows = 1 }: PieceOptions,
 ): AsyncGenerator<Uint8Array> {
   const columns = ref.shape.at(-1) ?? 1;
   const rows = ref.shape.reduce((a, b) => a * b, 1) / columns;
-  const pieceRows = Math.max(1, Math.floor(pieceElements / columns));
+  const pieceRows = Math.max(1, Math.floor(pieceElements / columns / unitRows)) * unitRows;
   const rowBytes = columns * bytesPerElement[ref.dtype];
   const source = await open(ref.file, 'r');
   try {
     for (let row = 0; row < rows; row += pieceRows) {
       const bytes = new Uint8Array(Math.min(pieceRows, rows - row) * rowBytes);
       await readInto(source, bytes, ref.offset + row * rowBytes);
-      if (factors === undefined && dtype === ref.dtype) {
-        yield bytes;
-        continue;
-      }
-      const values = toFloats(bytes, ref.dtype); // [rows of this piece, in]
-      if (factors) addProduct(values, columns, row, factors);
-      const merged = toBytes(values, dtype);
-      if (factors) refuseOverflow(ref.name, toFloats(merged, dtype), dtype);
-      yield merged;
+      yield bytes;
     }
   } finally {
     await source.close();
@@ -107,7 +143,7 @@ function addProduct(values: Float32Array, columns: number, firstRow: number, { a
 
 function refuseOverflow(name: string, values: Float32Array, dtype: TensorDtype): void {
   if (values.every((value) => Number.isFinite(value))) return;
-  throw new WeftError('WEFT_EXPORT_OVERFLOW', `${name} holds merged values beyond the range of ${dtype}`, {
+  throw new WeftError('WEFT_EXPORT_OVERFLOW', `${name} holds values beyond the range of ${dtype}`, {
     tensor: name,
   });
 }

@@ -45,7 +45,7 @@ export function toBytes(values: Float32Array, dtype: TensorDtype): Uint8Array {
 }
 
 /** Float32 values of little-endian `bytes` that hold `dtype`; always a fresh array. */
-export function toFloats(bytes: Uint8Array, dtype: TensorDtype): Float32Array {
+export function toFloats(bytes: Uint8Array, dtype: TensorDtype): Float32Array<ArrayBuffer> {
   const copy = bytes.slice();
   if (dtype === 'F32') return new Float32Array(copy.buffer);
   const bits = new Uint16Array(copy.buffer);
