@@ -18,7 +18,7 @@ import { agentVersion } from './version.ts';
 
 export interface NodeOptions {
   readonly home: string;
-  /** .txt, .md, .jsonl, .csv, or folders of them; read once, at the start. */
+  /** .txt, .md, .jsonl, .csv, .parquet, or folders of them; read once, at the start. */
   readonly dataPaths: readonly string[];
   /** A base model that is here already; taken when its hash is the offered one. */
   readonly modelPath?: string | undefined;

@@ -1,9 +1,11 @@
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isWeftError } from '@weft/shared';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { parquetRecords } from '../src/data/parquet/parquet-records.ts';
 import { readRecords } from '../src/data/read-records.ts';
 import { tokenizerFromGguf } from '../src/tokenizer/from-gguf.ts';
 import { createTokenizer } from '../src/tokenizer/byte-pair-tokenizer.ts';
@@ -233,6 +235,29 @@ test('damaged data files are read or refused, without a word of what they hold',
     },
   );
   await fc.assert(property, { numRuns: 500 });
+  expect(seen).toEqual(new Set(['read', 'refused']));
+  expect(grownKib()).toBeLessThan(allowedGrowthKib);
+});
+
+test('damaged Parquet files are read or refused, by a reader that always comes back', async () => {
+  const golden: Record<string, { file: string; rows?: unknown[] }> = JSON.parse(
+    readFileSync(new URL('golden/tables.json', import.meta.url), 'utf8'),
+  );
+  const whole = Object.values(golden).flatMap(({ file, rows }) => (rows ? [Buffer.from(file, 'base64')] : []));
+  const seen = new Set<string>();
+  const property = fc.asyncProperty(fc.oneof(...whole.map((bytes) => damaged(bytes))), async (bytes) => {
+    const file = join(folder, 'data.parquet');
+    await writeFile(file, bytes);
+    try {
+      for await (const { content } of parquetRecords(file, { stallMs: 5_000 })) expect(content).toBeDefined();
+      seen.add('read');
+    } catch (error) {
+      if (!isWeftError(error) || error.code === 'WEFT_INTERNAL') throw error;
+      seen.add('refused');
+      expect(error.cause).toBeUndefined();
+    }
+  });
+  await fc.assert(property, { numRuns: 50 });
   expect(seen).toEqual(new Set(['read', 'refused']));
   expect(grownKib()).toBeLessThan(allowedGrowthKib);
 });

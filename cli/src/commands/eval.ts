@@ -56,7 +56,7 @@ export const command: CommandModule = {
       .option('--adapter <dir>', 'an adapter in the layout of PEFT')
       .requiredOption(
         '--data <file...>',
-        '.txt, .md, .jsonl or .csv (text, prompt and completion, messages, input_ids)',
+        '.txt, .md, .jsonl, .csv or .parquet (text, prompt and completion, messages, input_ids)',
       )
       .option('--batch <n>', 'examples at a time', wholeNumber(1, 65536), 4)
       .option('--seq <n>', 'longest example in tokens', wholeNumber(2, 1_048_576), 128)

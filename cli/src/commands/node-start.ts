@@ -64,7 +64,7 @@ export const command: CommandModule = {
     addNodeHome(command)
       .requiredOption(
         '--data <path...>',
-        'what to train on: .txt, .md, .jsonl and .csv files, or folders of them; none of it leaves this machine',
+        'what to train on: .txt, .md, .jsonl, .csv and .parquet files, or folders of them; none of it leaves this machine',
       )
       .option(
         '--model <path>',

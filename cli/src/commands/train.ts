@@ -14,7 +14,7 @@ export const command: CommandModule = {
     addModelOptions(command)
       .requiredOption(
         '--data <file...>',
-        '.txt, .md, .jsonl or .csv (text, prompt and completion, messages, input_ids)',
+        '.txt, .md, .jsonl, .csv or .parquet (text, prompt and completion, messages, input_ids)',
       )
       .requiredOption('--out <dir>', 'where the adapter is written, in the layout of PEFT')
       .option('--rank <n>', 'rank of LoRA (default: 8)', wholeNumber(1, 1024))

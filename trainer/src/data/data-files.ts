@@ -4,7 +4,7 @@ import { WeftError } from '@weft/shared';
 import { dataLimits } from './limits.ts';
 
 /** What Weft reads: by its extension a file becomes records. */
-export const dataExtensions = ['.txt', '.md', '.jsonl', '.csv'] as const;
+export const dataExtensions = ['.txt', '.md', '.jsonl', '.csv', '.parquet'] as const;
 export type DataExtension = (typeof dataExtensions)[number];
 
 const spoken = `${dataExtensions.slice(0, -1).join(', ')} and ${dataExtensions.at(-1)}`;

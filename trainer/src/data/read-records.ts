@@ -4,6 +4,7 @@ import { csvRecords } from './csv-records.ts';
 import { beyondDataLimit, type DataExtension, dataFiles, extensionOf } from './data-files.ts';
 import { readLines } from './lines.ts';
 import { dataLimits } from './limits.ts';
+import { parquetRecords } from './parquet/parquet-records.ts';
 import { createRecord, type DataRecord, type LocatedContent } from './record.ts';
 import { jsonRecords, paragraphRecords, textRecords } from './text-records.ts';
 
@@ -13,6 +14,7 @@ const readers: Readonly<Record<DataExtension, (file: string) => AsyncIterable<Lo
   '.md': (file) => paragraphRecords(readLines(file), file),
   '.jsonl': (file) => jsonRecords(readLines(file), file),
   '.csv': (file) => csvRecords(readLines(file), file),
+  '.parquet': (file) => parquetRecords(file),
 };
 
 /** Every record of these files and folders, in order; folders in order of name, with what lies in them. */
