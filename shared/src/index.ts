@@ -23,3 +23,5 @@ export * from './admin-api.ts';
 export * from './invite.ts';
 export { plainModeNotice } from './notices.ts';
 export * from './pinned-certificate.ts';
+export * as secagg from './secagg/index.ts';
+export * as merkle from './merkle-tree.ts';

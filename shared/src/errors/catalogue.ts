@@ -6,6 +6,7 @@ import { generalErrors } from './general.ts';
 import { modelErrors } from './model.ts';
 import { nodeErrors } from './node.ts';
 import { protocolErrors } from './protocol.ts';
+import { secaggErrors } from './secagg.ts';
 import { trainingErrors } from './training.ts';
 
 const entries = {
@@ -17,6 +18,7 @@ const entries = {
   ...protocolErrors,
   ...coordinatorErrors,
   ...nodeErrors,
+  ...secaggErrors,
 };
 
 export type ErrorCode = keyof typeof entries;

@@ -1,0 +1,597 @@
+import type { cutProofLayout } from './bodies.ts';
+import {
+  type Body,
+  type BodyInit,
+  type BodyName,
+  decodeBody,
+  encodeBody,
+  noPlace,
+  roundIdOf,
+  type SealedShares,
+  type Signed,
+} from './bodies.ts';
+import { type ValueOf } from './byte-layout.ts';
+import {
+  agree,
+  digest,
+  hkdf,
+  keyInfo,
+  type KeyPair,
+  keyPairOf,
+  maskSeed,
+  openSealed,
+  seal,
+  selfMaskSeed,
+  sha256Bytes,
+  shareKey,
+} from './keys.ts';
+import { failedCheck, nodeChecks, type NodeKnowledge } from './node-checks.ts';
+import { splitSecret } from './shamir.ts';
+import {
+  hex,
+  type Member,
+  nodeIdOf,
+  noShardSeed,
+  openSigned,
+  sameBytes,
+  type Session,
+  sessionOf,
+  type Shard,
+  shardSeedOf,
+  signedMessage,
+  sizesOfOffer,
+  verifySigned,
+} from './session.ts';
+
+/**
+ * A node's side of one session, as a pure machine. The driver persists what `journal` effects name before it carries
+ * out the effects behind them, and replays the journalled events after a crash: the same bytes come out again, and
+ * never others. (Bonawitz et al. 2017, active-adversary variant; what is our own composition stands in
+ * docs/secagg-wire.md.)
+ */
+export type NodePhase =
+  | 'waiting'
+  | 'advertised'
+  | 'sharded'
+  | 'shared'
+  | 'masking'
+  | 'submitted'
+  | 'acknowledged'
+  | 'opened'
+  | 'ended';
+
+export type NodeEvent =
+  | {
+      readonly kind: 'offer';
+      readonly signed: Signed;
+      readonly consistency: readonly Uint8Array[];
+      readonly secret?: Uint8Array | undefined;
+    }
+  | { readonly kind: 'roster' | 'shardSeed' | 'shareDelivery' | 'unmask'; readonly body: Uint8Array }
+  | { readonly kind: 'masked'; readonly chunkRoot: Uint8Array; readonly lengthBytes: number }
+  | { readonly kind: 'cut'; readonly signed: Signed; readonly proof: ValueOf<typeof cutProofLayout> }
+  /** The coordinator has the opening, or gave the session up. */
+  | { readonly kind: 'done' | 'abort' }
+  | { readonly kind: 'tick' };
+
+/** Seeds to add to (sign 1) or take from (sign −1) the vector: y = x + Σ sign · PRG(seed). */
+export interface MaskTerm {
+  readonly seed: Uint8Array;
+  readonly sign: 1 | -1;
+}
+
+export type NodeEffect =
+  /** Write the event, fsync, and only then go on. */
+  | { readonly kind: 'journal'; readonly event: NodeEvent }
+  | { readonly kind: 'send'; readonly name: BodyName; readonly signed: Signed }
+  /** Mask the quantised update and answer with a `masked` event; the same update each time, or none. */
+  | { readonly kind: 'mask'; readonly bits: number; readonly words: number; readonly terms: readonly MaskTerm[] }
+  /** The update has left: it enters no other session. */
+  | { readonly kind: 'spend' }
+  /** Two signed statements that cannot both be honest, to keep and to show. */
+  | { readonly kind: 'evidence'; readonly about: string; readonly statements: readonly Signed[] }
+  /** Delete every secret of the session and the update. */
+  | { readonly kind: 'forget' }
+  | { readonly kind: 'aborted'; readonly reason: string };
+
+interface Secrets {
+  readonly seed: Uint8Array;
+  readonly share: KeyPair;
+  readonly mask: KeyPair;
+  readonly self: Uint8Array;
+}
+
+export interface NodeState {
+  readonly phase: NodePhase;
+  /** On the node's monotonic clock: when this phase began. */
+  readonly since: number;
+  readonly offer?: { readonly bytes: Uint8Array; readonly body: Body<'offer'>; readonly roundId: Uint8Array };
+  readonly secrets?: Secrets;
+  readonly advert?: Signed;
+  readonly roster?: Roster;
+  readonly session?: Session;
+  readonly place?: number;
+  readonly rosterBytes?: Uint8Array;
+  readonly delivery?: {
+    readonly bytes: Uint8Array;
+    readonly sharing: readonly number[];
+    readonly shares: readonly HeldShares[];
+  };
+  readonly input?: Signed;
+  readonly cut?: { readonly signed: Signed; readonly body: Body<'cut'>; readonly hash: Uint8Array };
+  /** What was sent in this phase: the same bytes go out again for the same question. */
+  readonly sent?: { readonly name: BodyName; readonly signed: Signed };
+  readonly endedBecause?: string;
+}
+
+interface Roster {
+  readonly adverts: readonly Signed[];
+  readonly members: readonly Member[];
+  readonly root: Uint8Array;
+}
+
+interface HeldShares {
+  readonly dealer: number;
+  readonly self: Uint8Array;
+  readonly mask: Uint8Array;
+}
+
+export interface NodeOptions {
+  readonly knowledge: NodeKnowledge;
+  readonly sign: (message: Uint8Array) => Uint8Array;
+  /** 32 bytes that this node committed to as a beacon of the offer. */
+  readonly beaconRandom?: Uint8Array | undefined;
+  /** The table of checks; tests take one out. */
+  readonly checks?: typeof nodeChecks | undefined;
+}
+
+export interface NodeStep {
+  readonly state: NodeState;
+  readonly effects: readonly NodeEffect[];
+}
+
+export const newNode = (): NodeState => ({ phase: 'waiting', since: 0 });
+
+/**
+ * @param now milliseconds on a monotonic clock
+ * @param random bytes from the system's generator; called once, for the secret from which all others of the session follow
+ */
+export function stepNode(
+  options: NodeOptions,
+  state: NodeState,
+  event: NodeEvent,
+  now: number,
+  random: (length: number) => Uint8Array,
+): NodeStep {
+  if (state.phase === 'ended') return { state, effects: [] };
+  const machine = new NodeMachine(options, state, now);
+  return machine.take(event, random);
+}
+
+// A message that does not parse, or is of another session, is no reason to stop: anyone could send it.
+const ignored: unique symbol = Symbol('ignored');
+
+class NodeMachine {
+  readonly #options: NodeOptions;
+  readonly #state: NodeState;
+  readonly #now: number;
+  readonly #checks: typeof nodeChecks;
+
+  constructor(options: NodeOptions, state: NodeState, now: number) {
+    this.#options = options;
+    this.#state = state;
+    this.#now = now;
+    this.#checks = options.checks ?? nodeChecks;
+  }
+
+  take(event: NodeEvent, random: (length: number) => Uint8Array): NodeStep {
+    switch (event.kind) {
+      case 'offer':
+        return this.#offer(event, random);
+      case 'roster':
+        return this.#roster(event);
+      case 'shardSeed':
+        return this.#shardSeed(event);
+      case 'shareDelivery':
+        return this.#delivery(event);
+      case 'masked':
+        return this.#masked(event);
+      case 'cut':
+        return this.#cut(event);
+      case 'unmask':
+        return this.#unmask(event);
+      case 'done':
+        return this.#state.phase === 'opened' ? this.#end('done') : this.#stay();
+      case 'abort':
+        return this.#end('aborted by the coordinator');
+      case 'tick':
+        return this.#tick();
+    }
+  }
+
+  #stay(effects: NodeEffect[] = []): NodeStep {
+    return { state: this.#state, effects };
+  }
+
+  #end(reason: string, before: NodeEffect[] = []): NodeStep {
+    const gone: NodeEffect[] = reason === 'done' ? [] : [{ kind: 'aborted', reason }];
+    return {
+      state: { phase: 'ended', since: this.#now, endedBecause: reason },
+      effects: [...before, { kind: 'forget' }, ...gone],
+    };
+  }
+
+  #move(event: NodeEvent, changed: Partial<NodeState> & { phase: NodePhase }, effects: NodeEffect[]): NodeStep {
+    const sent = effects.findLast((effect) => effect.kind === 'send');
+    return {
+      state: {
+        ...this.#state,
+        ...changed,
+        since: this.#now,
+        ...(sent && { sent: { name: sent.name, signed: sent.signed } }),
+      },
+      effects: [{ kind: 'journal', event }, ...effects],
+    };
+  }
+
+  /** The same question again gets the same bytes; another question in its place gets none. */
+  #again(): NodeStep {
+    const { sent } = this.#state;
+    return this.#stay(sent ? [{ kind: 'send', ...sent }] : []);
+  }
+
+  #seal<N extends BodyName>(name: N, body: BodyInit<N>): { kind: 'send'; name: N; signed: Signed } {
+    const bytes = encodeBody(name, body);
+    return { kind: 'send', name, signed: { body: bytes, signature: this.#options.sign(signedMessage(bytes)) } };
+  }
+
+  /** Parses a body of this session. */
+  #read<N extends BodyName>(name: N, bytes: Uint8Array, sessionId: Uint8Array): Body<N> | typeof ignored {
+    try {
+      const body = decodeBody(name, bytes);
+      const ours = sameBytes(body.roundId, this.#state.offer!.roundId) && sameBytes(body.sessionId, sessionId);
+      return ours ? body : ignored;
+    } catch {
+      return ignored;
+    }
+  }
+
+  #header(sessionId: Uint8Array, index: number) {
+    return { roundId: this.#state.offer!.roundId, sessionId, index };
+  }
+
+  #offer(event: NodeEvent & { kind: 'offer' }, random: (length: number) => Uint8Array): NodeStep {
+    if (this.#state.phase !== 'waiting')
+      return this.#state.phase === 'advertised' && sameBytes(event.signed.body, this.#state.offer!.bytes)
+        ? this.#again()
+        : this.#stay();
+    const { knowledge } = this.#options;
+    let body: Body<'offer'>;
+    try {
+      body = decodeBody('offer', event.signed.body);
+    } catch {
+      return this.#end('the offer does not parse');
+    }
+    const failed = failedCheck(this.#checks.offer, {
+      knowledge,
+      signed: event.signed,
+      offer: body,
+      consistency: event.consistency,
+    });
+    if (failed) return this.#end(failed);
+    const secrets = deriveSecrets(event.secret ?? random(32));
+    const roundId = roundIdOf(event.signed.body);
+    const advert = this.#seal('keyAdvert', {
+      roundId,
+      sessionId: noShardSeed,
+      index: noPlace,
+      nodeId: nodeIdOf(knowledge.identityKey),
+      shareKey: secrets.share.publicKey,
+      maskKey: secrets.mask.publicKey,
+      nonce: hkdf(secrets.seed, roundId, Buffer.from('weft/1/secret/nonce'), 16),
+    });
+    return this.#move(
+      { ...event, secret: secrets.seed },
+      { phase: 'advertised', offer: { bytes: event.signed.body, body, roundId }, secrets, advert: advert.signed },
+      [advert],
+    );
+  }
+
+  #roster(event: NodeEvent & { body: Uint8Array }): NodeStep {
+    const { phase, rosterBytes } = this.#state;
+    if (phase !== 'advertised') return rosterBytes && sameBytes(rosterBytes, event.body) ? this.#again() : this.#stay();
+    const { knowledge } = this.#options;
+    const offer = this.#state.offer!;
+    const ownAdvert = this.#state.advert!;
+    const body = this.#read('roster', event.body, noShardSeed);
+    if (body === ignored) return this.#stay();
+    const members = membersOf(body.adverts, knowledge);
+    if (members === undefined) return this.#end('advertsSigned');
+    const sizes = sizesOfOffer(offer.body, members.length);
+    if ('refusal' in sizes) return this.#end(sizes.refusal);
+    const failed = failedCheck(this.#checks.roster, {
+      knowledge,
+      offer: offer.body,
+      roundId: offer.roundId,
+      roster: body,
+      ownAdvert,
+      members,
+      sizes,
+    });
+    if (failed) return this.#end(failed);
+    const own = nodeIdOf(knowledge.identityKey);
+    const place = members.findIndex(({ advert }) => sameBytes(advert.nodeId, own));
+    const roster = { adverts: body.adverts, members, root: body.rosterRoot };
+    const changed = { roster, place, rosterBytes: event.body };
+    if (sizes.shards.length === 1) return this.#share(event, changed, noShardSeed);
+    if (offer.body.beacons.length === 0) return this.#end('several shards without a beacon');
+    const { beaconRandom } = this.#options;
+    const reveal = beaconRandom
+      ? [this.#seal('reveal', { ...this.#header(noShardSeed, place), rosterRoot: roster.root, random: beaconRandom })]
+      : [];
+    return this.#move(event, { ...changed, phase: 'sharded' }, reveal);
+  }
+
+  #shardSeed(event: NodeEvent & { body: Uint8Array }): NodeStep {
+    if (this.#state.phase !== 'sharded') return this.#stay();
+    const body = this.#read('shardSeed', event.body, noShardSeed);
+    if (body === ignored) return this.#stay();
+    const { roster, offer } = this.#state;
+    const { beacons } = offer!.body;
+    const randoms = body.reveals.map((signed, k) => {
+      const reveal = beacons[k] && openSigned('reveal', signed, beacons[k].beaconKey);
+      const holds =
+        reveal &&
+        sameBytes(reveal.rosterRoot, roster!.root) &&
+        sameBytes(sha256Bytes(reveal.random), beacons[k]!.commitment);
+      return holds ? reveal.random : undefined;
+    });
+    if (randoms.length !== beacons.length || randoms.includes(undefined)) return this.#end('a beacon did not reveal');
+    const seed = shardSeedOf(roster!.root, randoms as Uint8Array[]);
+    return this.#share(
+      event,
+      { roster: roster!, place: this.#state.place!, rosterBytes: this.#state.rosterBytes! },
+      seed,
+    );
+  }
+
+  /** Deals both secrets to every member of the shard, this node included. */
+  #share(
+    event: NodeEvent,
+    known: { roster: Roster; place: number; rosterBytes: Uint8Array },
+    shardSeed: Uint8Array,
+  ): NodeStep {
+    const offer = this.#state.offer!;
+    const secrets = this.#state.secrets!;
+    const { adverts, members } = known.roster;
+    const sizes = sizesOfOffer(offer.body, members.length);
+    if ('refusal' in sizes) return this.#end(sizes.refusal);
+    const { loaded } = this.#options.knowledge;
+    const session = sessionOf(offer.bytes, { adverts, members, sizes, shardSeed, loaded });
+    const shard = session.shardOf[known.place]!;
+    const deal = (secret: Uint8Array, label: string): Uint8Array[] =>
+      splitSecret(secret, {
+        threshold: shard.sizes.threshold,
+        shares: shard.places.length,
+        coefficients: hkdf(
+          secrets.seed,
+          shard.sessionId,
+          Buffer.from(`weft/1/secret/${label}`),
+          32 * (shard.sizes.threshold - 1),
+        ),
+      });
+    const selfShares = deal(secrets.self, 'self-shares');
+    const maskShares = deal(secrets.mask.secret, 'mask-shares');
+    const sealed: SealedShares[] = [];
+    for (const [rank, place] of shard.places.entries()) {
+      const agreed = agree(secrets.share.secret, members[place]!.advert.shareKey);
+      if (!agreed) return this.#end(`the share key of member ${place} is of small order`);
+      sealed.push({
+        selfShareHash: sha256Bytes(selfShares[rank]!),
+        maskShareHash: sha256Bytes(maskShares[rank]!),
+        ciphertext: seal(
+          shareKey(agreed, shard.sessionId, known.place, place),
+          Buffer.concat([selfShares[rank]!, maskShares[rank]!]),
+        ),
+      });
+    }
+    const shares = this.#seal('shares', {
+      ...this.#header(shard.sessionId, known.place),
+      selfCommitment: sha256Bytes(secrets.self),
+      sealed,
+    });
+    return this.#move(event, { ...known, phase: 'shared', session }, [shares]);
+  }
+
+  #delivery(event: NodeEvent & { body: Uint8Array }): NodeStep {
+    const { phase, session, place, secrets, delivery, offer } = this.#state;
+    if (phase !== 'shared') return delivery && sameBytes(delivery.bytes, event.body) ? this.#again() : this.#stay();
+    const shard = session!.shardOf[place!]!;
+    const body = this.#read('shareDelivery', event.body, shard.sessionId);
+    if (body === ignored || body.index !== place) return this.#stay();
+    const sharing = placesOf(body.sharing).filter((other) => other < session!.members.length);
+    if (sharing.length !== body.sealed.length) return this.#stay();
+    const opened = body.sealed.map((sealed, k) =>
+      openShares(sealed, sharing[k]!, { session: session!, shard, place: place, secrets: secrets! }),
+    );
+    const failed = failedCheck(this.#checks.delivery, { session: session!, shard, place: place, sharing, opened });
+    if (failed) {
+      const at = opened.findIndex(({ opens, hashesMatch }) => !opens || !hashesMatch);
+      if (at < 0) return this.#end(failed);
+      const complaint = this.#seal('complaint', {
+        ...this.#header(shard.sessionId, place),
+        dealer: sharing[at]!,
+        reason: opened[at]!.opens ? 2 : 1,
+      });
+      return this.#end(`${failed}: the shares of member ${sharing[at]}`, [complaint]);
+    }
+    const terms: MaskTerm[] = [{ seed: selfMaskSeed(secrets!.self, shard.sessionId, place), sign: 1 }];
+    for (const other of sharing) {
+      if (other === place) continue;
+      const agreed = agree(secrets!.mask.secret, session!.members[other]!.advert.maskKey);
+      if (!agreed) return this.#end(`the mask key of member ${other} is of small order`);
+      terms.push({ seed: maskSeed(agreed, shard.sessionId, place, other), sign: other > place ? 1 : -1 });
+    }
+    const shares = opened.map(({ self, mask }, k) => ({ dealer: sharing[k]!, self, mask }));
+    return this.#move(event, { phase: 'masking', delivery: { bytes: event.body, sharing, shares } }, [
+      { kind: 'mask', bits: offer!.body.bits, words: offer!.body.words, terms },
+    ]);
+  }
+
+  #masked(event: NodeEvent & { kind: 'masked' }): NodeStep {
+    const { phase, session, place, delivery } = this.#state;
+    if (phase !== 'masking') return this.#stay();
+    const shard = session!.shardOf[place!]!;
+    const input = this.#seal('maskedInput', {
+      ...this.#header(shard.sessionId, place!),
+      sharingHash: sharingHashOf(delivery!.sharing),
+      chunkRoot: event.chunkRoot,
+      lengthBytes: BigInt(event.lengthBytes),
+    });
+    return this.#move(event, { phase: 'submitted', input: input.signed }, [{ kind: 'spend' }, input]);
+  }
+
+  #cut(event: NodeEvent & { kind: 'cut' }): NodeStep {
+    const { phase, session, place, delivery, input, cut, offer } = this.#state;
+    if (cut) {
+      if (sameBytes(cut.signed.body, event.signed.body)) return phase === 'acknowledged' ? this.#again() : this.#stay();
+      if (!verifySigned(event.signed, this.#options.knowledge.coordinatorKey)) return this.#stay();
+      return this.#end('a second cut', [
+        { kind: 'evidence', about: 'two cuts of one session', statements: [cut.signed, event.signed] },
+      ]);
+    }
+    if (phase !== 'submitted') return this.#stay();
+    const shard = session!.shardOf[place!]!;
+    const body = this.#read('cut', event.signed.body, session!.shards[0]!.sessionId);
+    if (body === ignored) return this.#stay();
+    const members = session!.members.length;
+    if (body.surviving.length !== members || body.dropped.length !== members)
+      return this.#end('the cut is of another cohort');
+    const failed = failedCheck(this.#checks.cut, {
+      knowledge: this.#options.knowledge,
+      offer: offer!.body,
+      signed: event.signed,
+      session: session!,
+      shard,
+      place: place!,
+      sharing: delivery!.sharing,
+      cut: body,
+      ownInput: input!,
+      proof: event.proof,
+    });
+    if (failed) return this.#end(failed);
+    const hash = cutHashOf(event.signed.body);
+    const ack = this.#seal('cutAck', { ...this.#header(shard.sessionId, place!), cutHash: hash });
+    return this.#move(event, { phase: 'acknowledged', cut: { signed: event.signed, body, hash } }, [ack]);
+  }
+
+  #unmask(event: NodeEvent & { body: Uint8Array }): NodeStep {
+    const { phase, session, place, delivery, cut } = this.#state;
+    if (phase === 'opened') return this.#again();
+    if (phase !== 'acknowledged') return this.#stay();
+    const shard = session!.shardOf[place!]!;
+    const body = this.#read('unmask', event.body, session!.shards[0]!.sessionId);
+    if (body === ignored) return this.#stay();
+    const holds = body.acks.map((ack) => ackHolds(session!, body.cutHash, ack));
+    const failed = failedCheck(this.#checks.unmask, {
+      session: session!,
+      cut: cut!.body,
+      ownCutHash: cut!.hash,
+      unmask: body,
+      holds,
+    });
+    if (failed) return this.#end(failed);
+    const opening = this.#seal('opening', {
+      ...this.#header(shard.sessionId, place!),
+      cutHash: cut!.hash,
+      shares: delivery!.shares.map(({ dealer, self, mask }) => (cut!.body.surviving[dealer] ? self : mask)),
+    });
+    return this.#move(event, { phase: 'opened' }, [opening]);
+  }
+
+  #tick(): NodeStep {
+    const limitMs = this.#deadlineMs();
+    return limitMs !== undefined && this.#now - this.#state.since > limitMs ? this.#end('deadline') : this.#stay();
+  }
+
+  #deadlineMs(): number | undefined {
+    const { phase, offer } = this.#state;
+    if (!offer) return undefined;
+    const { advertMs, sharesMs, inputMs, cutAckMs, openingMs } = offer.body.deadlines;
+    const limits: Partial<Record<NodePhase, number>> = {
+      advertised: advertMs,
+      sharded: advertMs,
+      shared: sharesMs,
+      masking: inputMs,
+      submitted: inputMs,
+      acknowledged: cutAckMs,
+      opened: openingMs,
+    };
+    return limits[phase];
+  }
+}
+
+/** All secrets of a session follow from one, so that a replay of the journal makes them again. */
+function deriveSecrets(seed: Uint8Array): Secrets {
+  const secret = (label: string): Uint8Array => hkdf(seed, new Uint8Array(32), Buffer.from(`weft/1/secret/${label}`));
+  return { seed, share: keyPairOf(secret('share')), mask: keyPairOf(secret('mask')), self: secret('self') };
+}
+
+/** @returns undefined where an advert does not parse or its node is not enrolled */
+export function membersOf(
+  adverts: readonly Signed[],
+  { directory }: Pick<NodeKnowledge, 'directory'>,
+): Member[] | undefined {
+  const members: Member[] = [];
+  for (const { body } of adverts) {
+    try {
+      const advert = decodeBody('keyAdvert', body);
+      const enrolled = directory.get(hex(advert.nodeId));
+      if (!enrolled) return undefined;
+      members.push({ advert, ...enrolled });
+    } catch {
+      return undefined;
+    }
+  }
+  return members;
+}
+
+function openShares(
+  { selfShareHash, maskShareHash, ciphertext }: SealedShares,
+  dealer: number,
+  { session, shard, place, secrets }: { session: Session; shard: Shard; place: number; secrets: Secrets },
+): { opens: boolean; hashesMatch: boolean; self: Uint8Array; mask: Uint8Array } {
+  const agreed = agree(secrets.share.secret, session.members[dealer]!.advert.shareKey);
+  const plaintext = agreed && openSealed(shareKey(agreed, shard.sessionId, dealer, place), ciphertext);
+  if (plaintext?.length !== 64) return { opens: false, hashesMatch: false, self: noShardSeed, mask: noShardSeed };
+  const self = plaintext.subarray(0, 32);
+  const mask = plaintext.subarray(32);
+  const hashesMatch = sameBytes(sha256Bytes(self), selfShareHash) && sameBytes(sha256Bytes(mask), maskShareHash);
+  return { opens: true, hashesMatch, self, mask };
+}
+
+/** The signature of a member on a CutAck that every other member can write down itself. */
+export function ackHolds(
+  session: Session,
+  cutHash: Uint8Array,
+  ack: { index: number; signature: Uint8Array },
+): boolean {
+  const member = session.members[ack.index];
+  if (!member) return false;
+  const body = encodeBody('cutAck', {
+    roundId: session.roundId,
+    sessionId: session.shardOf[ack.index]!.sessionId,
+    index: ack.index,
+    cutHash,
+  });
+  return verifySigned({ body, signature: ack.signature }, member.identityKey);
+}
+
+export const placesOf = (bits: readonly boolean[]): number[] => bits.flatMap((set, place) => (set ? [place] : []));
+
+/** SHA256("weft/1/cut\0" ‖ Cut). */
+export const cutHashOf = (cut: Uint8Array): Uint8Array => digest('weft/1/cut', cut);
+
+/** SHA256("weft/1/sharing\0" ‖ the places of U1, u32 each). */
+export const sharingHashOf = (sharing: readonly number[]): Uint8Array =>
+  digest('weft/1/sharing', keyInfo('', ...sharing));
