@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -54,6 +54,22 @@ describe('weft export', () => {
     const again = exportTo('adapter.gguf', '--format', 'gguf-lora');
     expect(again.status).toBe(2);
     expect(again.stderr).toContain('WEFT_EXPORT_PATH_TAKEN');
+  });
+
+  it('refuses an adapter of another base, takes it with --any-base, and says so', () => {
+    cpSync(base, at('other'), { recursive: true });
+    const config = JSON.parse(readFileSync(join(base, 'config.json'), 'utf8')) as object;
+    writeFileSync(join(at('other'), 'config.json'), JSON.stringify({ ...config, rope_theta: 5e5 }));
+    const onOther = (...flags: string[]) => exportTo('of-other', '--format', 'peft', '--model', at('other'), ...flags);
+    const { status, stderr } = onOther();
+    expect(status).toBe(3);
+    expect(stderr).toMatch(
+      /trained on weft-tiny-llama \([0-9a-f]{12}…\), this model is other \(.* \[WEFT_ADAPTER_OTHER_BASE\]$/m,
+    );
+    expect(existsSync(at('of-other'))).toBe(false);
+    const anyBase = onOther('--any-base');
+    expect(anyBase.status).toBe(0);
+    expect(anyBase.stderr).toContain('the adapter in adapter was trained on another model; its shapes fit other\n');
   });
 
   it('takes --dtype only where weights are merged, and only what the format has', () => {

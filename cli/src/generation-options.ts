@@ -1,11 +1,12 @@
 import type { Command } from 'commander';
 import type { Decoder, Ending, LoadedAdapter, Model } from '@weft/trainer';
-import { addModelOptions, type ModelOptions } from './model-options.ts';
+import { addModelOptions, anyBaseOption, type ModelOptions } from './model-options.ts';
 import { nonNegative, probability, wholeNumber } from './option-values.ts';
 
 /** What commands that make text take. */
 export interface GenerationOptions extends ModelOptions {
   readonly adapter?: string;
+  readonly anyBase?: true;
   readonly maxTokens: number;
   readonly temperature: number;
   readonly topP: number;
@@ -16,6 +17,7 @@ export interface GenerationOptions extends ModelOptions {
 export const addGenerationOptions = (command: Command): Command =>
   addModelOptions(command)
     .option('--adapter <dir>', 'an adapter in the layout of PEFT')
+    .option(...anyBaseOption)
     .option('--max-tokens <n>', 'tokens to make at most', wholeNumber(1), 256)
     .option('--temperature <t>', '0 takes the likeliest token, 1 draws as the model would', nonNegative(), 0)
     .option('--top-p <p>', 'draw among the likeliest tokens that together have this probability', probability, 1)
@@ -27,10 +29,11 @@ export const openDecoder = async (
   options: GenerationOptions,
   signal: AbortSignal,
 ): Promise<{ model: Model; decoder: Decoder }> => {
-  const { Decoder, loadAdapter, openModel } = await import('@weft/trainer');
+  const { openAdapter } = await import('./open-adapter.ts');
+  const { Decoder, openModel } = await import('@weft/trainer');
   const model = await openModel(options.model, { cacheDir: options.cache, signal });
   const adapter: LoadedAdapter | undefined =
-    options.adapter === undefined ? undefined : await loadAdapter(options.adapter, model);
+    options.adapter === undefined ? undefined : await openAdapter(options.adapter, model, options);
   const decoder = await Decoder.open({ model, ...adapter, threads: options.threads, device: options.device });
   return { model, decoder };
 };

@@ -13,6 +13,12 @@ export interface ModelOptions {
   readonly cache?: string;
 }
 
+/** Of commands that take an adapter. */
+export const anyBaseOption = [
+  '--any-base',
+  'take an adapter that was trained on another base model, too, if its shapes fit',
+] as const;
+
 export const addModelOptions = (command: Command): Command =>
   command
     .requiredOption(

@@ -6,7 +6,6 @@ import {
   encodeRecords,
   identifyRun,
   initAdapter,
-  loadAdapter,
   loadCheckpoint,
   openModel,
   readRecords,
@@ -21,6 +20,7 @@ import {
 import { onInterrupt } from './interrupt.ts';
 import { lossCurve } from './loss-curve.ts';
 import type { ModelOptions } from './model-options.ts';
+import { openAdapter } from './open-adapter.ts';
 import { createProgress } from './progress.ts';
 import { settleDevice } from './settle-device.ts';
 import { tokenReport } from './token-report.ts';
@@ -43,6 +43,7 @@ export interface TrainOptions extends ModelOptions {
   readonly schedule: 'constant' | 'linear' | 'cosine';
   readonly seed: number;
   readonly initAdapter?: string;
+  readonly anyBase?: true;
   readonly checkpointEvery?: number;
   readonly resume?: true;
   readonly shuffle: boolean;
@@ -68,7 +69,7 @@ const refuseDisagreement = (layout: AdapterLayout, { rank, alpha, targets }: Tra
 
 const startAdapter = async (model: Model, options: TrainOptions): Promise<LoadedAdapter> => {
   if (options.initAdapter !== undefined) {
-    const loaded = await loadAdapter(options.initAdapter, model);
+    const loaded = await openAdapter(options.initAdapter, model, options);
     refuseDisagreement(loaded.layout, options, options.initAdapter);
     return loaded;
   }

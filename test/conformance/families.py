@@ -5,15 +5,19 @@ and prints as JSON, by NAME, the row's loss before each step, how the base model
 published config.json the shapes of all its weights
 
 Published configurations are also trained, under their own config.json, at the sizes below.
+
+usage: families.py --score FOLDER   prints by NAME the row's loss with PEFT under FOLDER/NAME/ours and with transformers
+under FOLDER/NAME/merged as JSON; a warning is an error
 """
 
 import json
 import os
 import sys
+import warnings
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
 SIZES = {
@@ -95,7 +99,25 @@ def results(config, folder):
     return {"losses": found, "continuation": made[0, len(ROW) :].tolist()}
 
 
+def score(folder):
+    ids = torch.tensor([ROW])
+    scores = {}
+    for name in [*FAMILIES, *PUBLISHED]:
+        place = os.path.join(folder, name)
+        base = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32)
+        merged = AutoModelForCausalLM.from_pretrained(os.path.join(place, "merged"), dtype=torch.float32)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            warnings.simplefilter("ignore", FutureWarning)
+            adapted = PeftModel.from_pretrained(base, os.path.join(place, "ours"))
+        with torch.no_grad():
+            scores[name] = [model(input_ids=ids, labels=ids).loss.item() for model in (adapted, merged)]
+    print(json.dumps(scores))
+
+
 def main():
+    if sys.argv[1] == "--score":
+        return score(sys.argv[2])
     folder = sys.argv[1]
     cases = {}
     for name, overrides in FAMILIES.items():

@@ -4,11 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
+  evaluate,
+  exportAdapter,
   generate,
   loadAdapter,
   type Model,
   openModel,
   parseConfigJson,
+  saveAdapter,
   toTokenizerJson,
   train,
   trainBpe,
@@ -47,12 +50,15 @@ describe.skipIf(skips('conformance', { 'Python with torch, transformers and peft
   () => {
     const folder = mkdtempSync(join(tmpdir(), 'weft-families-'));
     let expected: z.infer<typeof reference>;
+    const witness = (...args: string[]): unknown => {
+      const script = fileURLToPath(new URL('families.py', import.meta.url));
+      const run = spawnSync(python ?? '', [script, ...args], { encoding: 'utf8' });
+      if (run.status !== 0) throw new Error(run.stderr.slice(-4000));
+      return JSON.parse(run.stdout);
+    };
 
     beforeAll(() => {
-      const script = fileURLToPath(new URL('families.py', import.meta.url));
-      const run = spawnSync(python ?? '', [script, folder], { encoding: 'utf8' });
-      if (run.status !== 0) throw new Error(run.stderr.slice(-4000));
-      expected = reference.parse(JSON.parse(run.stdout));
+      expected = reference.parse(witness(folder));
     }, 300_000);
     afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -111,5 +117,28 @@ describe.skipIf(skips('conformance', { 'Python with torch, transformers and peft
       expect(moved).toBeGreaterThan(0);
       expect(distance(step.value.adapter, theirs.adapter) / moved).toBeLessThan(movementTolerance);
     });
+
+    it('what was written here loads with PEFT and, merged, with transformers, and has the same loss', async () => {
+      const ours: Record<string, number> = {};
+      const labels = Int32Array.from(expected.row);
+      for (const [name] of cases) {
+        const model = await openCase(name);
+        const { layout, adapter } = await loadAdapter(join(folder, name, 'final'), model);
+        await saveAdapter(join(folder, name, 'ours'), model, layout, adapter);
+        const from = { model, adapter: join(folder, name, 'ours'), command: 'weft export' };
+        await exportAdapter({ ...from, format: 'safetensors', out: join(folder, name, 'merged') });
+        const examples = [{ inputIds: labels, labels }];
+        const { lossSum, tokens } = await evaluate({ model, layout, adapter, examples, device: 'cpu' });
+        ours[name] = lossSum / tokens;
+      }
+      const theirs = z.record(z.string(), z.array(z.number())).parse(witness('--score', folder));
+      for (const [name, loss] of Object.entries(ours)) {
+        const [adapted = Number.NaN, merged = Number.NaN] = theirs[name] ?? [];
+        expect([name, Math.max(Math.abs(loss - adapted), Math.abs(loss - merged)) < lossTolerance]).toEqual([
+          name,
+          true,
+        ]);
+      }
+    }, 300_000);
   },
 );

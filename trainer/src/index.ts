@@ -7,7 +7,14 @@ export * from './data/index.ts';
 export type { Model, ModelConfig } from './models/model.ts';
 export { parseConfigJson } from './weights/config-json.ts';
 export { initAdapter } from './adapters/init-adapter.ts';
-export { loadAdapter, type LoadedAdapter, readAdapterValues, saveAdapter } from './adapters/peft-folder.ts';
+export type { AdapterBase } from './adapters/base-of-adapter.ts';
+export {
+  loadAdapter,
+  type LoadAdapterOptions,
+  type LoadedAdapter,
+  readAdapterValues,
+  saveAdapter,
+} from './adapters/peft-folder.ts';
 export { evaluate, type EvaluateOptions, type Evaluation } from './evaluate.ts';
 export {
   exportAdapter,

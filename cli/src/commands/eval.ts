@@ -2,25 +2,27 @@ import process from 'node:process';
 import type { Command } from 'commander';
 import type { CommandModule } from '../command.ts';
 import { onInterrupt } from '../interrupt.ts';
-import { addModelOptions, type ModelOptions } from '../model-options.ts';
+import { addModelOptions, anyBaseOption, type ModelOptions } from '../model-options.ts';
 import { wholeNumber } from '../option-values.ts';
 import { tokenReport } from '../token-report.ts';
 
 interface EvalOptions extends ModelOptions {
   readonly data: readonly string[];
   readonly adapter?: string;
+  readonly anyBase?: true;
   readonly batch: number;
   readonly seq: number;
   readonly json?: true;
 }
 
 const run = async (options: EvalOptions): Promise<void> => {
+  const { openAdapter } = await import('../open-adapter.ts');
   const { settleDevice } = await import('../settle-device.ts');
-  const { encodeRecords, evaluate, loadAdapter, openModel, readRecords } = await import('@weft/trainer');
+  const { encodeRecords, evaluate, openModel, readRecords } = await import('@weft/trainer');
   const signal = onInterrupt('stopping');
   const model = await openModel(options.model, { cacheDir: options.cache, signal });
   const device = await settleDevice(model, options);
-  const adapter = options.adapter === undefined ? undefined : await loadAdapter(options.adapter, model);
+  const adapter = options.adapter === undefined ? undefined : await openAdapter(options.adapter, model, options);
   const records = await readRecords([...options.data]);
   const { examples, report } = encodeRecords(records, model.tokenizer, {
     sequenceLength: options.seq,
@@ -54,6 +56,7 @@ export const command: CommandModule = {
   configure: (command: Command): void => {
     addModelOptions(command)
       .option('--adapter <dir>', 'an adapter in the layout of PEFT')
+      .option(...anyBaseOption)
       .requiredOption(
         '--data <file...>',
         '.txt, .md, .jsonl, .csv or .parquet (text, prompt and completion, messages, input_ids)',

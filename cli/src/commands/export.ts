@@ -4,10 +4,13 @@ import { Option, type Command } from 'commander';
 import type { ExportDtype, ExportFormat } from '@weft/trainer';
 import type { CommandModule } from '../command.ts';
 import { onInterrupt } from '../interrupt.ts';
+import { anyBaseOption } from '../model-options.ts';
+import { sayWhichBase } from '../say-which-base.ts';
 
 interface ExportOptions {
   readonly model: string;
   readonly adapter?: string;
+  readonly anyBase?: true;
   readonly format: ExportFormat;
   readonly out: string;
   readonly dtype?: ExportDtype;
@@ -37,19 +40,21 @@ const published = (options: ExportOptions): string => {
 };
 
 const run = async (options: ExportOptions): Promise<void> => {
-  const { model: base, adapter, format, out, dtype, cache, json } = options;
+  const { model: base, adapter, anyBase, format, out, dtype, cache, json } = options;
   const { exportAdapter, openModel } = await import('@weft/trainer');
   const signal = onInterrupt('stopping, without writing anything');
   const model = await openModel(base, { cacheDir: cache, signal });
-  const exported = await exportAdapter({
+  const { adapterBase, ...exported } = await exportAdapter({
     model,
     adapter,
+    anyBase,
     format,
     out,
     dtype,
     command: published(options),
     signal,
   });
+  if (adapter !== undefined && adapterBase !== undefined) sayWhichBase(adapter, model, adapterBase);
   process.stdout.write(json ? `${JSON.stringify({ format, ...exported })}\n` : `${exported.path}\n`);
 };
 
@@ -63,6 +68,7 @@ export const command: CommandModule = {
     command
       .requiredOption('--model <path>', 'the base model: a Hugging Face folder or a GGUF file')
       .option('--adapter <dir>', 'an adapter in the layout of PEFT; without it the base alone is written, as it is')
+      .option(...anyBaseOption)
       .addOption(
         new Option('--format <name>', described.join('; ')).choices(Object.keys(formats)).makeOptionMandatory(),
       )

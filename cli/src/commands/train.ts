@@ -1,7 +1,7 @@
 import { Option, type Command } from 'commander';
 import { loraTargets } from '@weft/shared';
 import type { CommandModule } from '../command.ts';
-import { addModelOptions } from '../model-options.ts';
+import { addModelOptions, anyBaseOption } from '../model-options.ts';
 import { nonNegative, targetList, wholeNumber } from '../option-values.ts';
 import type { TrainOptions } from '../train-adapter.ts';
 
@@ -35,6 +35,7 @@ export const command: CommandModule = {
       )
       .option('--seed <n>', 'of the first adapter and the order of the data', wholeNumber(0, 2 ** 32 - 1), 0)
       .option('--init-adapter <dir>', 'go on from this adapter; rank, alpha and targets are its own')
+      .option(...anyBaseOption)
       .option('--checkpoint-every <n>', 'steps between checkpoints in --out; Ctrl-C writes one too', wholeNumber(1))
       .option('--resume', 'go on from the checkpoint in --out, with the same model, data and flags')
       .option('--no-shuffle', 'take the data in its order')

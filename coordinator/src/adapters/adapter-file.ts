@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { WeftError, type AdapterLayout } from '@weft/shared';
-import { readTensors, saveAdapter } from '@weft/trainer';
+import { type Model, readTensors, saveAdapter } from '@weft/trainer';
 
 const tensorsName = 'adapter_model.safetensors';
 
@@ -10,11 +10,11 @@ const tensorsName = 'adapter_model.safetensors';
 export async function peftFiles(
   layout: AdapterLayout,
   values: Float32Array,
-  modelName: string,
+  base: Pick<Model, 'name' | 'sha256'>,
 ): Promise<Map<string, Uint8Array>> {
   const folder = await mkdtemp(join(tmpdir(), 'weft-adapter-'));
   try {
-    await saveAdapter(folder, { name: modelName }, layout, values);
+    await saveAdapter(folder, base, layout, values);
     const files = new Map<string, Uint8Array>();
     for (const name of (await readdir(folder)).sort()) files.set(name, await readFile(join(folder, name)));
     return files;
@@ -23,9 +23,16 @@ export async function peftFiles(
   }
 }
 
-/** The bytes of adapter_model.safetensors: the same values give the same bytes, so their SHA-256 names the version. */
-export async function encodeAdapter(layout: AdapterLayout, values: Float32Array): Promise<Uint8Array> {
-  const bytes = (await peftFiles(layout, values, '')).get(tensorsName);
+/**
+ * The bytes of adapter_model.safetensors: the same values for the same base give the same bytes, so their SHA-256 names
+ * the version.
+ */
+export async function encodeAdapter(
+  layout: AdapterLayout,
+  values: Float32Array,
+  base: Pick<Model, 'name' | 'sha256'>,
+): Promise<Uint8Array> {
+  const bytes = (await peftFiles(layout, values, base)).get(tensorsName);
   if (bytes === undefined) throw new WeftError('WEFT_INTERNAL', `no ${tensorsName} was written`);
   return bytes;
 }

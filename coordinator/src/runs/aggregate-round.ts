@@ -28,7 +28,7 @@ export async function aggregateRound(
     momentum: momentumBefore && gatherState(layout, momentumBefore, factor),
   });
   const adapter = await context.blobs.adapters.put(
-    await encodeAdapter(layout, scatterFactor(layout, before, factor, next)),
+    await encodeAdapter(layout, scatterFactor(layout, before, factor, next), spec.baseModel),
   );
   const momentumAfter =
     momentum && scatterState(layout, momentumBefore ?? new Float64Array(layout.size), factor, momentum);

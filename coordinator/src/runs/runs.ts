@@ -119,7 +119,9 @@ export async function createRuns(options: RunsOptions): Promise<Runs> {
     async create(input) {
       const spec = parseRunSpec(input);
       const layout = createAdapterLayout(models.get(spec.baseModel.sha256).dimensions, spec.adapter);
-      const adapter = await blobs.adapters.put(await encodeAdapter(layout, initAdapter(layout, spec.seed)));
+      const adapter = await blobs.adapters.put(
+        await encodeAdapter(layout, initAdapter(layout, spec.seed), spec.baseModel),
+      );
       const created = store.append({
         kind: 'run.created',
         runId: createRunId(context.random),
@@ -142,7 +144,7 @@ export async function createRuns(options: RunsOptions): Promise<Runs> {
       const files = await peftFiles(
         layout,
         await readAdapter(layout, blobs.adapters.path(sha256)),
-        state.spec.baseModel.name,
+        state.spec.baseModel,
       );
       return {
         runId,

@@ -23,6 +23,13 @@ export const adapterErrors = defineErrors({
     todo: 'use the base model that the adapter was trained on',
     retry: false,
   },
+  WEFT_ADAPTER_OTHER_BASE: {
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    exit: 3,
+    todo: 'use the base model that is named first, or --any-base where both are the same weights in two formats',
+    retry: false,
+  },
   WEFT_ADAPTER_CORRUPT: {
     grpc: 'DATA_LOSS',
     http: 422,

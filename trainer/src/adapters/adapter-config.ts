@@ -18,12 +18,15 @@ const schema = z.looseObject({
   layers_to_transform: z.null().optional(),
   rank_pattern: z.record(z.string(), z.never()).nullish(),
   alpha_pattern: z.record(z.string(), z.never()).nullish(),
+  base_model_name_or_path: z.string().nullish(),
 });
 
 export interface AdapterSettings {
   readonly rank: number;
   readonly alpha: number;
   readonly targets: readonly LoraTarget[];
+  /** What the adapter calls the model that it was trained on. */
+  readonly baseName: string | undefined;
 }
 
 export function parseAdapterConfig(json: string): AdapterSettings {
@@ -38,8 +41,8 @@ export function parseAdapterConfig(json: string): AdapterSettings {
     const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'content'}: ${message}`);
     throw new WeftError('WEFT_ADAPTER_UNSUPPORTED', `adapter_config.json: ${problems.join('; ')}`);
   }
-  const { r, lora_alpha, target_modules } = parsed.data;
-  return { rank: r, alpha: lora_alpha, targets: target_modules };
+  const { r, lora_alpha, target_modules, base_model_name_or_path: name } = parsed.data;
+  return { rank: r, alpha: lora_alpha, targets: target_modules, baseName: name?.slice(0, 120) };
 }
 
 /** What PEFT writes for such an adapter. */

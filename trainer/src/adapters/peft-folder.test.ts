@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { createAdapterLayout, isWeftError } from '@weft/shared';
+import { createAdapterLayout, isWeftError, sha256 } from '@weft/shared';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { writeSafetensors } from '../weights/index.ts';
@@ -23,7 +23,7 @@ const config = {
   tieWordEmbeddings: true,
   maxPositions: 64,
 } as const;
-const model = { name: 'tiny', config };
+const model = { name: 'tiny', config, sha256: sha256('tiny') };
 const layout = createAdapterLayout(config, { rank: 3, alpha: 6, targets: ['q_proj', 'down_proj'] });
 
 let folder = '';
@@ -42,19 +42,48 @@ describe('an adapter folder', () => {
   it('comes back as it was written', async () => {
     const adapter = initAdapter(layout, 5);
     await saveAdapter(folder, model, layout, adapter);
-    expect(await loadAdapter(folder, model)).toEqual({ layout, adapter });
+    expect(await loadAdapter(folder, model)).toEqual({ layout, adapter, base: 'same' });
     expect((await readdir(folder)).toSorted()).toEqual(['adapter_config.json', 'adapter_model.safetensors']);
   });
 
   it('is refused for a model of other dimensions, with both shapes', async () => {
     await saveAdapter(folder, model, layout, initAdapter(layout, 5));
-    const wider = loadAdapter(folder, { config: { ...config, hiddenSize: 32 } });
+    const wider = loadAdapter(folder, { ...model, config: { ...config, hiddenSize: 32 } });
     await expect(wider).rejects.toMatchObject({
       code: 'WEFT_ADAPTER_MISFIT',
       message: expect.stringContaining('[3, 16], this model needs [3, 32]') as string,
     });
-    const deeper = loadAdapter(folder, { config: { ...config, layers: 3 } });
+    const deeper = loadAdapter(folder, { ...model, config: { ...config, layers: 3 } });
     await expect(deeper).rejects.toMatchObject({ code: 'WEFT_ADAPTER_MISFIT', details: { tensors: 8, expected: 12 } });
+  });
+
+  const sibling = { ...model, name: 'sibling', sha256: sha256('sibling') };
+
+  it('is refused for another model of the same dimensions, by the names and hashes of both, unless any will do', async () => {
+    const adapter = initAdapter(layout, 5);
+    await saveAdapter(folder, model, layout, adapter);
+    await expect(loadAdapter(folder, sibling)).rejects.toMatchObject({
+      code: 'WEFT_ADAPTER_OTHER_BASE',
+      message: `the adapter was trained on tiny (${model.sha256.slice(0, 12)}…), this model is sibling (${sibling.sha256.slice(0, 12)}…)`,
+    });
+    expect(await loadAdapter(folder, sibling, { anyBase: true })).toEqual({ layout, adapter, base: 'other' });
+  });
+
+  it('that does not say on which model it was trained is taken where its shapes fit', async () => {
+    const adapter = initAdapter(layout, 5);
+    await saveAdapter(folder, model, layout, adapter);
+    const tensors = layout.tensors.map(({ name, shape, offset }) => ({
+      name,
+      dtype: 'F32' as const,
+      shape,
+      data: adapter.subarray(offset, offset + shape[0] * shape[1]),
+    }));
+    const rewrite = (metadata: Record<string, string>): Promise<void> =>
+      writeSafetensors(path.join(folder, 'adapter_model.safetensors'), tensors, { metadata });
+    await rewrite({ format: 'pt' });
+    expect(await loadAdapter(folder, sibling)).toEqual({ layout, adapter, base: 'unknown' });
+    await rewrite({ 'weft.base_sha256': 'of some model' });
+    await expect(loadAdapter(folder, sibling)).rejects.toMatchObject({ code: 'WEFT_ADAPTER_CORRUPT' });
   });
 
   it.each([

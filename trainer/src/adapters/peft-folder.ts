@@ -2,8 +2,15 @@ import { mkdir, open } from 'node:fs/promises';
 import path from 'node:path';
 import { type AdapterLayout, createAdapterLayout, isWeftError, WeftError } from '@weft/shared';
 import type { Model } from '../models/model.ts';
-import { readSafetensorsHeader, readTensor, writeFileAtomically, writeSafetensors } from '../weights/index.ts';
+import {
+  readSafetensorsHeader,
+  readTensor,
+  type TensorRef,
+  writeFileAtomically,
+  writeSafetensors,
+} from '../weights/index.ts';
 import { parseAdapterConfig, toAdapterConfig } from './adapter-config.ts';
+import { type AdapterBase, baseMetadata, compareBase } from './base-of-adapter.ts';
 
 const configName = 'adapter_config.json';
 const tensorsName = 'adapter_model.safetensors';
@@ -16,12 +23,26 @@ export interface LoadedAdapter {
   readonly adapter: Float32Array;
 }
 
-/** Reads a folder that PEFT or `saveAdapter` wrote, and checks that every tensor fits the model. */
-export async function loadAdapter(folder: string, model: Pick<Model, 'config'>): Promise<LoadedAdapter> {
-  const settings = parseAdapterConfig(await readConfig(path.join(folder, configName)));
-  const layout = createAdapterLayout(model.config, settings);
+export interface LoadAdapterOptions {
+  /** Take an adapter that was trained on another model, too, if its shapes fit. */
+  readonly anyBase?: boolean | undefined;
+}
+
+/**
+ * Reads a folder that PEFT or `saveAdapter` wrote, and checks that every tensor fits the model. What `saveAdapter` wrote
+ * says on which model it was trained, and is refused for another; of others the shapes are all there is to check.
+ */
+export async function loadAdapter(
+  folder: string,
+  model: Pick<Model, 'config' | 'name' | 'sha256'>,
+  { anyBase = false }: LoadAdapterOptions = {},
+): Promise<LoadedAdapter & { readonly base: AdapterBase }> {
+  const { baseName, ...settings } = parseAdapterConfig(await readConfig(path.join(folder, configName)));
   try {
-    return { layout, adapter: await readAdapterValues(path.join(folder, tensorsName), layout) };
+    const { tensors, metadata } = await readSafetensorsHeader(path.join(folder, tensorsName));
+    const base = compareBase(metadata, baseName, model, anyBase);
+    const layout = createAdapterLayout(model.config, settings);
+    return { layout, adapter: await valuesOf(tensors, layout), base };
   } catch (cause) {
     if (isWeftError(cause, 'WEFT_MODEL_NOT_FOUND')) throw notFound(folder, tensorsName, cause);
     if (isWeftError(cause) && cause.code.startsWith('WEFT_MODEL_')) {
@@ -34,7 +55,7 @@ export async function loadAdapter(folder: string, model: Pick<Model, 'config'>):
 /** Writes the folder that PEFT's `PeftModel.from_pretrained` loads. Each file is whole or absent. */
 export async function saveAdapter(
   folder: string,
-  model: Pick<Model, 'name'>,
+  model: Pick<Model, 'name' | 'sha256'>,
   layout: AdapterLayout,
   adapter: Float32Array,
 ): Promise<void> {
@@ -48,14 +69,19 @@ export async function saveAdapter(
     shape,
     data: adapter.subarray(offset, offset + shape[0] * shape[1]),
   }));
-  await writeSafetensors(path.join(folder, tensorsName), tensors, { metadata: { format: 'pt' } });
+  await writeSafetensors(path.join(folder, tensorsName), tensors, {
+    metadata: { format: 'pt', ...baseMetadata(model) },
+  });
   const config = new TextEncoder().encode(toAdapterConfig(layout, model.name));
   await writeFileAtomically(path.join(folder, configName), async (handle) => handle.writeFile(config));
 }
 
 /** The values of an adapter_model.safetensors in the order of a layout; every tensor must fit and be finite. */
 export async function readAdapterValues(file: string, layout: AdapterLayout): Promise<Float32Array> {
-  const { tensors } = await readSafetensorsHeader(file);
+  return valuesOf((await readSafetensorsHeader(file)).tensors, layout);
+}
+
+async function valuesOf(tensors: ReadonlyMap<string, TensorRef>, layout: AdapterLayout): Promise<Float32Array> {
   if (tensors.size !== layout.tensors.length) {
     const what = `${tensorsName} has ${tensors.size} tensors, this model with these targets has ${layout.tensors.length}`;
     throw new WeftError('WEFT_ADAPTER_MISFIT', what, { tensors: tensors.size, expected: layout.tensors.length });

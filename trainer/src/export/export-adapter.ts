@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { type Sha256, WeftError } from '@weft/shared';
+import type { AdapterBase } from '../adapters/base-of-adapter.ts';
 import { loadAdapter, type LoadedAdapter } from '../adapters/peft-folder.ts';
 import type { Model } from '../models/model.ts';
 import { hashFile } from '../weights/hash-file.ts';
@@ -26,6 +27,8 @@ export interface ExportOptions {
   readonly model: Model;
   /** A folder in PEFT's layout; without it the base alone is written, for the formats that hold a whole model. */
   readonly adapter?: string | undefined;
+  /** As for `loadAdapter`. */
+  readonly anyBase?: boolean | undefined;
   readonly format: ExportFormat;
   /** A folder, or a file for gguf-lora; nothing may stand there. */
   readonly out: string;
@@ -40,6 +43,8 @@ export interface Exported {
   readonly path: string;
   readonly baseSha256: Sha256;
   readonly adapterSha256?: Sha256;
+  /** Whether the adapter says that it was trained on this base. */
+  readonly adapterBase?: AdapterBase;
 }
 
 /** Checks an adapter against its base and writes it, or both in one, for other tools; all of it or nothing. */
@@ -48,7 +53,7 @@ export async function exportAdapter(options: ExportOptions): Promise<Exported> {
   const path = resolve(options.out);
   const dtype = dtypeOf(options);
   await refuseTaken(path);
-  const found = options.adapter === undefined ? undefined : await openAdapter(options.adapter, model, signal);
+  const found = options.adapter === undefined ? undefined : await openAdapter(options.adapter, options);
   const baseSha256 = model.sha256;
   const origin: Origin = {
     baseName: model.name,
@@ -73,7 +78,7 @@ export async function exportAdapter(options: ExportOptions): Promise<Exported> {
       break;
     }
   }
-  return { path, baseSha256, ...(found && { adapterSha256: found.sha256 }) };
+  return { path, baseSha256, ...(found && { adapterSha256: found.sha256, adapterBase: found.base }) };
 }
 
 function dtypeOf({ format, dtype }: ExportOptions): ExportDtype | undefined {
@@ -89,12 +94,13 @@ function dtypeOf({ format, dtype }: ExportOptions): ExportDtype | undefined {
 interface FoundAdapter {
   readonly folder: string;
   readonly loaded: LoadedAdapter;
+  readonly base: AdapterBase;
   readonly sha256: Sha256;
 }
 
-async function openAdapter(folder: string, model: Model, signal?: AbortSignal): Promise<FoundAdapter> {
-  const loaded = await loadAdapter(folder, model);
-  return { folder, loaded, sha256: await hashFile(join(folder, 'adapter_model.safetensors'), { signal }) };
+async function openAdapter(folder: string, { model, anyBase, signal }: ExportOptions): Promise<FoundAdapter> {
+  const { base, ...loaded } = await loadAdapter(folder, model, { anyBase });
+  return { folder, loaded, base, sha256: await hashFile(join(folder, 'adapter_model.safetensors'), { signal }) };
 }
 
 function needed(found: FoundAdapter | undefined, format: ExportFormat): FoundAdapter {
