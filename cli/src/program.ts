@@ -9,6 +9,7 @@ const nouns: Readonly<Record<string, string>> = {
   log: 'what a federation did',
   model: 'models on this machine',
   node: 'the daemon of a contributor',
+  privacy: 'differential privacy, counted',
   run: 'training runs of a federation',
 };
 

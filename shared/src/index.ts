@@ -25,3 +25,4 @@ export { plainModeNotice } from './notices.ts';
 export * from './pinned-certificate.ts';
 export * as secagg from './secagg/index.ts';
 export * as merkle from './merkle-tree.ts';
+export * as privacy from './privacy/index.ts';

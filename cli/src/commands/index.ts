@@ -82,4 +82,14 @@ export const commands: readonly CommandEntry[] = [
     summary: 'write the newest adapter in the layout of PEFT',
     load: () => import('./run-export.ts'),
   },
+  {
+    words: ['privacy', 'epsilon'],
+    summary: 'what noise costs over many steps, as (ε, δ)',
+    load: () => import('./privacy-epsilon.ts'),
+  },
+  {
+    words: ['privacy', 'plan'],
+    summary: 'what noise a budget needs, and whether that makes sense',
+    load: () => import('./privacy-plan.ts'),
+  },
 ];
