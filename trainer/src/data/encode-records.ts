@@ -1,4 +1,5 @@
 import { isWeftError, WeftError } from '@weft/shared';
+import { withinTemplateTime } from '../tokenizer/chat-template.ts';
 import type { ChatMessage, Tokenizer } from '../tokenizer/tokenizer.ts';
 import { ignoredLabel } from './parse-json-line.ts';
 import { type DataRecord, placeOf } from './record.ts';
@@ -140,7 +141,19 @@ interface Piece {
  * the assistant teaches nothing and is left out.
  */
 function conversationPieces(messages: readonly ChatMessage[], tokenizer: Tokenizer): Piece[] {
-  const pieces: Piece[] = [];
+  const turns = withinTemplateTime(messages.length, () => renderTurns(messages, tokenizer));
+  return turns.flatMap(({ context, answer }) => [
+    { ids: tokenizer.encode(context), counts: false },
+    { ids: tokenizer.encode(answer), counts: true },
+  ]);
+}
+
+/** The text of each of the assistant's turns, and what stands between it and the turn before. */
+function renderTurns(
+  messages: readonly ChatMessage[],
+  tokenizer: Tokenizer,
+): { readonly context: string; readonly answer: string }[] {
+  const turns: { context: string; answer: string }[] = [];
   let done = '';
   messages.forEach(({ role }, i) => {
     if (role !== 'assistant') return;
@@ -153,13 +166,10 @@ function conversationPieces(messages: readonly ChatMessage[], tokenizer: Tokeniz
         { messages: messages.length },
       );
     }
-    pieces.push(
-      { ids: tokenizer.encode(before.slice(done.length)), counts: false },
-      { ids: tokenizer.encode(after.slice(before.length)), counts: true },
-    );
+    turns.push({ context: before.slice(done.length), answer: after.slice(before.length) });
     done = after;
   });
-  return pieces;
+  return turns;
 }
 
 function joinPieces(pieces: readonly Piece[]): Example {

@@ -1,5 +1,6 @@
 import { Template } from '@huggingface/jinja';
 import { WeftError } from '@weft/shared';
+import { boundedTime, OutOfTime } from './bounded-time.ts';
 import { tokenizerLimits } from './limits.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
@@ -12,24 +13,50 @@ export function createChatRenderer(
   return (messages, { addGenerationPrompt = false } = {}) => {
     if (source === undefined) throw new WeftError('WEFT_MODEL_NO_CHAT_TEMPLATE', 'the model has no chat template');
     compiled ??= compile(source);
-    try {
-      return compiled.render({
+    const template = compiled;
+    const render = (): string =>
+      template.render({
         ...specialTokens,
         messages: messages.map((m) => ({ ...m })),
         add_generation_prompt: addGenerationPrompt,
         tools: null,
         documents: null,
       });
+    try {
+      return withinTemplateTime(messages.length, render);
     } catch (error) {
-      // the template's own words may quote a message: count, never repeat
+      if (error instanceof WeftError) throw error;
       throw new WeftError(
         'WEFT_MODEL_CHAT_TEMPLATE_FAILED',
-        `the chat template refuses a conversation of ${messages.length} messages`,
+        `the chat template refuses a conversation of ${messages.length} messages${ownWords(error, source)}`,
         { messages: messages.length, kind: (error as Error).name },
       );
     }
   };
 }
+
+/** Rendering that ends: once for all turns of a conversation is cheaper than once for each. */
+export function withinTemplateTime<T>(messages: number, render: () => T): T {
+  try {
+    return boundedTime(tokenizerLimits.chatTemplateMs, render);
+  } catch (error) {
+    if (!(error instanceof OutOfTime)) throw error;
+    throw new WeftError(
+      'WEFT_MODEL_CHAT_TEMPLATE_FAILED',
+      `the chat template takes more than ${tokenizerLimits.chatTemplateMs} ms for a conversation of ${messages} messages (chatTemplateMs)`,
+      { messages, limit: 'tokenizer.chatTemplateMs' },
+    );
+  }
+}
+
+/** What a template says may quote a message: it is repeated only where it stands in the template's own source. */
+function ownWords(error: unknown, source: string): string {
+  const said = error instanceof Error ? error.message.trim() : '';
+  return said !== '' && said.length <= wordsShown && source.includes(said) ? `: ${said}` : '';
+}
+
+/** Those in use have a sentence. */
+const wordsShown = 300;
 
 function compile(source: string): Template {
   if (source.length > tokenizerLimits.chatTemplateLength) {

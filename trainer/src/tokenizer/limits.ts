@@ -13,4 +13,6 @@ export const tokenizerLimits = {
   nesting: 8,
   /** Some 20 kB are in use. */
   chatTemplateLength: 1024 * 1024,
+  /** For all turns of a conversation; a thousand messages take some hundred milliseconds. */
+  chatTemplateMs: 3_000,
 } as const;

@@ -174,6 +174,10 @@ test('a model without a chat template says so, and a failing template does not r
   expect(refusal(() => tokenizerFromGguf(metadata).renderChat([]))).toBe(
     'WEFT_MODEL_NO_CHAT_TEMPLATE the model has no chat template',
   );
+  const refusing = tokenizerOf({}, [], "{{ raise_exception('roles must alternate') }}");
+  expect(refusal(() => refusing.renderChat([{ role: 'user', content: 'my secret' }]))).toBe(
+    'WEFT_MODEL_CHAT_TEMPLATE_FAILED the chat template refuses a conversation of 1 messages: roles must alternate',
+  );
   const quoting = tokenizerOf({}, [], "{{ raise_exception('no ' + messages[0]['content']) }}");
   const error = (() => {
     try {
