@@ -67,6 +67,13 @@ describe('weft train', () => {
     expect(first?.equals(second ?? Buffer.alloc(0))).toBe(true);
   });
 
+  it('says at which step and why when the loss is no number, and leaves nothing behind', () => {
+    const { status, stderr } = train('diverged', '--steps', '3', '--lr', '1e30', '--targets', 'up_proj,down_proj');
+    expect(status).toBe(3);
+    expect(stderr).toMatch(/step 2: .*; the learning rate of 1e\+30 is probably too high \[WEFT_TRAINING_DIVERGED\]/);
+    expect(existsSync(at('diverged'))).toBe(false);
+  });
+
   it('goes on from an adapter, and refuses a flag that disagrees with it', () => {
     train('d', '--steps', '1', '--rank', '4', '--alpha', '4', '--targets', 'up_proj,down_proj');
     const onwards = train('e', '--steps', '1', '--init-adapter', at('d'), '--rank', '4');

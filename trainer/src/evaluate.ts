@@ -9,6 +9,7 @@ import { bucketFor } from './objectives/sequence-buckets.ts';
 import { chooseDevice } from './devices/choose-device.ts';
 import type { Device } from './session/device.ts';
 import { SessionThread } from './session/session-thread.ts';
+import { explainDivergence } from './weights/not-finite.ts';
 import { buildEvaluation } from './training-step.ts';
 import { badOption, batchFeeds, defaultThreads } from './training-loop.ts';
 
@@ -63,11 +64,8 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     }
     const loss = (await thread.run(session, batchFeeds(batch))).get('loss')?.[0] ?? Number.NaN;
     if (!Number.isFinite(loss)) {
-      throw new WeftError(
-        'WEFT_TRAINING_DIVERGED',
-        `evaluation: the loss is ${loss}; the base model or the adapter holds values that are not finite`,
-        { loss },
-      );
+      const what = `evaluation: the loss is ${loss}; the adapter or the device (try cpu) gives values beyond float32`;
+      await explainDivergence(new WeftError('WEFT_TRAINING_DIVERGED', what, { loss }), model.tensors);
     }
     lossSum += loss;
     tokens += batch.countedTokens;

@@ -85,6 +85,7 @@ test('features of config.json that the graph does not have are refused by name',
     [{ sliding_window: 4096 }, 'config.json: the model uses sliding_window'],
     [{ hidden_act: 'gelu' }, 'config.json: the model uses hidden_act'],
     [{ quantization_config: { bits: 4 } }, 'config.json: the model uses quantization_config'],
+    [{ quantization_config: { quant_method: 'fp8' } }, 'config.json: the model uses quantization_config (fp8)'],
   ];
   for (const [config, expected] of cases)
     expect(await refusal(await putFolder({ config }))).toBe(`WEFT_MODEL_UNSUPPORTED ${expected}`);
@@ -219,6 +220,21 @@ test('a sharded folder opens with its index and, by the same hash, without it', 
   const without = await open(folder);
   expect(without.sha256).toBe(withIndex.sha256);
   expect(without.tensors).toEqual(withIndex.tensors);
+});
+
+test('a shard that is missing, or misses a tensor, is named', async () => {
+  const second = 'model-00002-of-00002.safetensors';
+  const index = 'model.safetensors.index.json';
+  const folder = await sharded(rightShard);
+  await writeSafetensors(join(folder, second), zeroTensors().slice(6));
+  const lost = zeroTensors()[5]?.name;
+  expect(await refusal(folder)).toBe(
+    `WEFT_MODEL_CORRUPT the index places ${lost} in ${second}, which does not hold it`,
+  );
+  await unlink(join(folder, index));
+  expect(await refusal(folder)).toBe(`WEFT_MODEL_MISMATCH the weights lack ${lost}`);
+  await unlink(join(folder, second));
+  expect(await refusal(folder)).toBe(`WEFT_MODEL_CORRUPT the folder has 1 of 2 shards, ${second} is missing`);
 });
 
 test('an index that leaves the folder, or places a tensor where it is not, is refused', async () => {

@@ -10,6 +10,7 @@ import { chooseDevice } from './devices/choose-device.ts';
 import type { Device } from './session/device.ts';
 import type { WireTensor } from './session/messages.ts';
 import { SessionThread } from './session/session-thread.ts';
+import { explainDivergence } from './weights/not-finite.ts';
 import { buildTrainingStep } from './training-step.ts';
 import {
   badOption,
@@ -56,6 +57,8 @@ export async function* train(options: TrainOptions): AsyncGenerator<LoraTrainSte
   checkLoopOptions(options, model.config);
   if (layout.size === 0) throw badOption('layout', 'without tensors', 'one with a target at least');
   if (adapter.length !== layout.size) throw badOption('adapter', `${adapter.length} values`, `${layout.size} values`);
+  if (!adapter.every((value) => Number.isFinite(value)))
+    throw badOption('adapter', 'not finite in every value', 'numbers');
   if (resumeFrom) checkMoments(resumeFrom, factorSize(layout, trains));
   const threads = options.threads ?? defaultThreads();
   const { provider } = await chooseDevice(options.device ?? 'auto', model.tensors, threads);
@@ -77,7 +80,7 @@ export async function* train(options: TrainOptions): AsyncGenerator<LoraTrainSte
     resumeFrom,
   );
   while (true) {
-    const next = await loop.next();
+    const next = await loop.next().catch((error: unknown) => explainDivergence(error, model.tensors));
     if (next.done) return { ...next.value, adapter: (await snapshot()).adapter };
     const { step, loss, tokensPerSecond, tokens, examples: rows } = next.value;
     yield {

@@ -60,6 +60,7 @@ export async function* trainingLoop(
   let consumed: Consumed = { tokens: done.tokens, examples: done.examples };
   for (let step = 0; step < done.step; step++) batches.next();
   let endOfLastStep = performance.now();
+  let lastLoss: number | undefined;
   for (let step = done.step + 1; step <= steps; step++) {
     signal?.throwIfAborted();
     const next = batches.next();
@@ -78,7 +79,8 @@ export async function* trainingLoop(
       results.get('gradientNorm')?.[0] ?? Number.NaN,
     ];
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm))
-      throw diverged(step, loss, gradientNorm, rateAt(step, options));
+      throw diverged(step, { loss, gradientNorm, lastLoss }, rateAt(step, options));
+    lastLoss = loss;
     consumed = { tokens: consumed.tokens + batch.realTokens, examples: consumed.examples + rows.length };
     const now = performance.now();
     const tokensPerSecond = (1000 * batch.realTokens) / (now - endOfLastStep);
@@ -151,11 +153,16 @@ const nothingCounted = (step: number, rows: number): WeftError =>
     { step, rows },
   );
 
-function diverged(step: number, loss: number, gradientNorm: number, rate: number): WeftError {
+function diverged(
+  step: number,
+  { loss, gradientNorm, lastLoss }: { loss: number; gradientNorm: number; lastLoss: number | undefined },
+  rate: number,
+): WeftError {
+  const before = lastLoss === undefined ? '' : ` after ${lastLoss.toPrecision(4)} at the step before`;
   const cause =
-    step === 1
-      ? 'the base model or the adapter that training starts from holds values that are not finite'
+    lastLoss === undefined
+      ? 'nothing was learnt before it, so the weights or the device (try cpu) give values beyond float32'
       : `the learning rate of ${rate} is probably too high`;
-  const what = `step ${step}: the loss is ${loss} and the gradient norm ${gradientNorm}; ${cause}`;
+  const what = `step ${step}: the loss is ${loss}${before}, the gradient norm ${gradientNorm}; ${cause}`;
   return new WeftError('WEFT_TRAINING_DIVERGED', what, { step, loss, gradientNorm, learningRate: rate });
 }

@@ -151,7 +151,40 @@ describe('a run that cannot go on', () => {
       layout,
       adapter: tinyAdapter(layout),
     });
-    await expect(finish(run)).rejects.toMatchObject({ code: 'WEFT_TRAINING_DIVERGED', details: { step: 2 } });
+    await expect(finish(run)).rejects.toMatchObject({
+      code: 'WEFT_TRAINING_DIVERGED',
+      message: expect.stringMatching(
+        /^step 2: the loss is \S+ after \d\.\d+ at the step before, .*; the learning rate of 1e\+30 is probably too high$/,
+      ) as string,
+      details: { step: 2 },
+    });
+  });
+
+  it.each(['F32', 'F16', 'BF16'] as const)(
+    'stops at the first step, and names the %s tensor of the base model, where it is that which is not finite',
+    async (dtype) => {
+      const weights = tinyWeights(false);
+      weights.get('model.layers.1.mlp.up_proj.weight')?.fill(Number.NEGATIVE_INFINITY, 7, 8);
+      using model = modelOnDisk(tinyConfig(false), weights, dtype);
+      const layout = tinyLayout();
+      const named = {
+        code: 'WEFT_MODEL_NOT_FINITE',
+        message: expect.stringContaining('up_proj.weight holds a value that is not finite (element 7)') as string,
+        details: { tensor: 'model.layers.1.mlp.up_proj.weight' },
+      };
+      const run = train({ ...options, model, layout, adapter: tinyAdapter(layout) });
+      await expect(finish(run)).rejects.toMatchObject(named);
+      await expect(evaluate({ model, examples: tinyExamples })).rejects.toMatchObject(named);
+    },
+  );
+
+  it('refuses an adapter that is not finite before it starts', async () => {
+    using model = tinyModel(false);
+    const layout = tinyLayout();
+    const adapter = tinyAdapter(layout).fill(Number.NaN, 3, 4);
+    await expect(finish(train({ ...options, model, layout, adapter }))).rejects.toMatchObject({
+      code: 'WEFT_TRAINING_BAD_OPTION',
+    });
   });
 
   it('stops when nothing in a batch counts', async () => {

@@ -13,7 +13,7 @@ export const adapterErrors = defineErrors({
     grpc: 'INVALID_ARGUMENT',
     http: 400,
     exit: 3,
-    todo: 'use a plain LoRA adapter: one rank and alpha, no bias, no DoRA, no rsLoRA, linear layers only',
+    todo: 'use a plain LoRA adapter in F32, F16 or BF16: one rank and alpha, no bias, no DoRA, no rsLoRA, linear layers only',
     retry: false,
   },
   WEFT_ADAPTER_MISFIT: {

@@ -44,6 +44,13 @@ export const modelErrors = defineErrors({
     todo: 'fetch all files of the model from one revision',
     retry: false,
   },
+  WEFT_MODEL_NOT_FINITE: {
+    grpc: 'DATA_LOSS',
+    http: 422,
+    exit: 3,
+    todo: 'get the model again from where it came, or convert it again; float16 cannot hold all that bfloat16 can',
+    retry: false,
+  },
   WEFT_MODEL_TOKENIZER_MISFIT: {
     grpc: 'INVALID_ARGUMENT',
     http: 422,

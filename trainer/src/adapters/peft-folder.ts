@@ -45,6 +45,8 @@ export async function loadAdapter(
     return { layout, adapter: await valuesOf(tensors, layout), base };
   } catch (cause) {
     if (isWeftError(cause, 'WEFT_MODEL_NOT_FOUND')) throw notFound(folder, tensorsName, cause);
+    if (isWeftError(cause, 'WEFT_MODEL_UNSUPPORTED'))
+      throw new WeftError('WEFT_ADAPTER_UNSUPPORTED', `${tensorsName}: ${cause.message}`, cause.details, { cause });
     if (isWeftError(cause) && cause.code.startsWith('WEFT_MODEL_')) {
       throw new WeftError('WEFT_ADAPTER_CORRUPT', `${tensorsName}: ${cause.message}`, cause.details, { cause });
     }

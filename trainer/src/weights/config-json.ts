@@ -70,6 +70,8 @@ export function parseConfigJson(text: string): ParsedConfig {
     );
   }
   const family: Family = families[type];
+  const { quant_method: quantised } = (json['quantization_config'] ?? {}) as { quant_method?: unknown };
+  if (typeof quantised === 'string') throw uses('quantization_config', ` (${quantised.slice(0, 40)})`);
   const required = { ...neutral, [family.activation.key]: z.literal(family.activation.name).nullish() };
   for (const [key, allowed] of Object.entries(required)) {
     if (!family.heeds.some((heeded) => heeded === key) && !allowed.safeParse(json[key]).success) throw uses(key);

@@ -127,9 +127,10 @@ test('hostile headers are refused', async () => {
   for (const [name, header, bytes] of cases) {
     expect(await rejection(await fileOf(header, bytes)), name).toContain('WEFT_MODEL_CORRUPT');
   }
-  expect(await rejection(await fileOf({ a: tensor([1], [0, 8], 'I64') }, 8))).toContain(
-    'WEFT_MODEL_UNSUPPORTED a has dtype I64',
-  );
+  for (const dtype of ['I64', 'F8_E4M3', 'F8_E5M2', 'U8'])
+    expect(await rejection(await fileOf({ a: tensor([1], [0, 8], dtype) }, 8))).toBe(
+      `WEFT_MODEL_UNSUPPORTED a has dtype ${dtype}; Weft reads F32, F16 and BF16`,
+    );
   expect(await rejection(await fileOf({ ['x'.repeat(600)]: tensor([1], [0, 4]) }, 4))).toContain(
     'nameLength is 600, the limit is 512',
   );

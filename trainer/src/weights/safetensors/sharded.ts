@@ -39,8 +39,24 @@ export async function readShardedTensors(folder: string, files: readonly ModelFi
 function weightFiles(names: readonly string[]): string[] {
   const all = names.filter((name) => name.endsWith('.safetensors'));
   if (all.includes('model.safetensors')) return ['model.safetensors'];
-  const shards = all.filter((name) => /^model-\d+-of-\d+\.safetensors$/.test(name));
+  const shards = all.filter((name) => shardName.test(name));
+  checkComplete(shards);
   return shards.length > 0 ? shards : all;
+}
+
+const shardName = /^model-(\d+)-of-(\d+)\.safetensors$/;
+
+/** A shard says how many there are. */
+function checkComplete(shards: readonly string[]): void {
+  for (const shard of shards) {
+    const [, number = '', total = ''] = shardName.exec(shard) ?? [];
+    for (let index = 1; index <= Number(total); index++) {
+      const name = `model-${String(index).padStart(number.length, '0')}-of-${total}.safetensors`;
+      if (shards.includes(name)) continue;
+      const what = `the folder has ${shards.length} of ${Number(total)} shards, ${name} is missing`;
+      throw new WeftError('WEFT_MODEL_CORRUPT', what, { name });
+    }
+  }
 }
 
 async function readIndex(folder: string): Promise<Map<string, string> | undefined> {
