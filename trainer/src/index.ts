@@ -1,5 +1,6 @@
 export * from './weights/index.ts';
 export { openModel, type OpenModelOptions } from './open-model.ts';
+export * from './hub/index.ts';
 export type { OnProgress } from './progress.ts';
 export * from './tokenizer/index.ts';
 export * from './tokenizer-training/index.ts';

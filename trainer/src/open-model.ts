@@ -1,6 +1,8 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { WeftError } from '@weft/shared';
+import { isHubReference } from './hub/reference.ts';
+import { findPulled } from './hub/snapshot.ts';
 import { families, type Family } from './models/families.ts';
 import type { Model, ModelConfig } from './models/model.ts';
 import type { OnProgress } from './progress.ts';
@@ -17,7 +19,7 @@ import { hashOfFiles, insideFolder, locateModel, modelFiles } from './weights/mo
 import { readShardedTensors } from './weights/safetensors/sharded.ts';
 
 export interface OpenModelOptions {
-  /** Where GGUF files are unpacked; default: WEFT_CACHE, or `weft` in the user's cache folder. */
+  /** Where pulled models are and GGUF files are unpacked; default: WEFT_CACHE, or `weft` in the user's cache folder. */
   readonly cacheDir?: string | undefined;
   readonly onProgress?: OnProgress | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -26,10 +28,27 @@ export interface OpenModelOptions {
 /** config.json has a few hundred bytes. */
 const configLimitBytes = 1024 * 1024;
 
-/** Opens a Hugging Face folder or a .gguf file and checks all of it: hash, configuration, tensors, tokenizer. */
+/**
+ * Opens a Hugging Face folder or a .gguf file and checks all of it: hash, configuration, tensors, tokenizer.
+ * `hf:ORG/NAME[@REVISION][:FILE.gguf]` is one that was pulled into the cache.
+ */
 export async function openModel(path: string, options: OpenModelOptions = {}): Promise<Model> {
+  if (isHubReference(path)) return openPulled(path, options);
   const place = await locateModel(path);
   return place.kind === 'gguf' ? openGguf(place.file, options) : openFolder(place.folder, options);
+}
+
+/** By the name that other tools know it by, and only with the hash that it was pulled with. */
+async function openPulled(reference: string, options: OpenModelOptions): Promise<Model> {
+  const pulled = await findPulled(reference, options.cacheDir ?? defaultCacheDir());
+  const model = await openModel(pulled.path, options);
+  if (model.sha256 !== pulled.sha256)
+    throw new WeftError(
+      'WEFT_HUB_CACHE_DAMAGED',
+      `${reference} was pulled with the hash ${pulled.sha256} and has ${model.sha256} now`,
+      { path: pulled.path },
+    );
+  return pulled.file === null ? { ...model, name: pulled.repository } : model;
 }
 
 async function openGguf(file: string, options: OpenModelOptions): Promise<Model> {

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import process from 'node:process';
 import { type Command, Option } from 'commander';
 import type { CommandModule } from '../command.ts';
+import { cacheWords, modelWords, pathOfModel } from '../model-options.ts';
 import { wholeNumber } from '../option-values.ts';
 
 interface DemoFlags {
@@ -18,10 +19,10 @@ export const command: CommandModule = {
   examples: ['weft demo', 'weft demo --model SmolLM2-135M-Instruct.Q4_1.gguf --out smollm2-adapter --json'],
   configure: (command: Command): void => {
     command
-      .option('--model <path>', 'a Hugging Face folder or a GGUF file (default: the bundled base model)')
+      .option('--model <path>', `${modelWords} (default: the bundled base model)`)
       .option('--out <dir>', 'where the federated adapter is written, in the layout of PEFT', 'weft-demo-adapter')
       .option('--keep <dir>', 'keep the homes of coordinator and nodes, and the data, in this folder')
-      .option('--cache <dir>', 'where unpacked GGUF files are kept (default: $WEFT_CACHE or ~/.cache/weft)')
+      .option('--cache <dir>', cacheWords)
       .option('--rounds <n>', 'rounds (default: what fits the machine)', wholeNumber(1, 1000))
       .addOption(
         new Option('--threads <n>', 'cores to share among the nodes')
@@ -54,7 +55,7 @@ async function demo(flags: DemoFlags): Promise<void> {
   const progress = createProgress();
   try {
     const report = await runDemo({
-      modelPath: model ?? bundledModelFolder,
+      modelPath: model === undefined ? bundledModelFolder : await pathOfModel(model, flags.cache),
       recipe: rounds === undefined ? recipe : { ...recipe, rounds, fewestRounds: rounds },
       out: flags.out,
       keep: flags.keep,

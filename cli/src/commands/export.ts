@@ -4,7 +4,7 @@ import { Option, type Command } from 'commander';
 import type { ExportDtype, ExportFormat } from '@weft/trainer';
 import type { CommandModule } from '../command.ts';
 import { onInterrupt } from '../interrupt.ts';
-import { anyBaseOption } from '../model-options.ts';
+import { anyBaseOption, cacheWords, modelWords } from '../model-options.ts';
 import { sayWhichBase } from '../say-which-base.ts';
 
 interface ExportOptions {
@@ -27,9 +27,9 @@ const formats = {
 
 const dtypes = ['f32', 'f16', 'base'] as const satisfies readonly ExportDtype[];
 
-/** For the card, which is published: names without folders, since those tell of the machine. */
+/** For the card, which is published: names without folders, since those tell of the machine; a hub's name is public. */
 const published = (options: ExportOptions): string => {
-  const name = (path: string): string => basename(resolve(path));
+  const name = (path: string): string => (path.startsWith('hf:') ? path : basename(resolve(path)));
   const { model, adapter, format, out, dtype } = options;
   return [
     `weft export --model ${name(model)}`,
@@ -66,7 +66,7 @@ export const command: CommandModule = {
   configure: (command: Command): void => {
     const described = Object.entries(formats).map(([name, meaning]) => `${name}: ${meaning}`);
     command
-      .requiredOption('--model <path>', 'the base model: a Hugging Face folder or a GGUF file')
+      .requiredOption('--model <path>', `the base model: ${modelWords}`)
       .option('--adapter <dir>', 'an adapter in the layout of PEFT; without it the base alone is written, as it is')
       .option(...anyBaseOption)
       .addOption(
@@ -79,7 +79,7 @@ export const command: CommandModule = {
           "of merged weights: f32 (default), f16 for onnx, or base for safetensors, the base's own",
         ).choices(dtypes),
       )
-      .option('--cache <dir>', 'where unpacked GGUF files are kept (default: $WEFT_CACHE or ~/.cache/weft)')
+      .option('--cache <dir>', cacheWords)
       .option('--json', '{"format","path","baseSha256","adapterSha256"} on standard output')
       .action((_options: unknown, command: Command) => run(command.opts<ExportOptions>()));
   },

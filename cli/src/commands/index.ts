@@ -21,6 +21,12 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./export.ts'),
   },
   {
+    words: ['model', 'pull'],
+    summary: 'fetch a model from a Hugging Face hub, verified, into the cache',
+    load: () => import('./model-pull.ts'),
+  },
+  { words: ['model', 'list'], summary: 'the models that were pulled', load: () => import('./model-list.ts') },
+  {
     words: ['model', 'show'],
     summary: 'what a model folder or GGUF holds, with its hash',
     load: () => import('./model-show.ts'),

@@ -4,7 +4,7 @@ import { Option, type Command } from 'commander';
 import type { NodeEvent } from '@weft/node-agent';
 import type { CommandModule } from '../command.ts';
 import { onInterrupt } from '../interrupt.ts';
-import { devices, type Device } from '../model-options.ts';
+import { cacheWords, devices, pathOfModel, type Device } from '../model-options.ts';
 import { addNodeHome } from '../node-home.ts';
 import { createNodeView } from '../node-view.ts';
 import { wholeNumber } from '../option-values.ts';
@@ -41,7 +41,7 @@ const run = async ({
     const agent = await startNode({
       home,
       dataPaths: data,
-      modelPath: model,
+      modelPath: model === undefined ? undefined : await pathOfModel(model, cache),
       unpackFolder: cache,
       threads,
       device,
@@ -68,7 +68,7 @@ export const command: CommandModule = {
       )
       .option(
         '--model <path>',
-        'a base model that is here already; used when its hash is the offered one, fetched otherwise',
+        'a base model that is here already, or hf:ORG/NAME once it is pulled; used when its hash is the offered one, fetched otherwise',
       )
       .addOption(
         new Option('--threads <n>', 'threads of the runtime')
@@ -76,7 +76,7 @@ export const command: CommandModule = {
           .default(availableParallelism(), 'all cores'),
       )
       .addOption(new Option('--device <name>', 'where to compute').choices(devices).default('auto'))
-      .option('--cache <dir>', "where unpacked GGUF files are kept (default: $WEFT_CACHE or the user's cache folder)")
+      .option('--cache <dir>', cacheWords)
       .option('--until-run-ends', 'end when the first run has ended, instead of waiting for the next')
       .option('--json', 'a JSON line for each event on standard output, the last one {"event":"summary"}')
       .action((_options: unknown, command: Command) => run(command.opts<NodeStartOptions>()));

@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import process from 'node:process';
 import type { Command } from 'commander';
 import { WeftError, runViewSchema } from '@weft/shared';
@@ -8,6 +7,7 @@ import { z } from 'zod';
 import { openAdminClient } from '../admin-client.ts';
 import type { CommandModule } from '../command.ts';
 import { addHomeOption, type HomeOption } from '../coordinator-home.ts';
+import { pathOfModel } from '../model-options.ts';
 
 interface CreateOptions extends HomeOption {
   readonly model?: string;
@@ -46,7 +46,7 @@ const run = async (file: string, options: CreateOptions): Promise<void> => {
   const model =
     options.model === undefined
       ? undefined
-      : await client.post('/api/models', modelView, { path: resolve(options.model) });
+      : await client.post('/api/models', modelView, { path: await pathOfModel(options.model, undefined) });
   const view = await client.post('/api/runs', runViewSchema, model === undefined ? spec : withModel(spec, model));
   process.stdout.write(options.json ? `${JSON.stringify(view)}\n` : `${view.id}\n`);
   if (!options.json)
@@ -63,7 +63,7 @@ export const command: CommandModule = {
       .argument('<spec>', 'a run spec in YAML or JSON')
       .option(
         '--model <path>',
-        "the base model on the coordinator's machine, when no run has used it yet; nodes fetch it from there",
+        "the base model on the coordinator's machine (a path, or hf:ORG/NAME once it is pulled), when no run has used it yet; nodes fetch it from there",
       )
       .option('--json', 'the run on standard output')
       .action((file: string, _options: unknown, command: Command) => run(file, command.opts<CreateOptions>()));

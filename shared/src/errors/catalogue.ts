@@ -3,6 +3,7 @@ import { adapterErrors } from './adapter.ts';
 import { coordinatorErrors } from './coordinator.ts';
 import { dataErrors } from './data.ts';
 import { generalErrors } from './general.ts';
+import { hubErrors } from './hub.ts';
 import { modelErrors } from './model.ts';
 import { nodeErrors } from './node.ts';
 import { protocolErrors } from './protocol.ts';
@@ -12,6 +13,7 @@ import { trainingErrors } from './training.ts';
 const entries = {
   ...generalErrors,
   ...modelErrors,
+  ...hubErrors,
   ...dataErrors,
   ...adapterErrors,
   ...trainingErrors,

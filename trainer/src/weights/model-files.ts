@@ -64,15 +64,26 @@ export async function hashModel(path: string, options: ModelHashOptions = {}): P
 
 export function hashOfFiles(place: ModelPlace, files: readonly ModelFile[]): Sha256 {
   if (place.kind === 'gguf') return (files[0] as ModelFile).sha256;
+  return modelHash(files);
+}
+
+/** Of the files that a folder's hash covers. */
+export function modelHash(files: readonly Pick<ModelFile, 'name' | 'sha256'>[]): Sha256 {
   const lines = files.map(({ sha256, name }) => `${sha256}  ${name}\n`).toSorted((a, b) => (a < b ? -1 : 1));
   return sha256(lines.join(''));
 }
 
+const describingFiles = ['config.json', 'tokenizer.json'];
+const isWeightFile = (name: string): boolean => name.endsWith('.safetensors') && !name.startsWith('.');
+
+/** Whether a folder's hash covers a file of this name. */
+export const isModelFile = (name: string): boolean => describingFiles.includes(name) || isWeightFile(name);
+
 async function filesOfFolder(folder: string): Promise<{ name: string; file: string }[]> {
-  const names = (await readdir(folder)).filter((name) => name.endsWith('.safetensors') && !name.startsWith('.'));
+  const names = (await readdir(folder)).filter(isWeightFile);
   if (names.length === 0)
     throw new WeftError('WEFT_MODEL_NOT_FOUND', 'the folder holds no .safetensors file', { folder });
-  const wanted = ['config.json', 'tokenizer.json', ...names].toSorted((a, b) => (a < b ? -1 : 1));
+  const wanted = [...describingFiles, ...names].toSorted((a, b) => (a < b ? -1 : 1));
   return Promise.all(wanted.map(async (name) => ({ name, file: await insideFolder(folder, name) })));
 }
 

@@ -36,7 +36,8 @@ export async function readShardedTensors(folder: string, files: readonly ModelFi
   return tensors;
 }
 
-function weightFiles(names: readonly string[]): string[] {
+/** Which files hold the weights where no index says it. */
+export function weightFiles(names: readonly string[]): string[] {
   const all = names.filter((name) => name.endsWith('.safetensors'));
   if (all.includes('model.safetensors')) return ['model.safetensors'];
   const shards = all.filter((name) => shardName.test(name));

@@ -1,0 +1,103 @@
+import { defineErrors } from './entry.ts';
+
+/** Models that are fetched from a Hugging Face hub, and the cache that keeps them. */
+export const hubErrors = defineErrors({
+  WEFT_HUB_REFERENCE_INVALID: {
+    grpc: 'INVALID_ARGUMENT',
+    http: 400,
+    exit: 2,
+    todo: 'write hf:ORG/NAME, hf:ORG/NAME@REVISION or hf:ORG/NAME@REVISION:FILE.gguf',
+    retry: false,
+  },
+  WEFT_HUB_NOT_PULLED: {
+    grpc: 'FAILED_PRECONDITION',
+    http: 404,
+    exit: 3,
+    todo: 'fetch it with the `weft model pull` that is named, or see what is here with `weft model list`',
+    retry: false,
+  },
+  WEFT_HUB_MODEL_UNKNOWN: {
+    grpc: 'NOT_FOUND',
+    http: 404,
+    exit: 3,
+    todo: "check the name on the hub's page; for a private model set HF_TOKEN, or put a token into its token file",
+    retry: false,
+  },
+  WEFT_HUB_REVISION_UNKNOWN: {
+    grpc: 'NOT_FOUND',
+    http: 404,
+    exit: 3,
+    todo: "take a branch, a tag or a commit from the model's page on the hub",
+    retry: false,
+  },
+  WEFT_HUB_FILE_UNKNOWN: {
+    grpc: 'NOT_FOUND',
+    http: 404,
+    exit: 3,
+    todo: 'name one of the .gguf files of the repository with --file',
+    retry: false,
+  },
+  WEFT_HUB_WEIGHTS_UNUSABLE: {
+    grpc: 'FAILED_PRECONDITION',
+    http: 422,
+    exit: 3,
+    todo: 'take a repository or a revision with *.safetensors or a .gguf; pickled weights can run code and are never fetched',
+    retry: false,
+  },
+  WEFT_HUB_GATED: {
+    grpc: 'PERMISSION_DENIED',
+    http: 403,
+    exit: 4,
+    todo: "accept the model's terms on its page on the hub, then set HF_TOKEN to a token of that account",
+    retry: false,
+  },
+  WEFT_HUB_TOKEN_REFUSED: {
+    grpc: 'UNAUTHENTICATED',
+    http: 401,
+    exit: 4,
+    todo: 'make a token that may read this model in the settings of your hub account, and set HF_TOKEN to it',
+    retry: false,
+  },
+  WEFT_HUB_UNREACHABLE: {
+    grpc: 'UNAVAILABLE',
+    http: 503,
+    exit: 5,
+    todo: 'check the network (HF_ENDPOINT names a mirror; NODE_USE_ENV_PROXY=1 heeds HTTPS_PROXY); the same command goes on where it stopped',
+    retry: true,
+  },
+  WEFT_HUB_BUSY: {
+    grpc: 'UNAVAILABLE',
+    http: 503,
+    exit: 5,
+    todo: 'wait a few minutes; the same command goes on where it stopped, and a token raises the limit',
+    retry: true,
+  },
+  WEFT_HUB_ANSWER_INVALID: {
+    grpc: 'DATA_LOSS',
+    http: 502,
+    exit: 5,
+    todo: 'check that HF_ENDPOINT is a Hugging Face hub or a mirror of it',
+    retry: false,
+  },
+  WEFT_HUB_LIMIT: {
+    grpc: 'RESOURCE_EXHAUSTED',
+    http: 422,
+    exit: 3,
+    todo: 'choose a model within the limit that is named; no published model that Weft can train comes near it',
+    retry: false,
+  },
+  WEFT_HUB_HASH_MISMATCH: {
+    grpc: 'DATA_LOSS',
+    http: 502,
+    exit: 3,
+    todo: 'pull again, and if it stays so do not trust this server: nothing of the file was kept',
+    retry: false,
+  },
+  WEFT_HUB_CACHE_DAMAGED: {
+    grpc: 'DATA_LOSS',
+    http: 500,
+    exit: 6,
+    todo: 'run the same `weft model pull` again: it replaces what was changed',
+    retry: false,
+  },
+});
