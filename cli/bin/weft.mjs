@@ -7,6 +7,8 @@ import { nodeComplaint } from './node-version.mjs';
 
 const complaint = nodeComplaint(process.versions.node);
 if (complaint === undefined) {
+  const { keepCompiledCode } = await import('./code-cache.mjs');
+  keepCompiledCode();
   const source = fileURLToPath(new URL('../src/main.ts', import.meta.url));
   const built = fileURLToPath(new URL('../src/main.js', import.meta.url));
   const { main } = await import(pathToFileURL(existsSync(source) ? source : built).href);

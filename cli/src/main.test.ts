@@ -1,4 +1,7 @@
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { nodeComplaint } from '../bin/node-version.mjs';
@@ -13,6 +16,22 @@ const weft = (...argv: string[]) => {
 };
 
 describe('weft', () => {
+  it('keeps its compiled code in the cache, and does without where it cannot', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'weft-code-'));
+    try {
+      const { NODE_COMPILE_CACHE: _, ...env } = process.env;
+      const help = (cache: string) =>
+        spawnSync(process.execPath, [entry, '--version'], { encoding: 'utf8', env: { ...env, WEFT_CACHE: cache } });
+      const kept = help(join(folder, 'cache'));
+      expect(kept.stdout).toMatch(/^\d/);
+      expect(readdirSync(join(folder, 'cache', 'code'), { recursive: true }).length).toBeGreaterThan(10);
+      writeFileSync(join(folder, 'file'), '');
+      expect(help(join(folder, 'file', 'cache'))).toMatchObject({ status: 0, stdout: kept.stdout, stderr: '' });
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
   it('opens its help with two examples, on standard output', () => {
     const { status, stdout, stderr } = weft('--help');
     expect(status).toBe(0);

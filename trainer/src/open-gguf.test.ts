@@ -1,12 +1,16 @@
 import { createHash } from 'node:crypto';
+import { utimesSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isWeftError } from '@weft/shared';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { tinyLlama } from '../test/gguf-file.ts';
 import type { Model } from './models/model.ts';
 import { openModel } from './open-model.ts';
+import type { OnProgress } from './progress.ts';
+import { cacheSettled } from './weights/gguf/cached-weights.ts';
+import { dequantise } from './weights/gguf/dequantise.ts';
 import { readTensor } from './weights/safetensors/read.ts';
 
 let root: string;
@@ -53,6 +57,7 @@ test('a GGUF is unpacked once, into one file that is named by its hash and the t
   const model = await open(file);
   const name = `${model.sha256}-f32.safetensors`;
   expect(await readdir(cacheDir)).toEqual([name]);
+  await cacheSettled();
   const before = await stat(join(cacheDir, name));
   await open(file);
   expect((await stat(join(cacheDir, name))).mtimeMs).toBe(before.mtimeMs);
@@ -70,14 +75,69 @@ test('a torn cache file is made again, and what a dead process left is removed',
   const file = await putGguf();
   const { sha256: hash } = await open(file);
   const cached = join(cacheDir, `${hash}-f32.safetensors`);
+  await cacheSettled();
   const whole = await readFile(cached);
   await writeFile(cached, whole.subarray(0, 5000));
   const abandoned = join(cacheDir, `.${hash}-f32.safetensors.1.abc.tmp`);
   await writeFile(abandoned, 'x');
   await utimes(abandoned, 0, 0);
   await open(file);
+  await cacheSettled();
   expect(await readFile(cached)).toEqual(whole);
   expect(await readdir(cacheDir)).toHaveLength(1);
+});
+
+test('a cache file that was not on the disk when its machine stopped is made again, whatever its length', async () => {
+  const file = await putGguf();
+  const { sha256: hash } = await open(file);
+  await cacheSettled();
+  const cached = join(cacheDir, `${hash}-f32.safetensors`);
+  const whole = await readFile(cached);
+  const lost = Buffer.from(whole.toString('latin1').replace('"weft.durable":"yes"', '"weft.durable":"no "'), 'latin1');
+  await writeFile(cached, lost.fill(0, lost.length / 2));
+  await open(file);
+  await cacheSettled();
+  expect(await readFile(cached)).toEqual(whole);
+});
+
+describe('a GGUF that is worth threads', () => {
+  const embedding = Uint8Array.from({ length: 70_000 * 2 * 34 }, (_, i) => (i % 34 === 1 ? 0x2c : (i * 31) % 251));
+  const large = tinyLlama({
+    tensors: [{ name: 'token_embd.weight', type: 'Q8_0', shape: [70_000, 64], bytes: embedding }],
+  });
+
+  test('is hashed, and unpacked to the same values', async () => {
+    const seen = new Map<string, { doneBytes: number; totalBytes: number }>();
+    const onProgress: OnProgress = ({ phase, ...progress }) => seen.set(phase, progress);
+    const model = await openModel(await putGguf(large), { cacheDir, onProgress });
+    expect(model.sha256).toBe(createHash('sha256').update(large).digest('hex'));
+    for (const { doneBytes, totalBytes } of seen.values()) expect(doneBytes).toBe(totalBytes);
+    const expected = new Float32Array(70_000 * 64);
+    dequantise('Q8_0', embedding, expected);
+    const ref = model.tensors.get('model.embed_tokens.weight');
+    expect(ref && Buffer.compare(Buffer.from((await readTensor(ref)).buffer), Buffer.from(expected.buffer))).toBe(0);
+  });
+
+  test('leaves nothing in the cache when it is stopped, or changes meanwhile, or its tokenizer is refused', async () => {
+    const stop = new AbortController();
+    const file = await putGguf(large);
+    const onFirst = (act: () => void): OnProgress => {
+      let done = false;
+      return ({ phase }) => {
+        if (phase === 'unpack' && !done) act();
+        done ||= phase === 'unpack';
+      };
+    };
+    await expect(
+      openModel(file, { cacheDir, signal: stop.signal, onProgress: onFirst(() => stop.abort()) }),
+    ).rejects.toThrow('aborted');
+    await expect(openModel(file, { cacheDir, onProgress: onFirst(() => utimesSync(file, 1, 1)) })).rejects.toThrow(
+      'changed while it was read',
+    );
+    await writeFile(file, large.toString('latin1').replace('smollm', 'tekken'), 'latin1');
+    await expect(openModel(file, { cacheDir })).rejects.toThrow('the pre-tokenizer is tekken');
+    expect(await readdir(cacheDir)).toEqual([]);
+  });
 });
 
 test('unpacking undoes the order of q, and leaves v as it is', async () => {

@@ -55,8 +55,6 @@ async function openGguf(file: string, options: OpenModelOptions): Promise<Model>
   const before = await stat(file, { bigint: true });
   const header = await readGgufHeader(file);
   const config = configFromGguf(header);
-  const tokenizer = fitTokenizer(tokenizerFromGguf(header.metadata), config);
-  const sha256 = hashOfFiles({ kind: 'gguf', file }, await modelFiles(file, options));
   const cacheDir = options.cacheDir ?? defaultCacheDir();
   const unchanged = async (): Promise<void> => {
     const after = await stat(file, { bigint: true });
@@ -69,15 +67,17 @@ async function openGguf(file: string, options: OpenModelOptions): Promise<Model>
       throw new WeftError('WEFT_MODEL_CORRUPT', 'the GGUF file changed while it was read', { file });
     }
   };
-  const unpacked = await unpackGguf(file, sha256, header, config, { ...options, cacheDir, unchanged });
-  const tensors = fitTensors(unpacked.tensors, config);
+  let built: Tokenizer | undefined;
+  const tokenizer = (): Tokenizer => (built ??= fitTokenizer(tokenizerFromGguf(header.metadata), config));
+  const meanwhile = (): void => void tokenizer();
+  const { sha256, weights } = await unpackGguf(file, header, config, { ...options, cacheDir, unchanged, meanwhile });
   return {
     name: nameOf(header.metadata.get('general.name')) ?? basename(file, '.gguf'),
     path: file,
     sha256,
     config,
-    tensors,
-    tokenizer,
+    tensors: fitTensors(weights.tensors, config),
+    tokenizer: tokenizer(),
   };
 }
 

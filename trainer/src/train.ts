@@ -66,7 +66,9 @@ export async function* train(options: TrainOptions): AsyncGenerator<LoraTrainSte
   const source = loraSource(weights, layout, trains);
   const optimizer = { clipGradNorm: options.clipGradNorm || undefined, weightDecay: options.weightDecay ?? 0 };
   await using thread = new SessionThread({ provider, threads, weightsFolder: weights.folder });
-  await thread.setState(adapterState(layout, adapter, trains, resumeFrom));
+  // Not awaited: while the thread loads the runtime, the first step's graph is written here. The thread does what it is
+  // told in order, and one that failed says so when the session is opened.
+  thread.setState(adapterState(layout, adapter, trains, resumeFrom)).catch(() => {});
   const snapshot = async (): Promise<TrainedValues> => {
     const [trained = none, first = none, second = none] = await readTrained(thread);
     return { adapter: scatterFactor(layout, adapter, trains, trained), firstMoment: first, secondMoment: second };

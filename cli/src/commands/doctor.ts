@@ -10,7 +10,7 @@ const run = async ({ json }: { json?: true }): Promise<void> => {
   const threads = availableParallelism();
   const machine = {
     node: process.versions.node,
-    onnxruntime: runtimeVersion,
+    onnxruntime: runtimeVersion(),
     platform: `${process.platform} ${process.arch}`,
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
     threads,

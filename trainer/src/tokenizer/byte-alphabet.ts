@@ -9,9 +9,15 @@ export const byteAlphabet: readonly string[] = (() => {
   return Array.from({ length: 256 }, (_, byte) => String.fromCharCode(isPrintable(byte) ? byte : 0x100 + moved++));
 })();
 
-const letters = new Set(byteAlphabet);
+/** By UTF-16 code unit: 1 for a letter of the alphabet. All lie below U+0144. */
+const isLetter = new Uint8Array(0x144);
+for (const letter of byteAlphabet) isLetter[letter.charCodeAt(0)] = 1;
 
-export const isInByteAlphabet = (token: string): boolean => Array.from(token).every((letter) => letters.has(letter));
+/** Asked of every token of a vocabulary. */
+export function isInByteAlphabet(token: string): boolean {
+  for (let i = 0; i < token.length; i++) if (isLetter[token.charCodeAt(i)] !== 1) return false;
+  return true;
+}
 
 export const toByteAlphabet = (text: string): string =>
   Array.from(new TextEncoder().encode(text), (byte) => byteAlphabet[byte]).join('');

@@ -8,18 +8,31 @@ import { WeftError } from '@weft/shared';
  * folder. Two processes that write the same file both end well; the later rename wins.
  */
 export async function writeFileAtomically(path: string, fill: (handle: FileHandle) => Promise<void>): Promise<void> {
+  await fillThenRename(path, async (handle) => {
+    await fill(handle);
+    await handle.sync();
+    return path;
+  });
+  await syncFolder(dirname(path));
+}
+
+/**
+ * The same without any fsync: whole for every process, and after a crash of the machine perhaps not. `fill` says what
+ * the file is to be called, in the folder of `path`; until then its name is made from that of `path`.
+ */
+export async function fillThenRename(path: string, fill: (handle: FileHandle) => Promise<string>): Promise<string> {
   const folder = dirname(path);
   const temporary = join(folder, `.${basename(path)}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`);
   try {
     const handle = await open(temporary, 'wx', 0o644);
+    let name: string;
     try {
-      await fill(handle);
-      await handle.sync();
+      name = await fill(handle);
     } finally {
       await handle.close();
     }
-    await rename(temporary, path);
-    await syncFolder(folder);
+    await rename(temporary, name);
+    return name;
   } catch (error) {
     await rm(temporary, { force: true });
     throw isFull(error)

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { dequantise } from './dequantise.ts';
 import { ggufTensorTypes, type GgufTensorType } from './tensor-types.ts';
-import { toHuggingFaceRows } from './unpack.ts';
+import { toHuggingFaceRows } from './head-rows.ts';
 
 const golden = JSON.parse(
   readFileSync(new URL('../../../test/golden/dequantise.json', import.meta.url), 'utf8'),

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { toGgufRows } from './head-rows.ts';
-import { toHuggingFaceRows } from './unpack.ts';
+import { toGgufRows, toHuggingFaceRows } from './head-rows.ts';
 
 test('rows come back from the order of a GGUF', () => {
   const size = fc.integer({ min: 1, max: 5 });

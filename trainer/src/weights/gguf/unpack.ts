@@ -1,72 +1,62 @@
-import { open, readdir, rm, stat, statfs, type FileHandle } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { isWeftError, WeftError, type Sha256 } from '@weft/shared';
+import { open, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isSha256, WeftError, type Sha256 } from '@weft/shared';
 import type { ModelConfig } from '../../models/model.ts';
 import type { OnProgress } from '../../progress.ts';
+import { fillThenRename } from '../atomic-file.ts';
 import { ensureCacheDir, unusable } from '../cache-folder.ts';
-import { readInto, readSafetensorsHeader, type SafetensorsFile } from '../safetensors/read.ts';
-import { writeSafetensors, type TensorToWrite } from '../safetensors/write.ts';
-import { dequantise } from './dequantise.ts';
+import { layOut, type PlacedTensor, type TensorOutline } from '../safetensors/layout.ts';
+import { readSafetensorsHeader, type SafetensorsFile } from '../safetensors/read.ts';
+import {
+  cachedFile,
+  cacheMetadata,
+  holdsFileOfSize,
+  makeDurable,
+  readCached,
+  refuseFullDisk,
+  removeAbandoned,
+  unnamedFile,
+} from './cached-weights.ts';
 import type { GgufHeader, GgufTensor } from './header.ts';
 import { featureOfTensor, toHuggingFaceName } from './tensor-names.ts';
-import { ggufTensorTypes } from './tensor-types.ts';
-
-/** Raised when the bytes that unpacking makes from one GGUF change: older cache files are then made again. */
-const unpackingVersion = '1';
-/** Float32 values in memory at a time: 16 MiB. */
-const pieceElements = 4 * 1024 * 1024;
-/** A temporary file this old belongs to a process that died. */
-const abandonedMs = 6 * 3600 * 1000;
+import { runUnpacking, type UnpackWork } from './unpack-threads.ts';
+import type { PackedTensor } from './unpack-work.ts';
 
 export interface UnpackOptions {
   readonly cacheDir: string;
   readonly onProgress?: OnProgress | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Throws when the GGUF is no longer the file that was hashed; asked once all of it is read. */
+  /** Throws when the GGUF is no longer the file whose header was read; asked once all of it is read. */
   readonly unchanged: () => Promise<void>;
+  /** Work for the caller's thread while others hash and unpack; what it throws stops them. Asked for again is done. */
+  readonly meanwhile?: (() => void) | undefined;
+}
+
+export interface UnpackedGguf {
+  readonly sha256: Sha256;
+  readonly weights: SafetensorsFile;
 }
 
 /**
- * The GGUF's tensors as float32 in a safetensors file of the cache, under Hugging Face's names and row order.
- * Made once for each GGUF hash. Several processes may do it at the same moment: each writes a file of its own
- * and renames it into place, with the same bytes.
+ * The GGUF's hash, and its tensors as float32 in a safetensors file of the cache, under Hugging Face's names and row
+ * order. Made once for each hash. Several processes may do it at the same moment: each writes a file of its own and
+ * renames it into place, with the same bytes.
+ *
+ * Where the cache holds no file that could be this one, hashing and unpacking go on side by side.
  */
 export async function unpackGguf(
   gguf: string,
-  sha256: Sha256,
   header: GgufHeader,
   config: ModelConfig,
   options: UnpackOptions,
-): Promise<SafetensorsFile> {
+): Promise<UnpackedGguf> {
+  const outlines = [...header.tensors.values()].map((tensor): Outline => {
+    return { name: nameOf(tensor), dtype: 'F32', shape: tensor.shape, packed: tensor };
+  });
   const folder = await ensureCacheDir(options.cacheDir);
-  const file = join(folder, `${sha256}-f32.safetensors`);
-  const cached = await readCached(file, sha256);
-  if (cached !== undefined) return cached;
-  await removeAbandoned(folder);
-  const jobs = [...header.tensors.values()].map((tensor) => ({
-    tensor,
-    name: nameOf(tensor),
-    elements: elementsOf(tensor),
-  }));
-  const totalBytes = jobs.reduce((sum, job) => sum + job.elements * 4, 0);
-  await refuseFullDisk(file, totalBytes);
   const source = await open(gguf, 'r');
   try {
-    let doneBytes = 0;
-    const onPiece = (bytes: number): void =>
-      options.onProgress?.({ phase: 'unpack', doneBytes: (doneBytes += bytes), totalBytes });
-    const tensors = jobs.map(({ tensor, name }): TensorToWrite => ({
-      name,
-      dtype: 'F32',
-      shape: tensor.shape,
-      data: () => unpackedPieces(source, tensor, permutedHeads(name, config), onPiece),
-    }));
-    const metadata = { format: 'pt', 'weft.gguf_sha256': sha256, 'weft.unpacking': unpackingVersion };
-    await writeSafetensors(file, tensors, {
-      metadata,
-      beforeRename: options.unchanged,
-      ...(options.signal && { signal: options.signal }),
-    });
+    return await unpackInto(folder, source, outlines, config, options);
   } catch (error) {
     throw ['EACCES', 'EPERM', 'EROFS'].includes((error as NodeJS.ErrnoException).code ?? '')
       ? unusable(folder, error)
@@ -74,19 +64,65 @@ export async function unpackGguf(
   } finally {
     await source.close();
   }
-  return readSafetensorsHeader(file);
 }
 
-/** A cache file that is whole and of this version; anything else is made again. */
-async function readCached(file: string, sha256: Sha256): Promise<SafetensorsFile | undefined> {
-  try {
-    const cached = await readSafetensorsHeader(file);
-    const { 'weft.gguf_sha256': of, 'weft.unpacking': version } = cached.metadata;
-    return of === sha256 && version === unpackingVersion ? cached : undefined;
-  } catch (error) {
-    if (isWeftError(error)) return undefined;
-    throw error;
+type Outline = TensorOutline & { readonly packed: GgufTensor };
+
+async function unpackInto(
+  folder: string,
+  source: FileHandle,
+  outlines: readonly Outline[],
+  config: ModelConfig,
+  options: UnpackOptions,
+): Promise<UnpackedGguf> {
+  const { header, places } = layOut(outlines, cacheMetadata('0'.repeat(64)));
+  const tensors = places.map((place) => packedTensor(place, config));
+  const sizeBytes = places.reduce((sum, place) => sum + place.sizeBytes, 0);
+  const work = await reportedWork(source, sizeBytes, options);
+  let sha256: Sha256 | undefined;
+  if (await holdsFileOfSize(folder, header.length + sizeBytes)) {
+    sha256 = asSha256(await runUnpacking({ ...work, hashes: true }));
+    await options.unchanged();
+    const weights = await readCached(cachedFile(folder, sha256), sha256);
+    if (weights !== undefined) return { sha256, weights };
   }
+  await removeAbandoned(folder);
+  await refuseFullDisk(folder, sizeBytes);
+  const known = sha256;
+  const file = await fillThenRename(join(folder, unnamedFile), async (target) => {
+    const into = { target: target.fd, tensors, sizeBytes };
+    const digest = await runUnpacking({ ...work, hashes: known === undefined, into });
+    sha256 = known ?? asSha256(digest);
+    await target.write(layOut(outlines, cacheMetadata(sha256)).header, 0, header.length, 0);
+    await options.unchanged();
+    return cachedFile(folder, sha256);
+  });
+  makeDurable(file);
+  if (sha256 === undefined) throw new WeftError('WEFT_INTERNAL', 'a GGUF was unpacked without its hash');
+  return { sha256, weights: await readSafetensorsHeader(file) };
+}
+
+async function reportedWork(
+  source: FileHandle,
+  unpackedBytes: number,
+  { onProgress, signal, meanwhile }: UnpackOptions,
+): Promise<Omit<UnpackWork, 'hashes' | 'into'>> {
+  const sourceBytes = (await source.stat()).size;
+  const counting = (phase: 'hash' | 'unpack', totalBytes: number) => {
+    let doneBytes = 0;
+    return (bytes: number): void => onProgress?.({ phase, doneBytes: (doneBytes += bytes), totalBytes });
+  };
+  const [onHashed, onUnpacked] = [counting('hash', sourceBytes), counting('unpack', unpackedBytes)];
+  return { source: source.fd, sourceBytes, onHashed, onUnpacked, signal, meanwhile };
+}
+
+function packedTensor({ tensor, offset }: PlacedTensor<Outline>, config: ModelConfig): PackedTensor {
+  const { packed, name, shape } = tensor;
+  const rowElements = shape.at(-1) ?? 1;
+  const rows = shape.reduce((a, b) => a * b, 1) / Math.max(1, rowElements);
+  const heads = permutedHeads(name, config);
+  const headRows = heads > 0 ? rows / heads : 0;
+  return { type: packed.type, offset: packed.offset, rows, rowElements, headRows, targetOffset: offset };
 }
 
 function nameOf({ name }: GgufTensor): string {
@@ -96,72 +132,13 @@ function nameOf({ name }: GgufTensor): string {
   throw new WeftError('WEFT_MODEL_UNSUPPORTED', `gguf: the model uses ${feature}`, { feature });
 }
 
-const elementsOf = ({ shape }: GgufTensor): number => shape.reduce((a, b) => a * b, 1);
-
 /** How many heads' rows llama.cpp permuted in this tensor; 0 for all but q and k. */
 function permutedHeads(name: string, config: ModelConfig): number {
   if (name.endsWith('.q_proj.weight')) return config.heads;
   return name.endsWith('.k_proj.weight') ? config.kvHeads : 0;
 }
 
-async function* unpackedPieces(
-  source: FileHandle,
-  tensor: GgufTensor,
-  heads: number,
-  onPiece: (bytes: number) => void,
-): AsyncGenerator<Uint8Array> {
-  const { blockElements, blockBytes } = ggufTensorTypes[tensor.type];
-  const rowElements = tensor.shape.at(-1) ?? 1;
-  const rows = elementsOf(tensor) / Math.max(1, rowElements);
-  const headRows = heads > 0 ? rows / heads : 1;
-  // whole heads in a piece, since rows move only inside their head
-  const pieceRows = Math.max(headRows, Math.floor(pieceElements / rowElements / headRows) * headRows);
-  const rowBytes = (rowElements / blockElements) * blockBytes;
-  for (let row = 0; row < rows; row += pieceRows) {
-    const count = Math.min(pieceRows, rows - row);
-    const packed = new Uint8Array(count * rowBytes);
-    await readInto(source, packed, tensor.offset + row * rowBytes);
-    const values = new Float32Array(count * rowElements);
-    dequantise(tensor.type, packed, values);
-    const piece = heads > 0 ? toHuggingFaceRows(values, rowElements, headRows) : values;
-    onPiece(piece.byteLength);
-    yield new Uint8Array(piece.buffer);
-  }
-}
-
-/**
- * llama.cpp turns neighbouring rows as a pair, Hugging Face row j with row j + headDim/2: its converter interleaves
- * the halves of each head (convert_hf_to_gguf.py, LlamaModel.permute). Row 2j + s there is row s·headDim/2 + j here.
- */
-export function toHuggingFaceRows(values: Float32Array, rowElements: number, headRows: number): Float32Array {
-  const half = headRows / 2;
-  const out = new Float32Array(values.length);
-  const rows = values.length / rowElements;
-  for (let row = 0; row < rows; row++) {
-    const inHead = row % headRows;
-    const from = row - inHead + 2 * (inHead % half) + Math.floor(inHead / half);
-    out.set(values.subarray(from * rowElements, (from + 1) * rowElements), row * rowElements);
-  }
-  return out;
-}
-
-async function refuseFullDisk(file: string, neededBytes: number): Promise<void> {
-  const { bavail, bsize } = await statfs(dirname(file));
-  const freeBytes = bavail * bsize;
-  if (freeBytes < neededBytes) {
-    throw new WeftError(
-      'WEFT_DISK_FULL',
-      `the unpacked model needs ${neededBytes} bytes in the cache, ${freeBytes} are free`,
-      { neededBytes, freeBytes },
-    );
-  }
-}
-
-async function removeAbandoned(folder: string): Promise<void> {
-  for (const name of await readdir(folder)) {
-    if (!/^\.[0-9a-f]{64}-f32\.safetensors\..+\.tmp$/.test(name)) continue;
-    const path = join(folder, name);
-    const entry = await stat(path).catch(() => undefined);
-    if (entry !== undefined && Date.now() - entry.mtimeMs > abandonedMs) await rm(path, { force: true });
-  }
+function asSha256(hex: string): Sha256 {
+  if (!isSha256(hex)) throw new WeftError('WEFT_INTERNAL', 'a digest has the wrong length');
+  return hex;
 }
