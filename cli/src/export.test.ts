@@ -21,7 +21,8 @@ const exportTo = (out: string, ...flags: string[]) => {
 beforeAll(async () => {
   const model = await openModel(base);
   const layout = createAdapterLayout(model.config, { rank: 2, alpha: 4, targets: ['q_proj'] });
-  await saveAdapter(at('adapter'), model, layout, initAdapter(layout, 0));
+  const adapter = initAdapter(layout, 0).map((value, i) => (value === 0 ? Math.sin(i) / 10 : value));
+  await saveAdapter(at('adapter'), model, layout, adapter);
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -29,7 +30,7 @@ describe('weft export', () => {
   it('refuses a format that it does not know, with those that it does', () => {
     const { status, stderr } = exportTo('unknown', '--format', 'tflite');
     expect(status).toBe(2);
-    expect(stderr).toContain('peft, safetensors, onnx, gguf-lora');
+    expect(stderr).toContain('peft, safetensors, onnx, gguf, gguf-lora');
     expect(existsSync(at('unknown'))).toBe(false);
   });
 
@@ -100,6 +101,26 @@ describe('weft export', () => {
       model_type: 'llama',
       'transformers.js_config': { use_external_data_format: { 'model.onnx': 1 } },
     });
+  });
+
+  it('writes a GGUF that generates what base and adapter generate', () => {
+    expect(exportTo('model.gguf', '--format', 'gguf').status).toBe(0);
+    const generate = (...flags: string[]) => {
+      const argv = [
+        'generate',
+        ...flags,
+        '--cache',
+        at('cache'),
+        '--prompt',
+        'The river',
+        '--max-tokens',
+        '12',
+        '--json',
+      ];
+      const { stdout } = spawnSync(process.execPath, [entry, ...argv], { encoding: 'utf8' });
+      return (JSON.parse(stdout) as { text: string }).text;
+    };
+    expect(generate('--model', at('model.gguf'))).toBe(generate('--model', base, '--adapter', at('adapter')));
   });
 
   it('writes the base alone where no adapter is named, but not as an adapter', () => {

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 
-/** What only some machines can do: PyTorch and its kin, a browser, a container engine, a Vulkan driver. */
-export type Witness = 'conformance' | 'browser' | 'compose' | 'webgpu';
+/** What only some machines can do: PyTorch and its kin, llama.cpp, a browser, a container engine, a Vulkan driver. */
+export type Witness = 'conformance' | 'llama' | 'browser' | 'compose' | 'webgpu';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 

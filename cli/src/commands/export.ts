@@ -22,10 +22,11 @@ const formats = {
   peft: 'a checked copy',
   safetensors: 'base and adapter merged, for transformers',
   onnx: 'the same for onnxruntime and transformers.js',
+  gguf: 'the same for llama.cpp, Ollama and LM Studio',
   'gguf-lora': 'the adapter for llama.cpp',
 } as const satisfies Readonly<Record<ExportFormat, string>>;
 
-const dtypes = ['f32', 'f16', 'base'] as const satisfies readonly ExportDtype[];
+const dtypes = ['f32', 'f16', 'q8_0', 'base'] as const satisfies readonly ExportDtype[];
 
 /** For the card, which is published: names without folders, since those tell of the machine; a hub's name is public. */
 const published = (options: ExportOptions): string => {
@@ -72,11 +73,11 @@ export const command: CommandModule = {
       .addOption(
         new Option('--format <name>', described.join('; ')).choices(Object.keys(formats)).makeOptionMandatory(),
       )
-      .requiredOption('--out <path>', 'a folder, or a file for gguf-lora; nothing may stand there yet')
+      .requiredOption('--out <path>', 'a folder, or a file for gguf and gguf-lora; nothing may stand there yet')
       .addOption(
         new Option(
           '--dtype <type>',
-          "of merged weights: f32 (default), f16 for onnx, or base for safetensors, the base's own",
+          "of merged weights: f32 (default), f16 for onnx and gguf, q8_0 for gguf, or base for safetensors, the base's own",
         ).choices(dtypes),
       )
       .option('--cache <dir>', cacheWords)

@@ -44,6 +44,13 @@ export const adapterErrors = defineErrors({
     todo: 'name a path at which nothing stands yet',
     retry: false,
   },
+  WEFT_EXPORT_INEXPRESSIBLE: {
+    grpc: 'UNIMPLEMENTED',
+    http: 422,
+    exit: 3,
+    todo: 'export as safetensors or onnx, which hold every model that Weft opens',
+    retry: false,
+  },
   WEFT_EXPORT_OVERFLOW: {
     grpc: 'OUT_OF_RANGE',
     http: 422,

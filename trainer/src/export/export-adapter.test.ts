@@ -166,7 +166,7 @@ describe('an export', () => {
     for (const part of [model.sha256, adapterSha256, command, 'rank 3, alpha 6']) expect(card).toContain(part);
   });
 
-  it.each(['peft', 'safetensors', 'onnx', 'gguf-lora'] as const)(
+  it.each(['peft', 'safetensors', 'onnx', 'gguf', 'gguf-lora'] as const)(
     'as %s refuses the adapter of another model, and leaves nothing behind',
     async (format) => {
       await putAdapter(await openModel(tiny));
@@ -176,7 +176,7 @@ describe('an export', () => {
     },
   );
 
-  it.each(['peft', 'safetensors', 'onnx', 'gguf-lora'] as const)(
+  it.each(['peft', 'safetensors', 'onnx', 'gguf', 'gguf-lora'] as const)(
     'as %s never writes over what is there',
     async (format) => {
       const model = await openModel(await writeModelFolder(at('base')));
@@ -188,7 +188,7 @@ describe('an export', () => {
     },
   );
 
-  it.each(['safetensors', 'onnx', 'gguf-lora'] as const)(
+  it.each(['safetensors', 'onnx', 'gguf', 'gguf-lora'] as const)(
     'as %s stops when it is told to, and leaves nothing',
     async (format) => {
       const model = await openModel(await writeModelFolder(at('base')));

@@ -5,6 +5,7 @@ import type { AdapterBase } from '../adapters/base-of-adapter.ts';
 import { loadAdapter, type LoadedAdapter } from '../adapters/peft-folder.ts';
 import type { Model } from '../models/model.ts';
 import { hashFile } from '../weights/hash-file.ts';
+import { writeGgufModel } from './gguf/gguf-model.ts';
 import { writeGgufLora } from './gguf-lora.ts';
 import { writeMergedFolder } from './merged-folder.ts';
 import type { Origin } from './model-card.ts';
@@ -12,13 +13,14 @@ import { refuseTaken } from './new-path.ts';
 import { writeOnnxFolder } from './onnx/onnx-folder.ts';
 import { copyAdapter } from './peft.ts';
 
-export type ExportDtype = 'f32' | 'f16' | 'base';
+export type ExportDtype = 'f32' | 'f16' | 'q8_0' | 'base';
 
 /** Format → what the weights can be written as; the first is the default, and none stands for the adapter's own. */
 export const exportFormats = {
   peft: [],
   safetensors: ['f32', 'base'],
   onnx: ['f32', 'f16'],
+  gguf: ['f32', 'f16', 'q8_0'],
   'gguf-lora': [],
 } as const satisfies Readonly<Record<string, readonly ExportDtype[]>>;
 export type ExportFormat = keyof typeof exportFormats;
@@ -30,7 +32,7 @@ export interface ExportOptions {
   /** As for `loadAdapter`. */
   readonly anyBase?: boolean | undefined;
   readonly format: ExportFormat;
-  /** A folder, or a file for gguf-lora; nothing may stand there. */
+  /** A folder, or a file for gguf and gguf-lora; nothing may stand there. */
   readonly out: string;
   /** One of the format's. */
   readonly dtype?: ExportDtype | undefined;
@@ -71,6 +73,10 @@ export async function exportAdapter(options: ExportOptions): Promise<Exported> {
     case 'onnx':
       await writeOnnxFolder(path, model, found?.loaded, dtype === 'f16' ? 'F16' : 'F32', origin, { signal });
       break;
+    case 'gguf':
+      await mkdir(dirname(path), { recursive: true });
+      await writeGgufModel(path, model, found?.loaded, ggufTypes[dtype ?? 'f32'], origin, { signal });
+      break;
     case 'gguf-lora': {
       const { loaded } = needed(found, format);
       await mkdir(dirname(path), { recursive: true });
@@ -80,6 +86,8 @@ export async function exportAdapter(options: ExportOptions): Promise<Exported> {
   }
   return { path, baseSha256, ...(found && { adapterSha256: found.sha256, adapterBase: found.base }) };
 }
+
+const ggufTypes = { f32: 'F32', f16: 'F16', q8_0: 'Q8_0', base: 'F32' } as const;
 
 function dtypeOf({ format, dtype }: ExportOptions): ExportDtype | undefined {
   const possible: readonly ExportDtype[] = exportFormats[format];

@@ -4,6 +4,7 @@ import { families } from '../models/families.ts';
 import type { ModelConfig } from '../models/model.ts';
 import { toGgufRows } from '../weights/gguf/head-rows.ts';
 import { writeGguf, type GgufEntryToWrite, type GgufTensorToWrite } from '../weights/gguf/write.ts';
+import { toBytes } from '../weights/half.ts';
 import { type Origin, originEntries } from './model-card.ts';
 
 /** llama.cpp's names of the layers that LoRA adapts (gguf-py, tensor_mapping.py). */
@@ -48,12 +49,12 @@ export async function writeGgufLora(
 const ggufTensors = (config: ModelConfig, layout: AdapterLayout, adapter: Float32Array): GgufTensorToWrite[] =>
   layout.tensors.map(({ layer, target, factor, shape, offset }) => ({
     name: `blk.${layer}.${ggufLayerNames[target]}.weight.lora_${factor.toLowerCase()}`,
-    dtype: 'F32',
+    type: 'F32',
     shape,
     data: () => {
       const values = adapter.subarray(offset, offset + shape[0] * shape[1]);
       const { interleavesHeads } = families[config.family].gguf;
       const isPermuted = interleavesHeads && factor === 'B' && (target === 'q_proj' || target === 'k_proj');
-      return isPermuted ? toGgufRows(values, layout.rank, config.headDim) : values;
+      return [toBytes(isPermuted ? toGgufRows(values, layout.rank, config.headDim) : values, 'F32')];
     },
   }));

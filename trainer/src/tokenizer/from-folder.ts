@@ -22,14 +22,29 @@ export async function tokenizerFromFolder(
   configured: ConfiguredIds,
   hasRow: (token: AddedTokenJson) => boolean,
 ): Promise<Tokenizer> {
-  const json = withoutTokens(parseTokenizerJson(await readLimited(folder, 'tokenizer.json')), hasRow);
-  const config = await readOptionalJson(folder, 'tokenizer_config.json');
+  const { text, config, chatTemplate } = await readTokenizerFiles(folder);
+  const json = withoutTokens(parseTokenizerJson(text), hasRow);
   return createTokenizer(json, {
     bosTokenId: configured.bosTokenId ?? idOf(json, config['bos_token']),
     eosTokenId: configured.eosTokenId ?? idOf(json, config['eos_token']),
     padTokenId: configured.padTokenId ?? idOf(json, config['pad_token']),
-    chatTemplate: (await readOptional(folder, 'chat_template.jinja')) ?? templateOf(config['chat_template']),
+    chatTemplate,
   });
+}
+
+export interface TokenizerFiles {
+  /** Of tokenizer.json. */
+  readonly text: string;
+  /** tokenizer_config.json, empty where there is none. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly chatTemplate: string | undefined;
+}
+
+export async function readTokenizerFiles(folder: string): Promise<TokenizerFiles> {
+  const text = await readLimited(folder, 'tokenizer.json');
+  const config = await readOptionalJson(folder, 'tokenizer_config.json');
+  const template = await readOptional(folder, 'chat_template.jinja');
+  return { text, config, chatTemplate: template ?? templateOf(config['chat_template']) };
 }
 
 function withoutTokens(json: TokenizerJson, hasRow: (token: AddedTokenJson) => boolean): TokenizerJson {

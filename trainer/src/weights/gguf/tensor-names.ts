@@ -1,3 +1,5 @@
+import type { Family } from '../../models/families.ts';
+
 /** Hugging Face's names of a Llama-type GGUF's tensors (gguf-py, tensor_mapping.py). */
 
 const global: Readonly<Record<string, string>> = {
@@ -24,6 +26,27 @@ export function toHuggingFaceName(name: string): string | undefined {
   if (layer === null) return Object.hasOwn(global, name) ? global[name] : undefined;
   const [, index = '', rest = ''] = layer;
   return Object.hasOwn(perLayer, rest) ? `model.layers.${Number(index)}.${perLayer[rest]}` : undefined;
+}
+
+/** llama.cpp's name of a weight, of whatever family. */
+export function toGgufName(name: string, { norms }: Pick<Family, 'norms'>): string {
+  const [, layer, module = '', kind = ''] = /^model\.layers\.(\d+)\.(.+)\.(weight|bias)$/.exec(name) ?? [];
+  const found =
+    layer === undefined
+      ? Object.keys(global).find((key) => global[key] === name)
+      : [
+          [norms.attention.before, 'attn_norm'],
+          [norms.attention.after, 'post_attention_norm'],
+          [norms.mlp.before, 'ffn_norm'],
+          [norms.mlp.after, 'post_ffw_norm'],
+          ['self_attn.q_norm', 'attn_q_norm'],
+          ['self_attn.k_norm', 'attn_k_norm'],
+          ...Object.entries(perLayer)
+            .filter(([key]) => !key.includes('norm'))
+            .map(([key, value]) => [value.replace('.weight', ''), key.replace('.weight', '')]),
+        ].find(([huggingFace]) => huggingFace === module)?.[1];
+  if (found === undefined) throw new RangeError(`llama.cpp has no name for ${name}`);
+  return layer === undefined ? found : `blk.${layer}.${found}.${kind}`;
 }
 
 /** The feature that a tensor of another model brings, for a refusal by name. */
