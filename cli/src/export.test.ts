@@ -22,7 +22,7 @@ beforeAll(async () => {
   const model = await openModel(base);
   const layout = createAdapterLayout(model.config, { rank: 2, alpha: 4, targets: ['q_proj'] });
   const adapter = initAdapter(layout, 0).map((value, i) => (value === 0 ? Math.sin(i) / 10 : value));
-  await saveAdapter(at('adapter'), model, layout, adapter);
+  await saveAdapter(at('adapter'), model, { layout, adapter });
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 

@@ -12,6 +12,7 @@ import {
   saveAdapter,
   saveCheckpoint,
   train,
+  trainDefaults,
   writeFileAtomically,
   type LoadedAdapter,
   type Model,
@@ -51,8 +52,6 @@ export interface TrainOptions extends ModelOptions {
   readonly json?: true;
 }
 
-const defaults = { rank: 8, alpha: 16, targets: ['q_proj', 'v_proj'] as readonly LoraTarget[] };
-
 /** A flag that says something else than the adapter that was named cannot be obeyed. */
 const refuseDisagreement = (layout: AdapterLayout, { rank, alpha, targets }: TrainOptions, folder: string): void => {
   const asked = { rank, alpha, targets: targets?.join(',') };
@@ -74,9 +73,9 @@ const startAdapter = async (model: Model, options: TrainOptions): Promise<Loaded
     return loaded;
   }
   const layout = createAdapterLayout(model.config, {
-    rank: options.rank ?? defaults.rank,
-    alpha: options.alpha ?? defaults.alpha,
-    targets: options.targets ?? defaults.targets,
+    rank: options.rank ?? trainDefaults.rank,
+    alpha: options.alpha ?? trainDefaults.alpha,
+    targets: options.targets ?? trainDefaults.targets,
   });
   return { layout, adapter: initAdapter(layout, options.seed) };
 };
@@ -162,7 +161,7 @@ export const trainAdapter = async (options: TrainOptions): Promise<void> => {
   }
   bar?.finish();
   progress?.close();
-  await saveAdapter(options.out, model, layout, result.value.adapter);
+  await saveAdapter(options.out, model, { layout, adapter: result.value.adapter });
   if (options.plot !== undefined) {
     const curve = lossCurve(losses, basename(resolve(options.out)));
     await writeFileAtomically(options.plot, async (handle) => handle.writeFile(curve));

@@ -21,7 +21,7 @@ describe.skipIf(skips('conformance', { 'Python with transformers, gguf and safet
       const model = await openModel(base);
       const layout = createAdapterLayout(model.config, { rank: 4, alpha: 8, targets: loraTargets });
       const adapter = initAdapter(layout, 1).map((value, i) => (value === 0 ? Math.sin(i) / 20 : value));
-      await saveAdapter(at('adapter'), model, layout, adapter);
+      await saveAdapter(at('adapter'), model, { layout, adapter });
       const written = { model, adapter: at('adapter'), command: 'weft export' };
       await exportAdapter({ ...written, format: 'safetensors', out: at('merged') });
       const dtypes = ['f32', 'f16', 'q8_0'] as const;

@@ -36,7 +36,7 @@ describe.skipIf(skips('conformance', { 'Python with transformers, onnx and onnxr
       const layout = createAdapterLayout(model.config, { rank: 4, alpha: 8, targets: loraTargets });
       // B as large as A: the adapter must change the logits
       const adapter = initAdapter(layout, 1).map((value, i) => (value === 0 ? Math.sin(i) / 20 : value));
-      await saveAdapter(at('adapter'), model, layout, adapter);
+      await saveAdapter(at('adapter'), model, { layout, adapter });
       const written = { model, adapter: at('adapter'), command: 'weft export' };
       await exportAdapter({ ...written, format: 'safetensors', out: at('merged') });
       const { adapterSha256 } = await exportAdapter({ ...written, format: 'onnx', out: at('onnx') });

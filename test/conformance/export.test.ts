@@ -33,7 +33,7 @@ describe.skipIf(skips('conformance', { python }))('what was exported', () => {
       const layout = createAdapterLayout(model.config, { rank: 4, alpha: 12, targets: loraTargets });
       // B as large as A: the adapter must change the loss
       const adapter = initAdapter(layout, 1).map((value, i) => (value === 0 ? Math.sin(i) / 5 : value));
-      await saveAdapter(at('adapter'), model, layout, adapter);
+      await saveAdapter(at('adapter'), model, { layout, adapter });
       const written = { model, adapter: at('adapter'), command: 'weft export' };
       await exportAdapter({ ...written, format: 'safetensors', out: at('merged') });
       await exportAdapter({ ...written, format: 'gguf-lora', out: at('adapter.gguf') });

@@ -124,7 +124,7 @@ describe.skipIf(skips('conformance', { 'Python with torch, transformers and peft
       for (const [name] of cases) {
         const model = await openCase(name);
         const { layout, adapter } = await loadAdapter(join(folder, name, 'final'), model);
-        await saveAdapter(join(folder, name, 'ours'), model, layout, adapter);
+        await saveAdapter(join(folder, name, 'ours'), model, { layout, adapter });
         const from = { model, adapter: join(folder, name, 'ours'), command: 'weft export' };
         await exportAdapter({ ...from, format: 'safetensors', out: join(folder, name, 'merged') });
         const examples = [{ inputIds: labels, labels }];

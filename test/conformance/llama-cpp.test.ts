@@ -114,7 +114,7 @@ describe.skipIf(skips('llama', { 'Python with llama_cpp': python }))('llama.cpp'
   async function exported(model: Model, name: string, strength: number) {
     const layout = createAdapterLayout(model.config, { rank: 4, alpha: 8, targets: loraTargets });
     const adapter = initAdapter(layout, 1).map((value, i) => (value === 0 ? Math.sin(i) * strength : value));
-    await saveAdapter(at(`${name}-adapter`), model, layout, adapter);
+    await saveAdapter(at(`${name}-adapter`), model, { layout, adapter });
     const write = { model, adapter: at(`${name}-adapter`), command: 'weft export' };
     await exportAdapter({ ...write, format: 'gguf', out: at(`${name}-merged.gguf`) });
     await exportAdapter({ ...write, format: 'gguf-lora', out: at(`${name}-lora.gguf`) });
@@ -156,7 +156,7 @@ describe.skipIf(skips('llama', { 'Python with llama_cpp': python }))('llama.cpp'
     const model = await madeModel(at(name.replaceAll(' ', '-')), change);
     const layout = createAdapterLayout(model.config, { rank: 2, alpha: 4, targets: loraTargets });
     const adapter = wave(layout.size, 50).map((value) => value / 3);
-    await saveAdapter(at(`${name}-adapter`), model, layout, adapter);
+    await saveAdapter(at(`${name}-adapter`), model, { layout, adapter });
     const write = { model, adapter: at(`${name}-adapter`), command: 'weft export' };
     await exportAdapter({ ...write, format: 'gguf', out: at(`${name}.gguf`) });
     await exportAdapter({ ...write, adapter: undefined, format: 'gguf', out: at(`${name}-base.gguf`) });

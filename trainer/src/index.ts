@@ -1,3 +1,4 @@
+export { isWeftError, type LoraTarget, loraTargets, WeftError } from '@weft/shared';
 export * from './weights/index.ts';
 export { openModel, type OpenModelOptions } from './open-model.ts';
 export * from './hub/index.ts';
@@ -42,6 +43,7 @@ export { surveyDevices, type SurveyedDevice } from './devices/survey.ts';
 export { runtimeVersion } from './devices/obstacle.ts';
 export { devices, type Device } from './session/device.ts';
 export * from './checkpoint/index.ts';
-export { type LoraTrainStep, train, type TrainOptions, type TrainResult } from './train.ts';
+export type { LoraTrainStep, TrainResult } from './train.ts';
+export { type LoraOptions, train, trainDefaults, type TrainingRun, type TrainOptions } from './training-run.ts';
 export { trainFull, type TrainFullOptions } from './train-full.ts';
 export type { TrainStep } from './training-loop.ts';

@@ -22,7 +22,8 @@ import {
   type TrainStep,
 } from './training-loop.ts';
 
-export interface TrainOptions extends LoopOptions {
+/** Every decision of a run; `train` in training-run.ts has defaults for most. */
+export interface StepOptions extends LoopOptions {
   readonly model: Pick<Model, 'config' | 'tensors'>;
   readonly layout: AdapterLayout;
   /** Values in layout order; left as they are. */
@@ -51,7 +52,7 @@ export interface TrainResult {
 }
 
 /** Fine-tunes LoRA factors: yields after each step, returns the trained adapter. */
-export async function* train(options: TrainOptions): AsyncGenerator<LoraTrainStep, TrainResult, void> {
+export async function* trainSteps(options: StepOptions): AsyncGenerator<LoraTrainStep, TrainResult, void> {
   const { model, layout, examples, trains = 'both', batchSize, seed = 0, shuffle = true, resumeFrom } = options;
   const adapter = resumeFrom?.adapter ?? options.adapter;
   checkLoopOptions(options, model.config);

@@ -3,7 +3,7 @@ import { createAdapterLayout } from '@weft/shared';
 import { initAdapter } from '../src/adapters/init-adapter.ts';
 import { initWeights } from '../src/models/full-source.ts';
 import type { ModelConfig } from '../src/models/model.ts';
-import { train } from '../src/train.ts';
+import { train } from '../src/training-run.ts';
 import { modelOnDisk } from './tiny-model.ts';
 
 const config: ModelConfig = {

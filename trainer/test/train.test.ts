@@ -2,7 +2,7 @@ import type { Worker } from 'node:worker_threads';
 import { createAdapterLayout, type TrainedFactor } from '@weft/shared';
 import { describe, expect, it } from 'vitest';
 import { evaluate } from '../src/evaluate.ts';
-import { train } from '../src/train.ts';
+import { train } from '../src/training-run.ts';
 import { trainFull } from '../src/train-full.ts';
 import { toBytes, toFloats } from '../src/weights/half.ts';
 import {

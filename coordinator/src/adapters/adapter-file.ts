@@ -14,7 +14,7 @@ export async function peftFiles(
 ): Promise<Map<string, Uint8Array>> {
   const folder = await mkdtemp(join(tmpdir(), 'weft-adapter-'));
   try {
-    await saveAdapter(folder, base, layout, values);
+    await saveAdapter(folder, base, { layout, adapter: values });
     const files = new Map<string, Uint8Array>();
     for (const name of (await readdir(folder)).sort()) files.set(name, await readFile(join(folder, name)));
     return files;

@@ -16,6 +16,13 @@ export const trainingErrors = defineErrors({
     todo: 'lower the learning rate, warm up for longer, or look for damaged examples',
     retry: false,
   },
+  WEFT_TRAINING_UNFINISHED: {
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    exit: 1,
+    todo: 'take the steps to their end, or keep the snapshot of a step',
+    retry: false,
+  },
   WEFT_TRAINING_NOTHING_COUNTED: {
     grpc: 'INVALID_ARGUMENT',
     http: 400,

@@ -41,13 +41,13 @@ const editConfig = async (change: Record<string, unknown>): Promise<void> => {
 describe('an adapter folder', () => {
   it('comes back as it was written', async () => {
     const adapter = initAdapter(layout, 5);
-    await saveAdapter(folder, model, layout, adapter);
+    await saveAdapter(folder, model, { layout, adapter });
     expect(await loadAdapter(folder, model)).toEqual({ layout, adapter, base: 'same' });
     expect((await readdir(folder)).toSorted()).toEqual(['adapter_config.json', 'adapter_model.safetensors']);
   });
 
   it('is refused for a model of other dimensions, with both shapes', async () => {
-    await saveAdapter(folder, model, layout, initAdapter(layout, 5));
+    await saveAdapter(folder, model, { layout, adapter: initAdapter(layout, 5) });
     const wider = loadAdapter(folder, { ...model, config: { ...config, hiddenSize: 32 } });
     await expect(wider).rejects.toMatchObject({
       code: 'WEFT_ADAPTER_MISFIT',
@@ -61,7 +61,7 @@ describe('an adapter folder', () => {
 
   it('is refused for another model of the same dimensions, by the names and hashes of both, unless any will do', async () => {
     const adapter = initAdapter(layout, 5);
-    await saveAdapter(folder, model, layout, adapter);
+    await saveAdapter(folder, model, { layout, adapter });
     await expect(loadAdapter(folder, sibling)).rejects.toMatchObject({
       code: 'WEFT_ADAPTER_OTHER_BASE',
       message: `the adapter was trained on tiny (${model.sha256.slice(0, 12)}…), this model is sibling (${sibling.sha256.slice(0, 12)}…)`,
@@ -71,7 +71,7 @@ describe('an adapter folder', () => {
 
   it('that does not say on which model it was trained is taken where its shapes fit', async () => {
     const adapter = initAdapter(layout, 5);
-    await saveAdapter(folder, model, layout, adapter);
+    await saveAdapter(folder, model, { layout, adapter });
     const tensors = layout.tensors.map(({ name, shape, offset }) => ({
       name,
       dtype: 'F32' as const,
@@ -96,7 +96,7 @@ describe('an adapter folder', () => {
     { r: 0 },
     { r: 1e9 },
   ])('is refused when it is no plain LoRA: %o', async (change) => {
-    await saveAdapter(folder, model, layout, initAdapter(layout, 5));
+    await saveAdapter(folder, model, { layout, adapter: initAdapter(layout, 5) });
     await editConfig(change);
     await expect(loadAdapter(folder, model)).rejects.toMatchObject({ code: 'WEFT_ADAPTER_UNSUPPORTED' });
   });
@@ -104,13 +104,13 @@ describe('an adapter folder', () => {
   it('is refused when a value is not finite', async () => {
     const adapter = initAdapter(layout, 5);
     adapter[7] = Number.NaN;
-    await saveAdapter(folder, model, layout, adapter);
+    await saveAdapter(folder, model, { layout, adapter });
     await expect(loadAdapter(folder, model)).rejects.toMatchObject({ code: 'WEFT_ADAPTER_CORRUPT' });
   });
 
   it('is refused when a file is missing or cut short', async () => {
     await expect(loadAdapter(folder, model)).rejects.toMatchObject({ code: 'WEFT_ADAPTER_NOT_FOUND' });
-    await saveAdapter(folder, model, layout, initAdapter(layout, 5));
+    await saveAdapter(folder, model, { layout, adapter: initAdapter(layout, 5) });
     const file = path.join(folder, 'adapter_model.safetensors');
     const bytes = await readFile(file);
     await writeFile(file, bytes.subarray(0, bytes.length - 4));
@@ -120,7 +120,7 @@ describe('an adapter folder', () => {
   });
 
   it('is refused when it names other tensors', async () => {
-    await saveAdapter(folder, model, layout, initAdapter(layout, 5));
+    await saveAdapter(folder, model, { layout, adapter: initAdapter(layout, 5) });
     const tensors = layout.tensors.map(({ name, shape }) => ({
       name: name.replace('lora_A', 'lora_C'),
       dtype: 'F32' as const,

@@ -58,8 +58,7 @@ export async function loadAdapter(
 export async function saveAdapter(
   folder: string,
   model: Pick<Model, 'name' | 'sha256'>,
-  layout: AdapterLayout,
-  adapter: Float32Array,
+  { layout, adapter }: LoadedAdapter,
 ): Promise<void> {
   if (adapter.length !== layout.size) {
     throw new WeftError('WEFT_ADAPTER_MISFIT', `the adapter has ${adapter.length} values, its layout ${layout.size}`);

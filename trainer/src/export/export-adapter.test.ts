@@ -33,7 +33,7 @@ const noise = (count: number, seed: string, scale: number): Float32Array => {
 async function putAdapter(model: Model, scale = 0.1): Promise<{ layout: AdapterLayout; adapter: Float32Array }> {
   const layout = createAdapterLayout(model.config, { rank: 3, alpha: 6, targets: loraTargets });
   const adapter = noise(layout.size, 'adapter', scale);
-  await saveAdapter(at('adapter'), model, layout, adapter);
+  await saveAdapter(at('adapter'), model, { layout, adapter });
   return { layout, adapter };
 }
 

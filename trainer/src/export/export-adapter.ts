@@ -37,7 +37,7 @@ export interface ExportOptions {
   /** One of the format's. */
   readonly dtype?: ExportDtype | undefined;
   /** What the model card says made it. */
-  readonly command: string;
+  readonly command?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -51,7 +51,7 @@ export interface Exported {
 
 /** Checks an adapter against its base and writes it, or both in one, for other tools; all of it or nothing. */
 export async function exportAdapter(options: ExportOptions): Promise<Exported> {
-  const { model, format, command, signal } = options;
+  const { model, format, command = 'exportAdapter of @weft/trainer', signal } = options;
   const path = resolve(options.out);
   const dtype = dtypeOf(options);
   await refuseTaken(path);

@@ -32,7 +32,7 @@ async function putAdapter(model: Model) {
   const random = createSeededRandom('adapter');
   const layout = createAdapterLayout(model.config, { rank: 3, alpha: 6, targets: loraTargets });
   const adapter = Float32Array.from({ length: layout.size }, () => (2 * random.uniform() - 1) * 0.1);
-  await saveAdapter(at('adapter'), model, layout, adapter);
+  await saveAdapter(at('adapter'), model, { layout, adapter });
   return { layout, adapter };
 }
 
