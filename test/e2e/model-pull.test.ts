@@ -37,7 +37,7 @@ const weft = (...args: string[]): Promise<Finished> => runWeft(args, { env: envi
 test('a model is pulled, listed and shown, and trains to the same bits as the folder it came from', async () => {
   const before = await weft('eval', '--model', 'hf:weft/tiny', '--data', 'none.txt');
   expect(before).toMatchObject({ status: 3, stdout: '' });
-  expect(before.stderr).toContain('hf:weft/tiny is not in the cache; fetch it with `weft model pull hf:weft/tiny`');
+  expect(before.stderr).toContain('hf:weft/tiny is not in the cache: `weft model pull hf:weft/tiny` fetches it');
 
   const pulled = await weft('model', 'pull', 'hf:weft/tiny');
   const sha256 = await hashModel(bundled);

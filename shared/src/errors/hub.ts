@@ -13,7 +13,7 @@ export const hubErrors = defineErrors({
     grpc: 'FAILED_PRECONDITION',
     http: 404,
     exit: 3,
-    todo: 'fetch it with the `weft model pull` that is named, or see what is here with `weft model list`',
+    todo: 'run the `weft model pull` that is named; `weft model list` shows what is here',
     retry: false,
   },
   WEFT_HUB_MODEL_UNKNOWN: {
@@ -48,7 +48,7 @@ export const hubErrors = defineErrors({
     grpc: 'PERMISSION_DENIED',
     http: 403,
     exit: 4,
-    todo: "accept the model's terms on its page on the hub, then set HF_TOKEN to a token of that account",
+    todo: "accept the model's terms on the page that is named, then set HF_TOKEN to a token of that account",
     retry: false,
   },
   WEFT_HUB_TOKEN_REFUSED: {

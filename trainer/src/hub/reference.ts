@@ -12,7 +12,7 @@ export interface HubReference {
 }
 
 const prefix = 'hf:';
-export const defaultRevision = 'main';
+const defaultRevision = 'main';
 
 export const isHubReference = (path: string): boolean => path.startsWith(prefix);
 

@@ -24,7 +24,11 @@ export function refusal(
     );
   }
   if (code === 'GatedRepo')
-    return new WeftError('WEFT_HUB_GATED', `${repository} is gated: ${said} ${withOrWithout(token)}`, details);
+    return new WeftError(
+      'WEFT_HUB_GATED',
+      `${repository} is gated (${endpoint}/${repository}): ${said} to a request ${withOrWithout(token)}`,
+      details,
+    );
   if (code === 'RevisionNotFound')
     return new WeftError('WEFT_HUB_REVISION_UNKNOWN', `${repository} has no revision ${revision}`, details);
   if (code === 'EntryNotFound')

@@ -42,7 +42,8 @@ export async function request(address: string, { access, reference, headers, sig
   throw new WeftError('WEFT_HUB_ANSWER_INVALID', `the hub sent us on more than ${hubLimits.redirects} times`);
 }
 
-function nextAddress(location: string | null, from: URL): URL {
+/** @throws WEFT_HUB_ANSWER_INVALID */
+export function nextAddress(location: string | null, from: URL): URL {
   const next = location !== null && URL.canParse(location, from.href) ? new URL(location, from.href) : undefined;
   if (next === undefined || !/^https?:$/.test(next.protocol))
     throw new WeftError('WEFT_HUB_ANSWER_INVALID', `${from.host} redirects to no web address`);

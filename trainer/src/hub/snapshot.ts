@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { writeFileAtomically } from '../weights/atomic-file.ts';
 import { ensureCacheDir } from '../weights/cache-folder.ts';
 import { hashFile } from '../weights/hash-file.ts';
-import { defaultRevision, formatReference, type HubReference, parseReference } from './reference.ts';
+import { formatReference, type HubReference, isPlainPath, parseReference } from './reference.ts';
 
 /** A model of a hub in the cache: one repository at one commit, as a folder of safetensors or one .gguf file. */
 export interface PulledModel {
@@ -30,11 +30,17 @@ const manifestSchema = z.strictObject({
   version: z.literal(1),
   repository: z.string(),
   commit: z.string().regex(/^[0-9a-f]{40}$/),
-  file: z.string().nullable(),
+  file: z.string().refine(isPlainPath).nullable(),
   endpoint: z.string(),
   sha256: hash,
   files: z
-    .array(z.strictObject({ name: z.string().regex(/^[^/\\]+$/), sizeBytes: z.int().min(0), sha256: hash }))
+    .array(
+      z.strictObject({
+        name: z.string().refine((name) => isPlainPath(name) && !name.includes('/')),
+        sizeBytes: z.int().min(0),
+        sha256: hash,
+      }),
+    )
     .min(1),
 });
 
@@ -166,7 +172,7 @@ export async function findPulled(text: string, cacheDir: string): Promise<Pulled
   if (only === undefined)
     throw new WeftError(
       'WEFT_HUB_NOT_PULLED',
-      `${formatReference(reference)} is not in the cache${revision === defaultRevision ? '' : ' at this revision'}; fetch it with \`weft model pull ${formatReference(reference)}\``,
+      `${formatReference(reference)} is not in the cache: \`weft model pull ${formatReference(reference)}\` fetches it`,
       { cacheDir },
     );
   if (second !== undefined)
