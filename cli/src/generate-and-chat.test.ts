@@ -20,9 +20,11 @@ const generate = (...more: string[]) =>
 describe('weft generate', () => {
   it('prints the text that it reports as JSON', () => {
     const { status, stdout, stderr } = generate();
-    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-    const report = JSON.parse(generate('--json').stdout) as { text: string };
+    expect(status).toBe(0);
+    expect(stderr).toMatch(/^8 tokens \([\d.]+ a second\) after \d+ of prompt; weights in \w+\n$/);
+    const report = JSON.parse(generate('--json').stdout) as { text: string; weights: string };
     expect(report).toMatchObject({ tokens: 8, ending: 'length' });
+    expect(stderr).toContain(`weights in ${report.weights}\n`);
     expect(stdout).toBe(`${report.text}\n`);
   });
 
@@ -33,6 +35,19 @@ describe('weft generate', () => {
       text: whole.slice(0, whole.indexOf(stop)),
       ending: 'stop',
     });
+  });
+
+  it('keeps the base in blocks of integers where that is asked for', () => {
+    const cache = mkdtempSync(join(tmpdir(), 'weft-generate-'));
+    try {
+      const report = JSON.parse(generate('--json', '--base', 'int8', '--cache', cache).stdout);
+      expect(report).toMatchObject({ tokens: 8, weights: '8-bit blocks' });
+      expect(generate('--base', 'int8', '--cache', cache, '--device', 'webgpu').stderr).toContain(
+        'WEFT_TRAINING_BAD_OPTION',
+      );
+    } finally {
+      rmSync(cache, { recursive: true });
+    }
   });
 
   it('refuses what is no probability, and an empty prompt', () => {
@@ -57,7 +72,7 @@ describe('weft chat', () => {
     const chat = weft(['chat', '--model', folder, '--system', 'S', '--max-tokens', '8'], 'Question\n');
     const prompt = 'S|Question|The house';
     const same = weft(['generate', '--model', folder, '--prompt', prompt, '--max-tokens', '8']);
-    expect(chat).toEqual({ status: 0, stdout: same.stdout, stderr: '' });
+    expect([chat.status, chat.stdout]).toEqual([0, same.stdout]);
   });
 
   it('says so when the model has no template', () => {

@@ -1,11 +1,14 @@
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import type { Decoder, Ending, LoadedAdapter, Model } from '@weft/trainer';
 import { addModelOptions, anyBaseOption, type ModelOptions } from './model-options.ts';
 import { nonNegative, probability, wholeNumber } from './option-values.ts';
 
+const bases = ['auto', 'fp32', 'int8', 'int4'] as const;
+
 /** What commands that make text take. */
 export interface GenerationOptions extends ModelOptions {
   readonly adapter?: string;
+  readonly base: (typeof bases)[number];
   readonly anyBase?: true;
   readonly maxTokens: number;
   readonly temperature: number;
@@ -18,6 +21,14 @@ export const addGenerationOptions = (command: Command): Command =>
   addModelOptions(command)
     .option('--adapter <dir>', 'an adapter in the layout of PEFT')
     .option(...anyBaseOption)
+    .addOption(
+      new Option(
+        '--base <type>',
+        'how base weights are kept: as their file has them, in float32, in blocks of integers',
+      )
+        .choices(bases)
+        .default('auto'),
+    )
     .option('--max-tokens <n>', 'tokens to make at most', wholeNumber(1), 256)
     .option('--temperature <t>', '0 takes the likeliest token, 1 draws as the model would', nonNegative(), 0)
     .option('--top-p <p>', 'draw among the likeliest tokens that together have this probability', probability, 1)
@@ -31,7 +42,9 @@ export const openDecoder = async (
 ): Promise<{ model: Model; decoder: Decoder }> => {
   const { openAdapter } = await import('./open-adapter.ts');
   const { Decoder, openModel } = await import('@weft/trainer');
-  const model = await openModel(options.model, { cacheDir: options.cache, signal });
+  // blocks of integers are for the CPU
+  const base = options.base === 'auto' && !['auto', 'cpu'].includes(options.device) ? 'fp32' : options.base;
+  const model = await openModel(options.model, { cacheDir: options.cache, base, signal });
   const adapter: LoadedAdapter | undefined =
     options.adapter === undefined ? undefined : await openAdapter(options.adapter, model, options);
   const decoder = await Decoder.open({ model, ...adapter, threads: options.threads, device: options.device });
@@ -45,7 +58,21 @@ export interface Continuation {
   readonly ending: Ending | 'stop';
   /** Of the tokens after the first, whose time is the prompt's; null where there was no second. */
   readonly tokensPerSecond: number | null;
+  /** How the base's weights were kept: `4- and 8-bit blocks`, or the types in its file. */
+  readonly weights: string;
 }
+
+const weightsOf = ({ blocks, tensors }: Pick<Model, 'blocks' | 'tensors'>): string => {
+  const bits = [...new Set([...(blocks?.values() ?? [])].map(({ form }) => form.bits))].toSorted((a, b) => a - b);
+  if (bits.length > 0) return `${bits.join('- and ')}-bit blocks`;
+  return [...new Set([...tensors.values()].map(({ dtype }) => dtype))].join(' and ');
+};
+
+/** `108 tokens (61.3 a second) after 12 of prompt; weights in 4- and 8-bit blocks` */
+export const summaryOf = ({ tokens, tokensPerSecond, promptTokens, weights }: Continuation): string => {
+  const rate = tokensPerSecond === null ? '' : ` (${tokensPerSecond.toFixed(1)} a second)`;
+  return `${tokens} ${tokens === 1 ? 'token' : 'tokens'}${rate} after ${promptTokens} of prompt; weights in ${weights}`;
+};
 
 /** Continues a prompt, and hands each piece of text on as soon as it is certain. */
 export const continueText = async (
@@ -87,5 +114,5 @@ export const continueText = async (
     }
   }
   const tokensPerSecond = tokens < 2 ? null : (1000 * (tokens - 1)) / (lastAtMs - firstAtMs);
-  return { text, promptTokens: promptIds.length, tokens, ending, tokensPerSecond };
+  return { text, promptTokens: promptIds.length, tokens, ending, tokensPerSecond, weights: weightsOf(model) };
 };

@@ -9,16 +9,21 @@ import type { OnProgress } from './progress.ts';
 import { tokenizerFromFolder } from './tokenizer/from-folder.ts';
 import { tokenizerFromGguf } from './tokenizer/from-gguf.ts';
 import type { Tokenizer } from './tokenizer/tokenizer.ts';
+import { type Base, openBlocks, originalsOfGguf, originalsOfTensors } from './weights/blocks/open-blocks.ts';
 import { defaultCacheDir } from './weights/cache-folder.ts';
 import { parseConfigJson } from './weights/config-json.ts';
 import { fitTensors } from './weights/fit-config.ts';
 import { configFromGguf } from './weights/gguf/model-config.ts';
+import type { GgufHeader } from './weights/gguf/header.ts';
 import { readGgufHeader } from './weights/gguf/read.ts';
-import { unpackGguf } from './weights/gguf/unpack.ts';
+import { hashGguf, nameOf as ggufNameOf, unpackGguf } from './weights/gguf/unpack.ts';
 import { hashOfFiles, insideFolder, locateModel, modelFiles } from './weights/model-files.ts';
 import { readShardedTensors } from './weights/safetensors/sharded.ts';
+import type { TensorRef } from './weights/tensor-ref.ts';
 
 export interface OpenModelOptions {
+  /** How matrices are kept; default: fp32, which everything but generating needs. */
+  readonly base?: Base | undefined;
   /** Where pulled models are and GGUF files are unpacked; default: WEFT_CACHE, or `weft` in the user's cache folder. */
   readonly cacheDir?: string | undefined;
   readonly onProgress?: OnProgress | undefined;
@@ -69,16 +74,17 @@ async function openGguf(file: string, options: OpenModelOptions): Promise<Model>
   };
   let built: Tokenizer | undefined;
   const tokenizer = (): Tokenizer => (built ??= fitTokenizer(tokenizerFromGguf(header.metadata), config));
-  const meanwhile = (): void => void tokenizer();
-  const { sha256, weights } = await unpackGguf(file, header, config, { ...options, cacheDir, unchanged, meanwhile });
-  return {
-    name: nameOf(header.metadata.get('general.name')) ?? basename(file, '.gguf'),
-    path: file,
-    sha256,
-    config,
-    tensors: fitTensors(weights.tensors, config),
-    tokenizer: tokenizer(),
-  };
+  const work = { ...options, cacheDir, unchanged, meanwhile: (): void => void tokenizer() };
+  const name = nameOf(header.metadata.get('general.name')) ?? basename(file, '.gguf');
+  const { base = 'fp32' } = options;
+  if (base !== 'fp32') {
+    fitTensors(refsOf(header, file), config);
+    const sha256 = await hashGguf(file, work);
+    const kept = await openBlocks(originalsOfGguf(file, sha256, header, config, base), base, config, work);
+    if (kept) return { name, path: file, sha256, config, ...kept, tokenizer: tokenizer() };
+  }
+  const { sha256, weights } = await unpackGguf(file, header, config, work);
+  return { name, path: file, sha256, config, tensors: fitTensors(weights.tensors, config), tokenizer: tokenizer() };
 }
 
 async function openFolder(folder: string, options: OpenModelOptions): Promise<Model> {
@@ -93,15 +99,23 @@ async function openFolder(folder: string, options: OpenModelOptions): Promise<Mo
   const hasRow = ({ id, content }: { id: number; content: string }): boolean =>
     id < config.vocabSize || !tokensWithoutRow.includes(content);
   const tokenizer = fitTokenizer(await tokenizerFromFolder(folder, ids, hasRow), config);
-  return {
-    name: basename(folder),
-    path: folder,
-    sha256: hashOfFiles({ kind: 'folder', folder }, files),
-    config,
-    tensors,
-    tokenizer,
-  };
+  const sha256 = hashOfFiles({ kind: 'folder', folder }, files);
+  const common = { name: basename(folder), path: folder, sha256, config, tokenizer };
+  const { base = 'fp32', cacheDir = defaultCacheDir() } = options;
+  const originals = originalsOfTensors(tensors, sha256, base);
+  const kept = base === 'fp32' ? undefined : await openBlocks(originals, base, config, { ...options, cacheDir });
+  return { ...common, tensors, ...kept };
 }
+
+/** A GGUF's tensors by Hugging Face's names, with the shapes that they have. */
+const refsOf = ({ tensors }: GgufHeader, file: string): Map<string, TensorRef> =>
+  new Map(
+    [...tensors.values()].map((tensor) => {
+      const { shape, offset, sizeBytes } = tensor;
+      const name = ggufNameOf(tensor);
+      return [name, { name, dtype: 'F32', shape, file, offset, sizeBytes }];
+    }),
+  );
 
 /** Fewer ids than rows are usual, the embedding is often padded; more would read past its end. */
 function fitTokenizer(tokenizer: Tokenizer, config: ModelConfig): Tokenizer {

@@ -4,7 +4,13 @@ import { text as readAll } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import type { ChatMessage } from '@weft/trainer';
 import type { CommandModule } from '../command.ts';
-import { addGenerationOptions, continueText, type GenerationOptions, openDecoder } from '../generation-options.ts';
+import {
+  addGenerationOptions,
+  continueText,
+  type GenerationOptions,
+  openDecoder,
+  summaryOf,
+} from '../generation-options.ts';
 import { onInterrupt } from '../interrupt.ts';
 
 interface ChatOptions extends GenerationOptions {
@@ -21,8 +27,10 @@ const run = async (options: ChatOptions): Promise<void> => {
   const answer = async (question: string, turnSignal: AbortSignal): Promise<void> => {
     const asked = [...messages, { role: 'user', content: question }];
     const promptIds = tokenizer.encode(tokenizer.renderChat(asked, { addGenerationPrompt: true }));
-    const { text } = await continueText(opened, promptIds, options, turnSignal, (piece) => process.stdout.write(piece));
+    const made = await continueText(opened, promptIds, options, turnSignal, (piece) => process.stdout.write(piece));
+    const { text } = made;
     process.stdout.write('\n');
+    process.stderr.write(`${summaryOf(made)}\n`);
     messages.splice(0, messages.length, ...asked, { role: 'assistant', content: text });
   };
 

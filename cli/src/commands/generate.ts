@@ -1,7 +1,13 @@
 import process from 'node:process';
 import type { Command } from 'commander';
 import type { CommandModule } from '../command.ts';
-import { addGenerationOptions, continueText, type GenerationOptions, openDecoder } from '../generation-options.ts';
+import {
+  addGenerationOptions,
+  continueText,
+  type GenerationOptions,
+  openDecoder,
+  summaryOf,
+} from '../generation-options.ts';
 import { onInterrupt } from '../interrupt.ts';
 
 interface GenerateOptions extends GenerationOptions {
@@ -18,6 +24,7 @@ const run = async (options: GenerateOptions): Promise<void> => {
     if (!options.json) process.stdout.write(piece);
   });
   process.stdout.write(options.json ? `${JSON.stringify(continuation)}\n` : '\n');
+  if (!options.json) process.stderr.write(`${summaryOf(continuation)}\n`);
 };
 
 export const command: CommandModule = {
@@ -28,7 +35,7 @@ export const command: CommandModule = {
   configure: (command: Command): void => {
     addGenerationOptions(command)
       .requiredOption('--prompt <text>', 'what the model continues, as it stands')
-      .option('--json', '{"text","promptTokens","tokens","ending","tokensPerSecond"} on standard output')
+      .option('--json', '{"text","promptTokens","tokens","ending","tokensPerSecond","weights"} on standard output')
       .action((_options: unknown, command: Command) => run(command.opts<GenerateOptions>()));
   },
 };

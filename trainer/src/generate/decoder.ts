@@ -1,6 +1,7 @@
 import { type AdapterLayout, WeftError } from '@weft/shared';
 import { trainedInput } from '../adapters/lora-inputs.ts';
 import { loraSource } from '../adapters/lora-source.ts';
+import { blockSource } from '../models/block-source.ts';
 import { frozenWeights } from '../models/frozen-weights.ts';
 import type { ParameterSource } from '../models/llama.ts';
 import type { Model, ModelConfig } from '../models/model.ts';
@@ -8,9 +9,10 @@ import { type Device, type Provider, providerFor } from '../session/device.ts';
 import { SessionThread } from '../session/session-thread.ts';
 import { badOption, defaultThreads } from '../training-loop.ts';
 import { buildDecoding, decodingFeeds, emptyCache } from './decoding-graph.ts';
+import { buildKernelDecoding, fitsKernel, kernelFeeds } from './kernel-decoding.ts';
 
 export interface DecoderOptions {
-  readonly model: Pick<Model, 'config' | 'tensors'>;
+  readonly model: Pick<Model, 'config' | 'tensors' | 'blocks'>;
   /** Layout and values of an adapter; without them the base model speaks. */
   readonly layout?: AdapterLayout | undefined;
   readonly adapter?: Float32Array | undefined;
@@ -20,6 +22,8 @@ export interface DecoderOptions {
 
 /** Tokens of a prompt that are read at a time: enough rows to keep the products busy, little padding. */
 const promptRows = 64;
+/** The same for kernels that take any number of rows: the limit bounds the memory that scores take. */
+const kernelRows = 256;
 /** The smallest cache; a longer sequence takes twice as much until it fits. */
 const smallestCapacity = 256;
 
@@ -46,9 +50,18 @@ export class Decoder implements AsyncDisposable {
       throw badOption('adapter', `${adapter?.length ?? 'no'} values`, `${layout?.size ?? 'no'} values`);
     }
     const provider = providerFor(device);
-    const weights = frozenWeights(model.tensors);
-    const source = loraSource(weights, layout, 'both');
-    const thread = new SessionThread({ provider, threads: threads ?? defaultThreads(), weightsFolder: weights.folder });
+    if (model.blocks && provider.target !== 'cpu')
+      throw badOption('device', device, 'the CPU for weights in blocks; other devices take fp32');
+    const weights = frozenWeights(model.tensors, model.blocks);
+    const plain = loraSource(weights, layout, 'both');
+    const source = model.blocks ? blockSource(plain, weights, model.blocks, model.config) : plain;
+    const thread = new SessionThread({
+      provider,
+      threads: threads ?? defaultThreads(),
+      weightsFolder: weights.folder,
+      waits: 'busily',
+      packsWeights: model.blocks !== undefined,
+    });
     if (adapter) await thread.setState([{ name: trainedInput, shape: [adapter.length], data: adapter }]);
     return new Decoder(model.config, thread, source, provider);
   }
@@ -78,13 +91,7 @@ export class Decoder implements AsyncDisposable {
     this.#cached.length = position;
     let logits: Float32Array | undefined;
     while (position < ids.length) {
-      const rows = ids.length - position === 1 ? 1 : promptRows;
-      const part = ids.slice(position, position + rows);
-      const shape = { rows, capacity: this.#capacity };
-      const session = await this.#session(shape);
-      const results = await this.#thread.run(session, decodingFeeds(this.config, part, position, shape), {
-        appendAt: position,
-      });
+      const { part, results } = await this.#run(ids, position);
       logits = results.get('logits');
       this.#cached.push(...part);
       position += part.length;
@@ -100,10 +107,32 @@ export class Decoder implements AsyncDisposable {
     await this.#thread[Symbol.asyncDispose]();
   }
 
-  async #session(shape: { rows: number; capacity: number }): Promise<string> {
-    const name = `decode-${shape.rows}-of-${shape.capacity}`;
+  /** Reads some of the ids that follow `position`. */
+  async #run(
+    ids: readonly number[],
+    position: number,
+  ): Promise<{ part: readonly number[]; results: ReadonlyMap<string, Float32Array> }> {
+    const capacity = this.#capacity;
+    if (this.#provider.target === 'cpu' && fitsKernel(this.config)) {
+      const part = ids.slice(position, position + kernelRows);
+      const session = await this.#open(`decode-of-${capacity}`, () =>
+        buildKernelDecoding(this.config, capacity, this.#source),
+      );
+      return { part, results: await this.#thread.run(session, kernelFeeds(part, position)) };
+    }
+    const rows = ids.length - position === 1 ? 1 : promptRows;
+    const part = ids.slice(position, position + rows);
+    const shape = { rows, capacity };
+    const session = await this.#open(`decode-${rows}-of-${capacity}`, () =>
+      buildDecoding(this.config, shape, this.#source, this.#provider.target),
+    );
+    const feeds = decodingFeeds(this.config, part, position, shape);
+    return { part, results: await this.#thread.run(session, feeds, { appendAt: position }) };
+  }
+
+  async #open(name: string, build: () => Uint8Array): Promise<string> {
     if (!this.#opened.has(name)) {
-      await this.#thread.open(name, buildDecoding(this.config, shape, this.#source, this.#provider.target));
+      await this.#thread.open(name, build());
       this.#opened.add(name);
     }
     return name;

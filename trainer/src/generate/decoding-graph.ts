@@ -1,8 +1,8 @@
 import { serialise } from '../graph/serialise.ts';
 import type { EmitTarget } from '../graph/types.ts';
-import { buildLlama, headWeight, type ParameterSource, widen } from '../models/llama.ts';
+import { buildLlama, headName, type ParameterSource, plainLinear } from '../models/llama.ts';
 import type { ModelConfig } from '../models/model.ts';
-import { gatherRows, gemm } from '../ops/calls.ts';
+import { gatherRows } from '../ops/calls.ts';
 import { createGraph } from '../ops/table.ts';
 import { appendedState, type WireTensor } from '../session/messages.ts';
 
@@ -13,8 +13,8 @@ export interface DecodingShape {
   readonly capacity: number;
 }
 
-const keysOf = (layer: number): string => `keys.${layer}`;
-const valuesOf = (layer: number): string => `values.${layer}`;
+export const keysOf = (layer: number): string => `keys.${layer}`;
+export const valuesOf = (layer: number): string => `values.${layer}`;
 
 /** The logits [1, vocab] that follow one of the rows, given the cached positions before them. */
 export function buildDecoding(
@@ -45,7 +45,7 @@ export function buildDecoding(
     },
   });
   const last = gatherRows(hidden, lastRow); // [1, hidden]
-  graph.output('logits', gemm(last, widen(headWeight(config, parameters)), { transB: true }));
+  graph.output('logits', plainLinear(parameters, last, headName(config)));
   return serialise(graph, target);
 }
 

@@ -17,6 +17,7 @@ export const onnxType: Readonly<Record<ElementType, DataType>> = {
   float32: DataType.FLOAT,
   float16: DataType.FLOAT16,
   bfloat16: DataType.BFLOAT16,
+  uint8: DataType.UINT8,
   int32: DataType.INT32,
   int64: DataType.INT64,
 };

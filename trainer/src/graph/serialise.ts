@@ -2,6 +2,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { ModelProtoSchema, ValueInfoProtoSchema, type ValueInfoProto } from '@weft/proto/onnx';
 import type { Graph } from './graph.ts';
 import { OnnxWriter, onnxType } from './onnx-writer.ts';
+import { isOpen, openLength } from './shape.ts';
 import { executionOrder, fileOrder } from './schedule.ts';
 import type { EmitTarget, TensorType, Value } from './types.ts';
 
@@ -53,6 +54,12 @@ export function serialise(graph: Graph, target: EmitTarget): Uint8Array<ArrayBuf
   return toBinary(ModelProtoSchema, model);
 }
 
+/** Open lengths of the same product are the same length. */
+const dimension = (size: number) =>
+  isOpen(size)
+    ? { case: 'dimParam' as const, value: `rows_${size / openLength}` }
+    : { case: 'dimValue' as const, value: BigInt(size) };
+
 const toValueInfo = (name: string, { dtype, shape }: TensorType): ValueInfoProto =>
   create(ValueInfoProtoSchema, {
     name,
@@ -61,7 +68,7 @@ const toValueInfo = (name: string, { dtype, shape }: TensorType): ValueInfoProto
         case: 'tensorType',
         value: {
           elemType: onnxType[dtype],
-          shape: { dim: shape.map((size) => ({ value: { case: 'dimValue' as const, value: BigInt(size) } })) },
+          shape: { dim: shape.map((size) => ({ value: dimension(size) })) },
         },
       },
     },

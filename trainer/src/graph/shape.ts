@@ -5,6 +5,13 @@ export class GraphError extends Error {
   override readonly name = 'GraphError';
 }
 
+/**
+ * Stands for the length of an axis that each run decides anew. It is a prime above every other length, so that a product
+ * of lengths, such as rows times width, shows whether it is open too.
+ */
+export const openLength = 1_000_003;
+export const isOpen = (length: number): boolean => length % openLength === 0 && length > 0;
+
 export const elementCount = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
 
 export const sameShape = (a: readonly number[], b: readonly number[]): boolean =>

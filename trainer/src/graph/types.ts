@@ -1,8 +1,9 @@
 /**
- * What a tensor in a graph may hold. float16 and bfloat16 occur only as frozen weights, widened before use. Indices that
- * enter a graph are int32 where WebGPU must run it: it reshapes and splits no int64.
+ * What a tensor in a graph may hold. float16 and bfloat16 occur only as frozen weights, widened before use, uint8 only as
+ * codes of weights in blocks. Indices that enter a graph are int32 where WebGPU must run it: it reshapes and splits no
+ * int64.
  */
-export type ElementType = 'float32' | 'float16' | 'bfloat16' | 'int32' | 'int64';
+export type ElementType = 'float32' | 'float16' | 'bfloat16' | 'uint8' | 'int32' | 'int64';
 
 export interface TensorType {
   readonly dtype: ElementType;

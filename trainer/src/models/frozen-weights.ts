@@ -1,7 +1,8 @@
 import { realpathSync } from 'node:fs';
 import path from 'node:path';
 import type { Graph } from '../graph/graph.ts';
-import type { ElementType, Value } from '../graph/types.ts';
+import type { ElementType, TensorType, Value } from '../graph/types.ts';
+import type { BlockTensors } from '../weights/blocks/block-tensor.ts';
 import type { TensorDtype, TensorRef } from '../weights/tensor-ref.ts';
 
 const elementTypes: Readonly<Record<TensorDtype, ElementType>> = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' };
@@ -12,29 +13,38 @@ export interface FrozenWeights {
   readonly folder: string;
   /** Adds the weight to the graph as an initializer without data. */
   add(graph: Graph, name: string): Value;
+  /** The same for a part of a matrix in blocks, under a name of the caller's. */
+  addPart(graph: Graph, name: string, type: TensorType, part: Window): Value;
 }
 
-export function frozenWeights(tensors: ReadonlyMap<string, TensorRef>): FrozenWeights {
+type Window = Pick<TensorRef, 'file' | 'offset' | 'sizeBytes'>;
+
+export function frozenWeights(
+  tensors: ReadonlyMap<string, TensorRef>,
+  blocks: BlockTensors = new Map(),
+): FrozenWeights {
   // A downloaded model's files may be links into a store of blobs; the runtime refuses to follow them out of the folder.
-  const files = new Map(
-    [...new Set([...tensors.values()].map(({ file }) => file))].map((file) => [file, realpathSync(file)]),
-  );
+  const named = [...tensors.values(), ...[...blocks.values()].map(({ codes }) => codes)].map(({ file }) => file);
+  const files = new Map([...new Set(named)].map((file) => [file, realpathSync(file)]));
   const folder = commonFolder([...files.values()]);
   const known = new WeakMap<Graph, Map<string, Value>>();
+  const addPart: FrozenWeights['addPart'] = (graph, name, type, { file: at, offset, sizeBytes }) => {
+    const values = known.get(graph) ?? new Map<string, Value>();
+    known.set(graph, values);
+    const file = files.get(at);
+    if (!file) throw new RangeError(`${name} lies in a file that is none of the model's`);
+    const location = path.relative(folder, file).split(path.sep).join('/');
+    const value = values.get(name) ?? graph.weight(name, type, { location, offset, sizeBytes });
+    values.set(name, value);
+    return value;
+  };
   return {
     folder,
+    addPart,
     add(graph, name) {
-      const values = known.get(graph) ?? new Map<string, Value>();
-      known.set(graph, values);
       const tensor = tensors.get(name);
-      const file = tensor && files.get(tensor.file);
-      if (!tensor || !file) throw new RangeError(`the model has no tensor ${name}`);
-      const { dtype, shape, offset, sizeBytes } = tensor;
-      const location = path.relative(folder, file).split(path.sep).join('/');
-      const value =
-        values.get(name) ?? graph.weight(name, { dtype: elementTypes[dtype], shape }, { location, offset, sizeBytes });
-      values.set(name, value);
-      return value;
+      if (!tensor) throw new RangeError(`the model has no tensor ${name}`);
+      return addPart(graph, name, { dtype: elementTypes[tensor.dtype], shape: tensor.shape }, tensor);
     },
   };
 }

@@ -19,6 +19,7 @@ import {
   swiglu,
   transpose,
 } from '../ops/calls.ts';
+import type { AttentionAttributes } from '../ops/calls.ts';
 import type { LoraTarget } from '@weft/shared';
 import { type Activation, families, type PartNorms } from './families.ts';
 import type { ModelConfig } from './model.ts';
@@ -33,6 +34,10 @@ export interface LoraPair {
 export interface LlamaParameters {
   /** A weight by its Hugging Face name, `model.layers.0.self_attn.q_proj.weight`; linear weights are [out, in]. */
   weight(name: string): Value;
+  /** x·Wᵀ of a linear weight that is kept in blocks; undefined for one that `weight` has. */
+  product?(name: string, x: Value): Value | undefined;
+  /** Rows [n, in] by index [n] of a weight that is kept in blocks. */
+  rows?(name: string, indices: Value): Value | undefined;
   /** The LoRA factors of a linear layer, or undefined where it has none. */
   lora(layer: number, target: LoraTarget): LoraPair | undefined;
 }
@@ -61,6 +66,12 @@ export interface KeyValueCache {
   append(layer: number, rows: KeyValues): void;
 }
 
+/** Attention as one kernel that keeps keys and values itself, which only generating has a use for. */
+export interface AttentionKernel {
+  /** Rows [rows, heads·headDim] of queries, keys and values, not yet rotated, to the rows' mixed values. */
+  attend(layer: number, rows: { readonly queries: Value } & KeyValues, attributes: AttentionAttributes): Value;
+}
+
 export interface BatchShape {
   readonly batchSize: number;
   readonly sequenceLength: number;
@@ -77,9 +88,11 @@ export function buildLlama(
   shape: BatchShape,
   inputIds: Value,
   parameters: LlamaParameters,
-  cache?: KeyValueCache,
+  past?: KeyValueCache | AttentionKernel,
 ): Value {
-  const maskOf = cache ? cache.mask : causalMasks(graph, config, shape.sequenceLength);
+  const kernel = past && 'attend' in past ? past : undefined;
+  const cache = past && 'attend' in past ? undefined : past;
+  const maskOf = cache ? cache.mask : kernel ? undefined : causalMasks(graph, config, shape.sequenceLength);
   const { norms, activation } = families[config.family];
   let x = embed(config, parameters, inputIds); // [rows, hidden]
   for (let layer = 0; layer < config.layers; layer++) {
@@ -87,8 +100,9 @@ export function buildLlama(
       const prefix = `model.layers.${layer}`;
       const linear = (target: LoraTarget, input: Value, residual?: Value): Value =>
         adaptedLinear(
+          parameters,
           input,
-          parameters.weight(`${prefix}.${moduleOf[target]}.weight`),
+          `${prefix}.${moduleOf[target]}.weight`,
           parameters.lora(layer, target),
           hasBias(config, target) ? widen(parameters.weight(`${prefix}.${moduleOf[target]}.bias`)) : residual,
         );
@@ -97,8 +111,11 @@ export function buildLlama(
       /** A part of the layer on the normalised x, added to x: by the part's last product, or after a norm of its own. */
       const residual = ({ before, after }: PartNorms, part: (h: Value, residual: Value | undefined) => Value): Value =>
         after ? add(x, norm(after, part(norm(before, x), undefined))) : part(norm(before, x), x);
-      const place: Place = { config, shape, layer, mask: maskOf(layer), linear, norm, cache };
-      x = graph.scope('attention', () => residual(norms.attention, (h, end) => attention(place, h, end)));
+      const mask = maskOf?.(layer);
+      const place: Place = { config, shape, layer, linear, norm };
+      const attend = (h: Value, end: Value | undefined): Value =>
+        mask ? attention({ ...place, mask, cache }, h, end) : attentionByKernel(place, kernel, h, end);
+      x = graph.scope('attention', () => residual(norms.attention, attend));
       x = graph.scope('mlp', () =>
         residual(norms.mlp, (h, end) =>
           linear('down_proj', gatedUnits[activation.name](linear('gate_proj', h), linear('up_proj', h)), end),
@@ -111,7 +128,8 @@ export function buildLlama(
 
 /** Rows of the embedding, [rows, hidden]. */
 function embed(config: ModelConfig, parameters: LlamaParameters, inputIds: Value): Value {
-  const rows = widen(gatherRows(parameters.weight('model.embed_tokens.weight'), inputIds));
+  const name = 'model.embed_tokens.weight';
+  const rows = parameters.rows?.(name, inputIds) ?? widen(gatherRows(parameters.weight(name), inputIds));
   return families[config.family].scalesEmbedding ? mul(rows, scalar(rows, Math.sqrt(config.hiddenSize))) : rows;
 }
 
@@ -126,8 +144,10 @@ const gatedUnits: Readonly<Record<Activation, (gate: Value, up: Value) => Value>
 };
 
 /** The vocabulary head's weight, [vocab, hidden]. */
+export const headName = ({ tieWordEmbeddings }: ModelConfig): string =>
+  tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight';
 export const headWeight = (config: ModelConfig, parameters: LlamaParameters): Value =>
-  parameters.weight(config.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight');
+  parameters.weight(headName(config));
 
 /** Frozen weights may be half precision; products are float32. */
 export const widen = (weight: Value): Value => cast(weight, 'float32');
@@ -151,18 +171,29 @@ interface Place {
   readonly config: ModelConfig;
   readonly shape: BatchShape;
   readonly layer: number;
-  readonly mask: Value;
   readonly linear: (target: LoraTarget, input: Value, residual?: Value) => Value;
   readonly norm: (name: string, input: Value) => Value;
-  readonly cache: KeyValueCache | undefined;
 }
 
 /** x·Wᵀ + scale·(x·Aᵀ)·Bᵀ + c, c a bias or a residual; the additions ride on the products. */
-function adaptedLinear(x: Value, weight: Value, lora: LoraPair | undefined, c: Value | undefined): Value {
-  const base = gemm(x, widen(weight), { transB: true }, c); // [rows, out]
+function adaptedLinear(
+  parameters: LlamaParameters,
+  x: Value,
+  name: string,
+  lora: LoraPair | undefined,
+  c: Value | undefined,
+): Value {
+  const base = plainLinear(parameters, x, name, c); // [rows, out]
   if (!lora) return base;
   const down = gemm(x, lora.a, { transB: true, alpha: lora.scale }); // [rows, rank]
   return gemm(down, lora.b, { transB: true }, base);
+}
+
+/** x·Wᵀ + c. */
+export function plainLinear(parameters: LlamaParameters, x: Value, name: string, c?: Value): Value {
+  const product = parameters.product?.(name, x);
+  if (!product) return gemm(x, widen(parameters.weight(name)), { transB: true }, c);
+  return c ? add(product, c) : product;
 }
 
 /**
@@ -170,7 +201,7 @@ function adaptedLinear(x: Value, weight: Value, lora: LoraPair | undefined, c: V
  * [batch, kvHeads, group·seq, headDim], so that keys and values are never repeated.
  */
 function attention(
-  { config, shape, layer, mask, linear, norm, cache }: Place,
+  { config, shape, layer, mask, linear, norm, cache }: Place & { mask: Value; cache: KeyValueCache | undefined },
   normalised: Value,
   residual: Value | undefined,
 ): Value {
@@ -211,6 +242,38 @@ function attention(
   const perRow = transpose(reshape(mixed, [batchSize, heads, seq, headDim]), [0, 2, 1, 3]);
   const rows = reshape(perRow, [batchSize * seq, heads * headDim]);
   return linear('o_proj', rows, residual);
+}
+
+/** The same by a kernel: rows stay as the projections give them. */
+function attentionByKernel(
+  { config, layer, linear, norm }: Place,
+  kernel: AttentionKernel | undefined,
+  normalised: Value,
+  residual: Value | undefined,
+): Value {
+  const { heads, kvHeads, headDim, slidingWindow, localRope, queryPreAttnScalar = headDim } = config;
+  const window = slidingWindow?.layers.includes(layer) ? slidingWindow : undefined;
+  const { ropeTheta, ropeScaling } = (window && localRope) || config;
+  if (!kernel) throw new GraphError('attention has neither a mask nor a kernel');
+  const normed = (name: string, rows: Value, count: number): Value => {
+    if (!families[config.family].qkNorm) return rows;
+    const perHead = reshape(rows, [sizeAt(rows, 0) * count, headDim]);
+    return reshape(norm(`self_attn.${name}`, perHead), rows.shape);
+  };
+  const rows = {
+    queries: normed('q_norm', linear('q_proj', normalised), heads),
+    keys: normed('k_norm', linear('k_proj', normalised), kvHeads),
+    values: linear('v_proj', normalised),
+  };
+  const mixed = kernel.attend(layer, rows, {
+    heads,
+    kvHeads,
+    headDim,
+    scale: 1 / Math.sqrt(queryPreAttnScalar),
+    rotation: config.noRopeLayers?.includes(layer) ? undefined : { base: ropeTheta, scaling: ropeScaling },
+    window: window?.size,
+  });
+  return linear('o_proj', mixed, residual);
 }
 
 /** The mask of each layer: causal, and where the layer's window is shorter than the sequence, no further back than that. */

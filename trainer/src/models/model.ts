@@ -1,6 +1,7 @@
 import type { Sha256 } from '@weft/shared';
 import type { Rope } from '../ops/rope-scaling.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import type { BlockTensors } from '../weights/blocks/block-tensor.ts';
 import type { TensorRef } from '../weights/tensor-ref.ts';
 import type { FamilyName } from './families.ts';
 
@@ -37,5 +38,7 @@ export interface Model {
   readonly config: ModelConfig;
   /** By Hugging Face name, `model.layers.0.self_attn.q_proj.weight`. */
   readonly tensors: ReadonlyMap<string, TensorRef>;
+  /** Matrices that are kept as blocks of small integers; `tensors` lacks these. For generating only. */
+  readonly blocks?: BlockTensors | undefined;
   readonly tokenizer: Tokenizer;
 }

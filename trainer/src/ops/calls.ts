@@ -1,5 +1,6 @@
 /** The operators as functions of values: what models, objectives, optimizers and gradient rules are written in. */
 import type { ElementType, Value } from '../graph/types.ts';
+import type { BlockAttributes } from './blocks.ts';
 import type { RopeScaling } from './rope-scaling.ts';
 
 export interface ProductAttributes {
@@ -23,6 +24,18 @@ export interface RotaryAttributes {
   readonly inverse?: boolean;
   /** Where the first position is an input: how many positions there are. */
   readonly positions?: number;
+}
+
+export interface AttentionAttributes {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** Factor of the scores. */
+  readonly scale: number;
+  /** Without it queries and keys are not rotated. */
+  readonly rotation?: Pick<RotaryAttributes, 'base' | 'scaling'> | undefined;
+  /** Positions that a row sees, its own included; without it all. */
+  readonly window?: number | undefined;
 }
 
 export const scalar = (near: Value, value: number): Value => near.graph.constant(Float32Array.of(value), []);
@@ -83,3 +96,23 @@ export const rotary = (x: Value, attributes: RotaryAttributes, firstPosition?: V
 /** Σᵢ rowWeights[i]·(logΣexp(logits[i]) − logits[i, targets[i]]), a scalar. */
 export const crossEntropy = (logits: Value, targets: Value, rowWeights: Value): Value =>
   logits.graph.apply('crossEntropy', [logits, targets, rowWeights])[0];
+
+/** x·Wᵀ + what its blocks add, for a matrix in blocks: ops/blocks.ts. */
+export const blockProduct = (x: Value, parts: readonly Value[], attributes: BlockAttributes): Value =>
+  x.graph.apply('blockProduct', [x, ...parts], attributes)[0];
+/** [rows, in] to [rows, in/blockLength]. */
+export const blockSums = (x: Value, blockLength: number): Value => x.graph.apply('blockSums', [x], { blockLength })[0];
+/** Rows of a matrix in blocks by index [n]. */
+export const gatherBlocks = (
+  codes: Value,
+  indices: Value,
+  parts: readonly Value[],
+  attributes: BlockAttributes,
+): Value => codes.graph.apply('gatherBlocks', [codes, indices, ...parts], attributes)[0];
+/** Attention over a cache, and the cache with the rows in it: ops/attention.ts. */
+export const cachedAttention = (
+  cache: { readonly keys: Value; readonly values: Value; readonly last: Value; readonly total: Value },
+  rows: readonly Value[],
+  attributes: AttentionAttributes,
+): readonly Value[] =>
+  cache.keys.graph.apply('cachedAttention', [cache.keys, cache.values, cache.last, cache.total, ...rows], attributes);

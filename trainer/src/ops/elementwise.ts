@@ -80,6 +80,7 @@ export const cast: Operator<{ to: ElementType }> = {
 
 export const onnxTypeNumber: Readonly<Record<ElementType, number>> = {
   float32: 1,
+  uint8: 2,
   int32: 6,
   int64: 7,
   float16: 10,

@@ -1,5 +1,5 @@
 /** Operators that move values and change none. */
-import { describe, elementCount, GraphError, sizeAt } from '../graph/shape.ts';
+import { describe, elementCount, GraphError, isOpen, sizeAt } from '../graph/shape.ts';
 import type { Operator, TensorType, Value } from '../graph/types.ts';
 import { concat as joined, reshape as reshaped, transpose as transposed } from './calls.ts';
 import { inputAt } from './elementwise.ts';
@@ -7,13 +7,16 @@ import { inputAt } from './elementwise.ts';
 export const reshape: Operator<{ shape: readonly number[] }> = {
   types(inputs, { shape }) {
     const x = inputAt(inputs, 0);
-    if (elementCount(shape) !== elementCount(x.shape)) {
+    if (elementCount(shape) !== elementCount(x.shape) || shape.filter(isOpen).length > 1) {
       throw new GraphError(`${describe(x)} cannot take the shape [${shape.join(', ')}]`);
     }
     return [{ dtype: x.dtype, shape }];
   },
-  emit: (onnx, { inputs: [x = ''], outputs: [output = ''] }, { shape }) =>
-    onnx.node('Reshape', [x, onnx.constant(BigInt64Array.from(shape, BigInt), [shape.length])], { output }),
+  emit(onnx, { inputs: [x = ''], outputs: [output = ''] }, { shape }) {
+    // ONNX works out one length by itself, −1.
+    const lengths = shape.map((length) => (isOpen(length) ? -1 : length));
+    onnx.node('Reshape', [x, onnx.constant(BigInt64Array.from(lengths, BigInt), [shape.length])], { output });
+  },
   gradient: ({ delta, inputTypes }) => [() => reshaped(delta, inputAt(inputTypes, 0).shape)],
 };
 

@@ -41,7 +41,7 @@ export const rotary: Operator<RotaryAttributes> = {
   },
 };
 
-interface RotationTables {
+export interface RotationTables {
   readonly cos: string;
   readonly sin: string;
 }
@@ -60,7 +60,7 @@ function rowsFrom(onnx: Emitter, { cos, sin }: RotationTables, first: string, se
 }
 
 /** scale·cos and ±scale·sin, each [seq, headDim/2], rounded once from float64. */
-function rotationTables(
+export function rotationTables(
   onnx: Emitter,
   seq: number,
   headDim: number,

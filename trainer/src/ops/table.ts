@@ -1,5 +1,7 @@
 import { Graph } from '../graph/graph.ts';
 import type { OperatorTable } from '../graph/types.ts';
+import { cachedAttention } from './attention.ts';
+import { blockProduct, blockSums, gatherBlocks } from './blocks.ts';
 import { crossEntropy } from './cross-entropy.ts';
 import { add, cast, div, exp, min, mul, silu, sqrt, sub, swiglu } from './elementwise.ts';
 import { geglu, gelu } from './gelu.ts';
@@ -41,6 +43,10 @@ export const operators = {
   concat,
   scatterRows,
   setAtColumns,
+  blockProduct,
+  blockSums,
+  gatherBlocks,
+  cachedAttention,
 } satisfies OperatorTable;
 
 export const createGraph = (table: OperatorTable = operators): Graph => new Graph(table);

@@ -23,6 +23,10 @@ export interface SessionSettings {
   readonly threads: number;
   /** Folder that external weights lie below. */
   readonly weightsFolder: string | undefined;
+  /** Threads without work look for more all the time: a run of many small nodes then loses nothing by waking them. */
+  readonly waits: 'busily' | 'asleep';
+  /** Keeps copies of the weights in the order that the kernels like. */
+  readonly packsWeights: boolean;
 }
 
 /** Results of `run` are its outputs that are no state; of `readState` copies of the tensors asked for. */

@@ -2,13 +2,15 @@ import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { WeftError } from '@weft/shared';
 import type { Provider } from './device.ts';
-import type { Numbered, Reply, Request, WireTensor } from './messages.ts';
+import type { Numbered, Reply, Request, SessionSettings, WireTensor } from './messages.ts';
 
 export interface SessionThreadOptions {
   readonly provider: Provider;
   readonly threads: number;
   /** Folder that external weights lie below. */
   readonly weightsFolder?: string | undefined;
+  readonly waits?: SessionSettings['waits'] | undefined;
+  readonly packsWeights?: boolean | undefined;
 }
 
 interface Waiting {
@@ -41,8 +43,8 @@ export class SessionThread implements AsyncDisposable {
 
   /** Loads a model under a name. */
   async open(session: string, model: Uint8Array): Promise<void> {
-    const { provider, threads, weightsFolder } = this.#options;
-    const settings = { provider: provider.name, threads, weightsFolder };
+    const { provider, threads, weightsFolder, waits = 'asleep', packsWeights = false } = this.#options;
+    const settings = { provider: provider.name, threads, weightsFolder, waits, packsWeights };
     try {
       await this.#ask({ kind: 'open', session, model, settings });
     } catch (cause) {

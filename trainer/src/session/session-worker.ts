@@ -19,7 +19,7 @@ const state = new Map<string, Tensor>();
 async function open(
   name: string,
   model: Uint8Array,
-  { provider, threads, weightsFolder }: SessionSettings,
+  { provider, threads, weightsFolder, waits, packsWeights }: SessionSettings,
 ): Promise<void> {
   const session = await InferenceSession.create(model, {
     executionProviders: [provider],
@@ -35,8 +35,8 @@ async function open(
     extra: {
       session: {
         // Packed copies of the weights cost their size again and gain nothing at training's batch sizes.
-        disable_prepacking: '1',
-        intra_op: { allow_spinning: '0' },
+        disable_prepacking: packsWeights ? '0' : '1',
+        intra_op: { allow_spinning: waits === 'busily' ? '1' : '0' },
         // A node that the device cannot run would go to the CPU and back at every step, without a word.
         ...(provider === 'webgpu' ? { disable_cpu_ep_fallback: '1' } : {}),
         ...(weightsFolder === undefined ? {} : { model_external_initializers_file_folder_path: weightsFolder }),

@@ -11,3 +11,4 @@ export { writeSafetensors, type TensorToWrite, type WriteOptions } from './safet
 export { writeFileAtomically } from './atomic-file.ts';
 export { hashModel, modelFiles, type ModelFile } from './model-files.ts';
 export { defaultCacheDir } from './cache-folder.ts';
+export type { Base } from './blocks/open-blocks.ts';

@@ -90,7 +90,7 @@ export async function refuseFullDisk(folder: string, neededBytes: number): Promi
 
 export async function removeAbandoned(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
-    if (!/^\.([0-9a-f]{64}|gguf)-f32\.safetensors\..+\.tmp$/.test(name)) continue;
+    if (!/^\.([0-9a-f]{64}|gguf)-[a-z0-9-]+\.safetensors\..+\.tmp$/.test(name)) continue;
     const path = join(folder, name);
     const entry = await stat(path).catch(() => undefined);
     if (entry !== undefined && Date.now() - entry.mtimeMs > abandonedMs) await rm(path, { force: true });

@@ -66,6 +66,18 @@ export async function unpackGguf(
   }
 }
 
+/** The GGUF's hash alone, when nothing is to be unpacked. */
+export async function hashGguf(gguf: string, options: Omit<UnpackOptions, 'cacheDir'>): Promise<Sha256> {
+  const source = await open(gguf, 'r');
+  try {
+    const sha256 = asSha256(await runUnpacking({ ...(await reportedWork(source, 0, options)), hashes: true }));
+    await options.unchanged();
+    return sha256;
+  } finally {
+    await source.close();
+  }
+}
+
 type Outline = TensorOutline & { readonly packed: GgufTensor };
 
 async function unpackInto(
@@ -105,7 +117,7 @@ async function unpackInto(
 async function reportedWork(
   source: FileHandle,
   unpackedBytes: number,
-  { onProgress, signal, meanwhile }: UnpackOptions,
+  { onProgress, signal, meanwhile }: Omit<UnpackOptions, 'cacheDir'>,
 ): Promise<Omit<UnpackWork, 'hashes' | 'into'>> {
   const sourceBytes = (await source.stat()).size;
   const counting = (phase: 'hash' | 'unpack', totalBytes: number) => {
@@ -125,7 +137,7 @@ function packedTensor({ tensor, offset }: PlacedTensor<Outline>, config: ModelCo
   return { type: packed.type, offset: packed.offset, rows, rowElements, headRows, targetOffset: offset };
 }
 
-function nameOf({ name }: GgufTensor): string {
+export function nameOf({ name }: GgufTensor): string {
   const known = toHuggingFaceName(name);
   if (known !== undefined) return known;
   const feature = featureOfTensor(name);
@@ -133,7 +145,7 @@ function nameOf({ name }: GgufTensor): string {
 }
 
 /** How many heads' rows llama.cpp permuted in this tensor; 0 for all but q and k. */
-function permutedHeads(name: string, config: ModelConfig): number {
+export function permutedHeads(name: string, config: ModelConfig): number {
   if (name.endsWith('.q_proj.weight')) return config.heads;
   return name.endsWith('.k_proj.weight') ? config.kvHeads : 0;
 }
