@@ -6,12 +6,15 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { hashModel } from '@weft/trainer';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { type HubServer, startHub } from '../hub-server.ts';
 import { type Finished, runWeft } from '../run-weft.ts';
 
 const bundled = fileURLToPath(new URL('../../models/weft-tiny-llama', import.meta.url));
 const entry = fileURLToPath(new URL('../../cli/bin/weft.mjs', import.meta.url));
+
+// each command is a process that starts Node and the runtime; a busy machine takes its time
+vi.setConfig({ testTimeout: 180_000 });
 
 let hub: HubServer;
 let folder: string;
