@@ -22,6 +22,23 @@ describe('the loss curve', () => {
     expect(svg).toMatch(/>1\.5<.*>2\.0<.*>2\.5<.*>3\.0</s);
   });
 
+  it('draws the validation as a second curve, from before the first step on, within the same axes', () => {
+    const scores = [
+      { step: 0, loss: 4 },
+      { step: 2, loss: 1 },
+    ];
+    const svg = lossCurve([3, 2, 1.5], 'x', scores);
+    expect(svg).toContain('Validation from 4.0000 after step 0 to 1.0000 after step 2.');
+    expect(svg).toContain('validation (dashed)');
+    const [training = '', validation = ''] = [...svg.matchAll(/points="([^"]*)"/g)].map(([, points]) => points);
+    expect([training.split(' ').length, validation.split(' ').length]).toEqual([3, 2]);
+    expect(validation.startsWith('70.0,')).toBe(true);
+    const [top = 0, bottom = 0] = validation.split(' ').map((pair) => Number(pair.split(',')[1]));
+    expect(top).toBeGreaterThan(50);
+    expect(bottom).toBeLessThan(390);
+    expect(lossCurve([3, 2, 1.5], 'x')).not.toContain('validation');
+  });
+
   it('stays inside its axes, and small, whatever the losses are', () => {
     const losses = fc.array(fc.double({ min: 0, max: 1e6, noNaN: true }), { minLength: 1, maxLength: 3000 });
     fc.assert(

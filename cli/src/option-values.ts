@@ -37,6 +37,14 @@ export const targetList = (text: string): readonly LoraTarget[] => {
   return loraTargets.filter((target) => names.includes(target));
 };
 
+/** `--validation 0.1` holds that share back; whatever is no number is a file. */
+export const shareOrPath = (text: string): number | string => {
+  const value = Number(text);
+  if (text.trim() === '' || Number.isNaN(value)) return text;
+  if (!(value > 0 && value < 1)) throw new InvalidArgumentError('It is a share above 0 and below 1, or a file.');
+  return value;
+};
+
 /** `--top-p 0.9`: above 0, at most 1. */
 export const probability = (text: string): number => {
   const value = Number(text);

@@ -34,29 +34,129 @@ const weft = (...argv: string[]) => {
 const train = (out: string, ...flags: string[]) =>
   weft('train', '--model', model, '--data', rows, '--out', at(out), '--threads', '1', '--seq', '16', ...flags);
 
+interface Score {
+  readonly step: number;
+  readonly loss: number;
+  readonly tokens: number;
+}
+
 /** Steps and losses as printed, to the last digit. */
 const stepsOf = (stdout: string): { step: number; loss: number }[] =>
   stdout
     .trimEnd()
     .split('\n')
-    .map((line) => JSON.parse(line) as { step: number; loss: number })
+    .map((line) => JSON.parse(line) as { step?: number; loss: number })
+    .flatMap((line) => (line.step === undefined ? [] : [{ step: line.step, loss: line.loss }]))
     .map(({ step, loss }) => ({ step, loss }));
 
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('weft train', () => {
-  it('prints a JSON line a step and nothing else on standard output', () => {
+  it('prints what the data comes to, then a JSON line a step, and nothing else on standard output', () => {
     const { status, stdout, stderr } = train('a', '--steps', '3', '--batch', '1', '--no-shuffle', '--json');
-    expect(stderr).toContain('3 records, 3 examples: 25 tokens, of which the loss counts 21; 1 cut at --seq 16');
+    expect(stderr).toContain(
+      '3 records, 3 examples: 25 tokens, of which the loss counts 21; 1 cut at --seq 16, 24 tokens left out',
+    );
+    expect(stderr).toContain('lengths: 3 to 40 tokens, median 6, 95 % have at most 40\n');
+    expect(stderr).toContain('padding: 48 % of 48 tokens computed an epoch; packed 22 % of 32\n');
     expect(status).toBe(0);
     const lines = stdout
       .trimEnd()
       .split('\n')
       .map((line): unknown => JSON.parse(line));
-    expect(lines).toHaveLength(3);
-    expect(Object.keys(lines[0] ?? {})).toEqual(['step', 'loss', 'tokensPerSecond']);
+    expect(lines).toHaveLength(4);
+    expect(lines[0]).toEqual({
+      data: {
+        records: 3,
+        examples: 3,
+        tokens: 25,
+        countedTokens: 21,
+        truncated: 1,
+        cutTokens: 24,
+        dropped: 0,
+        lengths: { min: 3, median: 6, p95: 40, max: 40 },
+        computedTokens: 48,
+        packedTokens: 32,
+      },
+    });
+    expect(Object.keys(lines[1] ?? {})).toEqual(['step', 'loss', 'tokensPerSecond']);
     const config: unknown = JSON.parse(readFileSync(at('a/adapter_config.json'), 'utf8'));
     expect(config).toMatchObject({ peft_type: 'LORA', r: 8, lora_alpha: 16, target_modules: ['q_proj', 'v_proj'] });
+  });
+
+  it('scores a held-out file before the first step, every so many and after the last, as weft eval does', () => {
+    writeFileSync(at('held-out.jsonl'), readFileSync(rows, 'utf8').split('\n').slice(0, 2).join('\n'));
+    const flags = ['--steps', '5', '--validation', at('held-out.jsonl'), '--validate-every', '2', '--lr', '1e-2'];
+    const { status, stdout, stderr } = train('v', ...flags, '--json', '--plot', at('v.svg'));
+    expect(stderr).toContain('validation: 2 records, 2 examples: 9 tokens, of which the loss counts 6\n');
+    expect(status).toBe(0);
+    const lines = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { step?: number; validation?: Score });
+    expect(lines.slice(1).map(({ step, validation }) => step ?? validation)).toMatchObject([
+      { step: 0, tokens: 6 },
+      1,
+      2,
+      { step: 2 },
+      3,
+      4,
+      { step: 4 },
+      5,
+      { step: 5 },
+    ]);
+    const scores = lines.flatMap(({ validation }) => (validation ? [validation.loss] : []));
+    const scored = weft(
+      'eval',
+      '--model',
+      model,
+      '--adapter',
+      at('v'),
+      '--data',
+      at('held-out.jsonl'),
+      '--seq',
+      '16',
+      '--threads',
+      '1',
+      '--json',
+    );
+    expect((JSON.parse(scored.stdout) as Score).loss).toBeCloseTo(scores.at(-1) ?? 0, 5);
+    expect(scores.at(-1)).toBeLessThan(scores[0] ?? 0);
+    expect(readFileSync(at('v.svg'), 'utf8')).toContain(`Validation from ${scores[0]?.toFixed(4)} after step 0`);
+
+    const without = train('w', '--steps', '5', '--lr', '1e-2', '--json');
+    expect(stepsOf(without.stdout)).toEqual(stepsOf(stdout));
+  });
+
+  it('holds a share back by hash, the same in every run, and says when that is nothing', () => {
+    writeFileSync(at('many.txt'), Array.from({ length: 60 }, (_, i) => `line ${i} of the held-out test`).join('\n'));
+    const share = (value: string) =>
+      weft(
+        'train',
+        '--model',
+        model,
+        '--data',
+        at('many.txt'),
+        '--out',
+        at('s'),
+        '--threads',
+        '1',
+        '--seq',
+        '16',
+        '--steps',
+        '1',
+        '--validation',
+        value,
+      );
+    const [first, second] = [share('0.2'), share('0.2')];
+    expect(first.status).toBe(0);
+    const counts = /^validation: (\d+) records/m.exec(first.stderr)?.[1];
+    expect(Number(counts)).toBeGreaterThan(2);
+    expect(first.stderr).toContain(`${60 - Number(counts)} records`);
+    expect(second.stderr).toContain(`validation: ${counts} records`);
+    expect(first.stderr).toMatch(/validation loss \d+\.\d{4} after step 0\n/);
+    expect(share('0.000001').stderr).toContain('--validation 0.000001 holds back 0 of 60 records');
+    expect(share('1.5').stderr).toContain('It is a share above 0 and below 1, or a file.');
   });
 
   it('counts epochs in whole passes, and ends with the same bits from the same seed', () => {
@@ -126,8 +226,13 @@ describe('weft train', () => {
     const said: string[] = [];
     child.stderr.setEncoding('utf8').on('data', (text: string) => said.push(text));
     const closed = once(child, 'close');
-    await once(createInterface({ input: child.stdout }), 'line');
-    child.kill('SIGINT');
+    const lines = createInterface({ input: child.stdout });
+    for await (const line of lines) {
+      if (!line.startsWith('{"step"')) continue;
+      child.kill('SIGINT');
+      break;
+    }
+    child.stdout.resume(); // a full pipe would hold the child
     expect(await closed).toEqual([130, null]);
     expect(said.join('')).toContain('press Ctrl-C again to quit at once');
     expect(said.join('')).toMatch(/wrote a checkpoint of step \d+/);
@@ -143,7 +248,7 @@ describe('weft train', () => {
     });
     const closed = once(child, 'close');
     let printed = 0;
-    for await (const _line of createInterface({ input: child.stdout })) if (++printed === 10) child.kill('SIGKILL');
+    for await (const _line of createInterface({ input: child.stdout })) if (++printed === 11) child.kill('SIGKILL');
     expect(await closed).toEqual([null, 'SIGKILL']);
 
     const elsewhere = train('j', ...flags, '--lr', '1e-3', '--resume');

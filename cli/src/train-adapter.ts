@@ -3,12 +3,11 @@ import { basename, join, resolve } from 'node:path';
 import process from 'node:process';
 import { createAdapterLayout, WeftError, type AdapterLayout, type LoraTarget } from '@weft/shared';
 import {
-  encodeRecords,
   identifyRun,
   initAdapter,
   loadCheckpoint,
+  measurePadding,
   openModel,
-  readRecords,
   saveAdapter,
   saveCheckpoint,
   train,
@@ -19,12 +18,13 @@ import {
   type RunIdentity,
 } from '@weft/trainer';
 import { onInterrupt } from './interrupt.ts';
-import { lossCurve } from './loss-curve.ts';
+import { lossCurve, type ValidationScore } from './loss-curve.ts';
 import type { ModelOptions } from './model-options.ts';
 import { openAdapter } from './open-adapter.ts';
 import { createProgress } from './progress.ts';
 import { settleDevice } from './settle-device.ts';
-import { tokenReport } from './token-report.ts';
+import { paddingReport, tokenReport } from './token-report.ts';
+import { readTrainingData } from './training-data.ts';
 
 /** The flags of `weft train`. */
 export interface TrainOptions extends ModelOptions {
@@ -48,6 +48,8 @@ export interface TrainOptions extends ModelOptions {
   readonly checkpointEvery?: number;
   readonly resume?: true;
   readonly shuffle: boolean;
+  readonly validation?: number | string;
+  readonly validateEvery?: number;
   readonly plot?: string;
   readonly json?: true;
 }
@@ -102,17 +104,25 @@ const decisiveOptions = (options: TrainOptions, layout: AdapterLayout, steps: nu
   '--device': options.device,
 });
 
+const writeLine = (value: object): void => void process.stdout.write(`${JSON.stringify(value)}\n`);
+
+const noteOf = (loss: number | undefined, score: ValidationScore | undefined): string =>
+  [loss !== undefined && `loss ${loss.toFixed(4)}`, score && `validation ${score.loss.toFixed(4)}`]
+    .filter((part) => typeof part === 'string')
+    .join('  ');
+
 /** Trains and writes the adapter; the steps go to standard output as JSON lines, or to a bar. */
 export const trainAdapter = async (options: TrainOptions): Promise<void> => {
   const signal = onInterrupt('stopping after this step, with a checkpoint for --resume');
   const model = await openModel(options.model, { cacheDir: options.cache, signal });
   const device = await settleDevice(model, options);
-  const records = await readRecords([...options.data]);
-  const { examples, report } = encodeRecords(records, model.tokenizer, {
-    sequenceLength: options.seq,
-    vocabSize: model.config.vocabSize,
-  });
-  process.stderr.write(`${tokenReport(report, options.seq)}\n`);
+  const { examples, report, validation } = await readTrainingData(model, options);
+  const { batch: batchSize, seq: sequenceLength, seed, shuffle } = options;
+  const padding = measurePadding(examples, { batchSize, sequenceLength, seed, shuffle });
+  process.stderr.write(`${tokenReport(report, sequenceLength)}\n${paddingReport(report, padding)}\n`);
+  if (validation) process.stderr.write(`validation: ${tokenReport(validation.report, sequenceLength)}\n`);
+  if (options.json)
+    writeLine({ data: { ...report, ...padding, ...(validation && { validation: validation.report }) } });
   const { layout, adapter } = await startAdapter(model, options);
   const steps = stepsOf(options, examples.length);
   const identity = identifyRun(model, examples, adapter, decisiveOptions({ ...options, device }, layout, steps));
@@ -120,6 +130,7 @@ export const trainAdapter = async (options: TrainOptions): Promise<void> => {
   const resumed = options.resume ? await loadCheckpoint(checkpointFolder, identity) : undefined;
   if (resumed) process.stderr.write(`going on after step ${resumed.state.step} of ${steps}\n`);
   const losses = [...(resumed?.losses ?? [])];
+  const scores: ValidationScore[] = [];
 
   const progress = options.json ? undefined : createProgress();
   const bar = progress?.bar('train', steps);
@@ -143,6 +154,17 @@ export const trainAdapter = async (options: TrainOptions): Promise<void> => {
     threads: options.threads,
     device,
     resumeFrom: resumed?.state,
+    validation: validation && {
+      examples: validation.examples,
+      everySteps: options.validateEvery ?? Math.max(1, Math.round(steps / 10)),
+      onScore: (step, { lossSum, tokens }) => {
+        const score = { step, loss: lossSum / tokens, tokens };
+        scores.push(score);
+        if (options.json) writeLine({ validation: score });
+        bar?.update(step, noteOf(losses.at(-1), score));
+        progress?.log(`validation loss ${score.loss.toFixed(4)} after step ${step}`);
+      },
+    },
     signal,
   });
   let result = await training.next();
@@ -152,8 +174,8 @@ export const trainAdapter = async (options: TrainOptions): Promise<void> => {
     if (signal.aborted || step % (options.checkpointEvery ?? Number.POSITIVE_INFINITY) === 0) {
       await saveCheckpoint(checkpointFolder, identity, { state: await snapshot(), losses: Float32Array.from(losses) });
     }
-    if (options.json) process.stdout.write(`${JSON.stringify({ step, loss, tokensPerSecond })}\n`);
-    bar?.update(step, `loss ${loss.toFixed(4)}  ${tokensPerSecond.toFixed(0)} tokens/s`);
+    if (options.json) writeLine({ step, loss, tokensPerSecond });
+    bar?.update(step, `${noteOf(loss, scores.at(-1))}  ${tokensPerSecond.toFixed(0)} tokens/s`);
     if (signal.aborted && step < steps) {
       process.stderr.write(`wrote a checkpoint of step ${step}; --resume goes on from it\n`);
     }
@@ -163,7 +185,7 @@ export const trainAdapter = async (options: TrainOptions): Promise<void> => {
   progress?.close();
   await saveAdapter(options.out, model, { layout, adapter: result.value.adapter });
   if (options.plot !== undefined) {
-    const curve = lossCurve(losses, basename(resolve(options.out)));
+    const curve = lossCurve(losses, basename(resolve(options.out)), scores);
     await writeFileAtomically(options.plot, async (handle) => handle.writeFile(curve));
   }
   await rm(checkpointFolder, { recursive: true, force: true });

@@ -52,8 +52,8 @@ async function firstLine({ gguf, threads, rows, work, folder }: StartOptions, ca
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
   let atMs = Number.NaN;
-  for await (const _line of createInterface({ input: child.stdout })) {
-    if (Number.isNaN(atMs)) atMs = performance.now() - start;
+  for await (const line of createInterface({ input: child.stdout })) {
+    if (Number.isNaN(atMs) && line.startsWith('{"step"')) atMs = performance.now() - start;
   }
   const status = await ended;
   if (status !== 0) throw new Error(`weft train ended with ${status}: ${said}`);

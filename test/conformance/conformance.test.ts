@@ -107,6 +107,7 @@ describe.skipIf(
     losses = stdout
       .trimEnd()
       .split('\n')
+      .filter((line) => line.startsWith('{"step"'))
       .map((line) => lossLine.parse(JSON.parse(line)).loss);
   }, timeoutMs);
   afterAll(() => rmSync(folder, { recursive: true }));

@@ -17,7 +17,8 @@ export {
   readAdapterValues,
   saveAdapter,
 } from './adapters/peft-folder.ts';
-export { evaluate, type EvaluateOptions, type Evaluation } from './evaluate.ts';
+export { evaluate, type EvaluateOptions } from './evaluate.ts';
+export type { Evaluation } from './score-examples.ts';
 export {
   exportAdapter,
   exportFormats,
@@ -43,7 +44,7 @@ export { surveyDevices, type SurveyedDevice } from './devices/survey.ts';
 export { runtimeVersion } from './devices/obstacle.ts';
 export { devices, type Device } from './session/device.ts';
 export * from './checkpoint/index.ts';
-export type { LoraTrainStep, TrainResult } from './train.ts';
+export type { LoraTrainStep, TrainResult, Validation } from './train.ts';
 export { type LoraOptions, train, trainDefaults, type TrainingRun, type TrainOptions } from './training-run.ts';
 export { trainFull, type TrainFullOptions } from './train-full.ts';
 export type { TrainStep } from './training-loop.ts';

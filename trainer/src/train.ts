@@ -11,7 +11,8 @@ import type { Device } from './session/device.ts';
 import type { WireTensor } from './session/messages.ts';
 import { SessionThread } from './session/session-thread.ts';
 import { explainDivergence } from './weights/not-finite.ts';
-import { buildTrainingStep } from './training-step.ts';
+import { createScorer, type Evaluation } from './score-examples.ts';
+import { buildEvaluation, buildTrainingStep } from './training-step.ts';
 import {
   badOption,
   checkLoopOptions,
@@ -35,8 +36,16 @@ export interface StepOptions extends LoopOptions {
   /** Without it a batch is the next rows in order. */
   readonly shuffle?: boolean | undefined;
   readonly device?: Device | undefined;
+  /** Scored before the first step, every so many steps, and after the last. */
+  readonly validation?: Validation | undefined;
   /** A snapshot of the same run: the steps after it are the ones that the unbroken run would have taken. */
   readonly resumeFrom?: TrainingState | undefined;
+}
+
+export interface Validation {
+  readonly examples: readonly Example[];
+  readonly everySteps: number;
+  readonly onScore: (steps: number, evaluation: Evaluation) => void;
 }
 
 export interface LoraTrainStep extends TrainStep {
@@ -53,9 +62,21 @@ export interface TrainResult {
 
 /** Fine-tunes LoRA factors: yields after each step, returns the trained adapter. */
 export async function* trainSteps(options: StepOptions): AsyncGenerator<LoraTrainStep, TrainResult, void> {
-  const { model, layout, examples, trains = 'both', batchSize, seed = 0, shuffle = true, resumeFrom } = options;
+  const {
+    model,
+    layout,
+    examples,
+    trains = 'both',
+    batchSize,
+    seed = 0,
+    shuffle = true,
+    resumeFrom,
+    validation,
+  } = options;
   const adapter = resumeFrom?.adapter ?? options.adapter;
   checkLoopOptions(options, model.config);
+  if (validation && !(Number.isSafeInteger(validation.everySteps) && validation.everySteps >= 1))
+    throw badOption('validation.everySteps', validation.everySteps, 'a whole number from 1');
   if (layout.size === 0) throw badOption('layout', 'without tensors', 'one with a target at least');
   if (adapter.length !== layout.size) throw badOption('adapter', `${adapter.length} values`, `${layout.size} values`);
   if (!adapter.every((value) => Number.isFinite(value)))
@@ -74,12 +95,25 @@ export async function* trainSteps(options: StepOptions): AsyncGenerator<LoraTrai
     const [trained = none, first = none, second = none] = await readTrained(thread);
     return { adapter: scatterFactor(layout, adapter, trains, trained), firstMoment: first, secondMoment: second };
   };
+  const validate = ({ examples: held, everySteps, onScore }: Validation): ((done: number) => Promise<void>) => {
+    const score = createScorer(thread, {
+      examples: held,
+      batchSize,
+      vocabSize: model.config.vocabSize,
+      build: (shape) => buildEvaluation(model.config, shape, source, provider.target),
+      signal: options.signal,
+    });
+    const first = resumeFrom?.step ?? 0;
+    return async (done) => {
+      if (done === first || done === options.steps || done % everySteps === 0) onScore(done, await score());
+    };
+  };
   const loop = trainingLoop(
     thread,
     batches(examples, { batchSize, seed, shuffle })[Symbol.iterator](),
     model.config.vocabSize,
     (shape) => buildTrainingStep(model.config, shape, source, optimizer, provider.target),
-    options,
+    { ...options, betweenSteps: validation && validate(validation) },
     resumeFrom,
   );
   while (true) {

@@ -33,6 +33,8 @@ export interface LoopOptions {
   /** Where this run stands in a longer schedule: its first step (from 0) and all steps. */
   readonly scheduleOffset?: { readonly startStep: number; readonly totalSteps: number } | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Called before the first step and after each: with the number of steps that are done. Its time is no step's. */
+  readonly betweenSteps?: ((done: number) => Promise<void>) | undefined;
 }
 
 export const defaultThreads = (): number => availableParallelism();
@@ -55,10 +57,11 @@ export async function* trainingLoop(
   options: LoopOptions,
   done: Consumed & { readonly step: number } = { step: 0, tokens: 0, examples: 0 },
 ): AsyncGenerator<TrainStep & Consumed, Consumed, void> {
-  const { steps, batchSize, sequenceLength, signal } = options;
+  const { steps, batchSize, sequenceLength, signal, betweenSteps } = options;
   const opened = new Set<number>();
   let consumed: Consumed = { tokens: done.tokens, examples: done.examples };
   for (let step = 0; step < done.step; step++) batches.next();
+  await betweenSteps?.(done.step);
   let endOfLastStep = performance.now();
   let lastLoss: number | undefined;
   for (let step = done.step + 1; step <= steps; step++) {
@@ -86,6 +89,9 @@ export async function* trainingLoop(
     const tokensPerSecond = (1000 * batch.realTokens) / (now - endOfLastStep);
     endOfLastStep = now;
     yield { step, loss, tokensPerSecond, ...consumed };
+    if (!betweenSteps) continue;
+    await betweenSteps(step);
+    endOfLastStep = performance.now();
   }
   return consumed;
 }

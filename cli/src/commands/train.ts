@@ -2,12 +2,12 @@ import { Option, type Command } from 'commander';
 import { loraTargets } from '@weft/shared';
 import type { CommandModule } from '../command.ts';
 import { addModelOptions, anyBaseOption } from '../model-options.ts';
-import { nonNegative, targetList, wholeNumber } from '../option-values.ts';
+import { nonNegative, shareOrPath, targetList, wholeNumber } from '../option-values.ts';
 import type { TrainOptions } from '../train-adapter.ts';
 
 export const command: CommandModule = {
   examples: [
-    'weft train --model models/weft-tiny-llama --data notes.txt --out adapter --steps 100',
+    'weft train --model models/weft-tiny-llama --data notes.txt --validation 0.1 --out adapter --steps 100',
     'weft train --model SmolLM2-135M-Instruct.Q4_1.gguf --data chats.jsonl --out adapter --rank 16 --targets q_proj,k_proj,v_proj,o_proj --json',
   ],
   configure: (command: Command): void => {
@@ -38,10 +38,12 @@ export const command: CommandModule = {
       .option(...anyBaseOption)
       .option('--checkpoint-every <n>', 'steps between checkpoints in --out; Ctrl-C writes one too', wholeNumber(1))
       .option('--resume', 'go on from the checkpoint in --out, with the same model, data and flags')
+      .option('--validation <share|file>', 'hold back a share of the data, or take a file, and score it', shareOrPath)
+      .option('--validate-every <n>', 'steps between scores (default: a tenth of the steps)', wholeNumber(1))
       .option('--no-shuffle', 'take the data in its order')
       .addOption(new Option('--base <type>', 'how base weights are computed with').choices(['fp32']).default('fp32'))
-      .option('--plot <file.svg>', 'draw the loss curve')
-      .option('--json', 'a JSON line for each step on standard output')
+      .option('--plot <file.svg>', 'draw the loss curve, of the validation too')
+      .option('--json', 'JSON lines on standard output: {"data"}, {"step","loss","tokensPerSecond"}, {"validation"}')
       .action(async (_options: unknown, command: Command) =>
         (await import('../train-adapter.ts')).trainAdapter(command.opts<TrainOptions>()),
       );

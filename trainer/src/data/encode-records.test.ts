@@ -45,7 +45,16 @@ test('texts are joined with end tokens and cut into rows, the rest is a shorter 
   ]);
   expect(examples[0]?.labels).toEqual(examples[0]?.inputIds);
   // the ninth token, an end by itself, predicts nothing
-  expect(report).toEqual({ records: 2, examples: 2, tokens: 8, countedTokens: 6, truncated: 0, dropped: 0 });
+  expect(report).toEqual({
+    records: 2,
+    examples: 2,
+    tokens: 8,
+    countedTokens: 6,
+    truncated: 0,
+    cutTokens: 0,
+    dropped: 0,
+    lengths: { min: 4, median: 4, p95: 4, max: 4 },
+  });
 });
 
 test('a prompt does not count, its completion and the end do', () => {
@@ -83,7 +92,16 @@ test('ids are taken as they are, cut at the sequence length and counted', () => 
     { inputIds: Int32Array.of(1, 2, 3), labels: Int32Array.of(-100, 2, 3) },
     { inputIds: Int32Array.of(9), labels: Int32Array.of(9) },
   ]);
-  expect(report).toEqual({ records: 2, examples: 2, tokens: 4, countedTokens: 2, truncated: 1, dropped: 0 });
+  expect(report).toEqual({
+    records: 2,
+    examples: 2,
+    tokens: 4,
+    countedTokens: 2,
+    truncated: 1,
+    cutTokens: 2,
+    dropped: 0,
+    lengths: { min: 1, median: 1, p95: 5, max: 5 },
+  });
 });
 
 test('an id or a label outside the vocabulary is refused by line', () => {

@@ -1,6 +1,7 @@
 import { isWeftError, WeftError } from '@weft/shared';
 import { withinTemplateTime } from '../tokenizer/chat-template.ts';
 import type { ChatMessage, Tokenizer } from '../tokenizer/tokenizer.ts';
+import { lengthDistribution, type LengthDistribution } from './length-distribution.ts';
 import { ignoredLabel } from './parse-json-line.ts';
 import { type DataRecord, placeOf } from './record.ts';
 
@@ -8,6 +9,8 @@ import { type DataRecord, placeOf } from './record.ts';
 export interface Example {
   readonly inputIds: Int32Array;
   readonly labels: Int32Array;
+  /** Of a packed row: the lengths of the examples that it is made of. */
+  readonly segmentLengths?: readonly number[];
 }
 
 export interface EncodeOptions {
@@ -27,8 +30,11 @@ export interface EncodeReport {
   readonly tokens: number;
   /** Tokens that the loss counts: labels other than −100, from the second position on. */
   readonly countedTokens: number;
-  /** Rows cut at the sequence length. */
+  /** Rows cut at the sequence length, and the tokens that they lost. */
   readonly truncated: number;
+  readonly cutTokens: number;
+  /** Of the rows before they were cut. */
+  readonly lengths: LengthDistribution;
   /** Prompts and conversations left out, because nothing in them counts (within the sequence length). */
   readonly dropped: number;
 }
@@ -50,7 +56,9 @@ export function encodeRecords(
   const eos = options.appendEos === false || tokenizer.eosTokenId === undefined ? [] : [tokenizer.eosTokenId];
   const packed: number[] = [];
   const rows: Example[] = [];
+  const lengths: number[] = [];
   let truncated = 0;
+  let cutTokens = 0;
   let dropped = 0;
   for (const record of records) {
     if (record.kind === 'text') {
@@ -69,6 +77,8 @@ export function encodeRecords(
       continue;
     }
     if (cut !== row) truncated++;
+    cutTokens += row.inputIds.length - cut.inputIds.length;
+    lengths.push(row.inputIds.length);
     rows.push(cut);
   }
   if (shortText === 'refuse' && rows.length === 0 && records.length > dropped && packed.length < sequenceLength) {
@@ -78,12 +88,22 @@ export function encodeRecords(
       { tokens: packed.length, sequenceLength },
     );
   }
-  const examples = [...cutIntoRows(packed, sequenceLength), ...rows];
+  const joined = [...cutIntoRows(packed, sequenceLength)];
+  const examples = [...joined, ...rows];
   const tokens = examples.reduce((sum, { inputIds }) => sum + inputIds.length, 0);
   const countedTokens = examples.reduce((sum, example) => sum + countLabels(example), 0);
   return {
     examples,
-    report: { records: records.length, examples: examples.length, tokens, countedTokens, truncated, dropped },
+    report: {
+      records: records.length,
+      examples: examples.length,
+      tokens,
+      countedTokens,
+      truncated,
+      cutTokens,
+      dropped,
+      lengths: lengthDistribution([...joined.map(({ inputIds }) => inputIds.length), ...lengths]),
+    },
   };
 }
 
