@@ -83,8 +83,7 @@ export const continueText = async (
   onText: (piece: string) => void,
 ): Promise<Continuation> => {
   const { continuePrompt, TextStream } = await import('@weft/trainer');
-  const { eosTokenId } = model.tokenizer;
-  const endIds = eosTokenId === undefined ? [] : [eosTokenId];
+  const { endTokenIds: endIds } = model.tokenizer;
   const { maxTokens, temperature, topP, seed } = options;
   const stream = new TextStream(model.tokenizer, promptIds, options.stop);
   const ids = continuePrompt(decoder, { promptIds, maxTokens, temperature, topP, seed, endIds, signal });

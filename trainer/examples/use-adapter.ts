@@ -8,7 +8,7 @@ const model = await openModel(modelPath);
 const adapter = await loadAdapter(adapterFolder, model);
 
 const promptIds = model.tokenizer.encode(prompt);
-const endIds = [model.tokenizer.eosTokenId ?? -1];
+const { endTokenIds: endIds } = model.tokenizer;
 const text = new TextStream(model.tokenizer, promptIds);
 for await (const id of generate({ model, ...adapter, promptIds, endIds, maxTokens: 40 })) {
   process.stdout.write(text.push(id));

@@ -155,6 +155,16 @@ test('a Gemma 3 says the same in the keys of transformers 4 and of 5', () => {
   expect(asOf5).toEqual(asOf4);
 });
 
+test('a text ends at every token that config.json and generation_config.json name, if the tokenizer has it', async () => {
+  const added_tokens = [256, 257, 258].map((id) => ({ id, content: `<end ${id}>`, special: true }));
+  const folder = await putFolder({ tokenizer: { added_tokens }, config: { eos_token_id: [257, 256] } });
+  expect((await open(folder)).tokenizer).toMatchObject({ eosTokenId: 257, endTokenIds: [257, 256] });
+  await writeFile(join(folder, 'generation_config.json'), JSON.stringify({ eos_token_id: [256, 258, 999, 'x'] }));
+  expect((await open(folder)).tokenizer).toMatchObject({ eosTokenId: 257, endTokenIds: [257, 256, 258] });
+  await writeFile(join(folder, 'generation_config.json'), JSON.stringify({ eos_token_id: 258 }));
+  expect((await open(folder)).tokenizer.endTokenIds).toEqual([257, 256, 258]);
+});
+
 test("a token that only a family's larger siblings have is text where the model has no row for it", async () => {
   const added_tokens = [
     { id: 257, content: '</s>', special: true },

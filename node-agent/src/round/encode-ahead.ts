@@ -26,6 +26,7 @@ export async function encodeAhead(
     vocabSize: tokenizer.vocabSize,
     bosTokenId: tokenizer.bosTokenId,
     eosTokenId: tokenizer.eosTokenId,
+    endTokenIds: tokenizer.endTokenIds,
     padTokenId: tokenizer.padTokenId,
     encode: (text) => known.get(text) ?? tokenizer.encode(text),
     decode: (ids) => tokenizer.decode(ids),

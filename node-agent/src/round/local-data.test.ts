@@ -14,6 +14,7 @@ const countingTokenizer = (msPerText = 0) => {
     vocabSize: 70_000,
     bosTokenId: undefined,
     eosTokenId: 0,
+    endTokenIds: [],
     padTokenId: undefined,
     encode(text) {
       counted.encoded++;

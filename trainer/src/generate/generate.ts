@@ -11,7 +11,7 @@ export interface ContinueOptions {
   readonly temperature?: number | undefined;
   readonly topP?: number | undefined;
   readonly seed?: number | undefined;
-  /** Tokens that end the text, such as the tokenizer's eosTokenId; they are not part of it. */
+  /** Tokens that end the text, such as the tokenizer's endTokenIds; they are not part of it. */
   readonly endIds?: readonly number[] | undefined;
   readonly signal?: AbortSignal | undefined;
 }

@@ -7,6 +7,8 @@ import type { Tokenizer } from './tokenizer.ts';
 export interface TokenizerRoles {
   readonly bosTokenId: number | undefined;
   readonly eosTokenId: number | undefined;
+  /** Beside eosTokenId. */
+  readonly endTokenIds?: readonly number[] | undefined;
   readonly padTokenId: number | undefined;
   readonly chatTemplate: string | undefined;
 }
@@ -26,6 +28,7 @@ export function createTokenizer(json: TokenizerJson, roles: TokenizerRoles): Tok
     vocabSize,
     bosTokenId: roles.bosTokenId,
     eosTokenId: roles.eosTokenId,
+    endTokenIds: [...new Set([roles.eosTokenId ?? [], roles.endTokenIds ?? []].flat())].filter((id) => id < vocabSize),
     padTokenId: roles.padTokenId,
     encode: (text) => (text.length === 0 ? [] : inner.encode(text, { add_special_tokens: false }).ids),
     decode: (ids) =>

@@ -8,13 +8,13 @@ import type { Tokenizer } from './tokenizer.ts';
 
 export interface ConfiguredIds {
   readonly bosTokenId: number | undefined;
-  readonly eosTokenId: number | undefined;
+  readonly eosTokenIds: readonly number[];
   readonly padTokenId: number | undefined;
 }
 
 /**
  * The tokenizer of a Hugging Face folder. Ids of special tokens come from config.json, which the model's hash covers;
- * tokenizer_config.json and chat_template.jinja, which it does not, add what is missing there. Added tokens for which the
+ * tokenizer_config.json, generation_config.json and chat_template.jinja, which it does not, add what is missing there. Added tokens for which the
  * model is known to have no row are left out, so that their text is text.
  */
 export async function tokenizerFromFolder(
@@ -24,9 +24,12 @@ export async function tokenizerFromFolder(
 ): Promise<Tokenizer> {
   const { text, config, chatTemplate } = await readTokenizerFiles(folder);
   const json = withoutTokens(parseTokenizerJson(text), hasRow);
+  const { eos_token_id: ends } = await readOptionalJson(folder, 'generation_config.json');
+  const generationEnds = [ends].flat().filter((id): id is number => Number.isSafeInteger(id));
   return createTokenizer(json, {
     bosTokenId: configured.bosTokenId ?? idOf(json, config['bos_token']),
-    eosTokenId: configured.eosTokenId ?? idOf(json, config['eos_token']),
+    eosTokenId: configured.eosTokenIds[0] ?? idOf(json, config['eos_token']),
+    endTokenIds: [...configured.eosTokenIds, ...generationEnds],
     padTokenId: configured.padTokenId ?? idOf(json, config['pad_token']),
     chatTemplate,
   });

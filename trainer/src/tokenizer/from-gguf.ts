@@ -62,6 +62,7 @@ export function tokenizerFromGguf(metadata: Metadata): Tokenizer {
   return createTokenizer(checkTokenizerJson(tokenizerJsonFromGguf(metadata)), {
     bosTokenId: tokenId(metadata, 'bos'),
     eosTokenId: tokenId(metadata, 'eos'),
+    endTokenIds: ['eot', 'eom'].flatMap((role) => tokenId(metadata, role) ?? []),
     padTokenId: tokenId(metadata, 'padding'),
     chatTemplate: typeof template === 'string' ? template : undefined,
   });

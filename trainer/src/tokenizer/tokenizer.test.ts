@@ -167,7 +167,9 @@ test('from a GGUF, control, user-defined and end tokens are whole, others and mi
   expect(tokenizer.encode('<end><think>')).toEqual([256, 257]);
   expect(tokenizer.encode('plain')).toHaveLength(5);
   expect(tokenizer.encode('日本')).toHaveLength(6);
-  expect(tokenizer).toMatchObject({ eosTokenId: 256, bosTokenId: undefined });
+  expect(tokenizer).toMatchObject({ eosTokenId: 256, endTokenIds: [256], bosTokenId: undefined });
+  const turns = tokenizerFromGguf(new Map([...metadata, ['tokenizer.ggml.eot_token_id', 257]]));
+  expect(turns).toMatchObject({ eosTokenId: 256, endTokenIds: [256, 257] });
 });
 
 test('a model without a chat template says so, and a failing template does not repeat the messages', () => {

@@ -7,6 +7,8 @@ export interface Tokenizer {
   readonly vocabSize: number;
   readonly bosTokenId: number | undefined;
   readonly eosTokenId: number | undefined;
+  /** All that end a text or a turn, `eosTokenId` among them: what generation stops at. */
+  readonly endTokenIds: readonly number[];
   readonly padTokenId: number | undefined;
   /** Ids of `text` as it stands; the same ids as transformers' tokenizer with `add_special_tokens=False`. */
   encode(text: string): number[];

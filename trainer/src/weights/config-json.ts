@@ -53,7 +53,8 @@ const neutral: Readonly<Record<string, z.ZodType>> = {
 export interface ParsedConfig {
   readonly config: ModelConfig;
   readonly bosTokenId: number | undefined;
-  readonly eosTokenId: number | undefined;
+  /** The first is the one that ends a text; a chat model has others, that end a turn. */
+  readonly eosTokenIds: readonly number[];
   readonly padTokenId: number | undefined;
 }
 
@@ -82,7 +83,6 @@ export function parseConfigJson(text: string): ParsedConfig {
     throw new WeftError('WEFT_MODEL_CORRUPT', `config.json: ${problems}`);
   }
   const c = parsed.data;
-  const eos = Array.isArray(c.eos_token_id) ? c.eos_token_id[0] : c.eos_token_id;
   return {
     config: checkConfig({
       family: type,
@@ -101,7 +101,7 @@ export function parseConfigJson(text: string): ParsedConfig {
       ...(family.heeds.includes('query_pre_attn_scalar') && { queryPreAttnScalar: c.query_pre_attn_scalar ?? 256 }),
     }),
     bosTokenId: c.bos_token_id ?? undefined,
-    eosTokenId: eos ?? undefined,
+    eosTokenIds: [c.eos_token_id ?? []].flat(),
     padTokenId:
       c.pad_token_id === null || c.pad_token_id === undefined || c.pad_token_id < 0 ? undefined : c.pad_token_id,
   };
