@@ -10,7 +10,17 @@ import { z } from 'zod';
 import { findPython, skips } from './python.ts';
 
 /** By the names that gguf_files.py gives its files. */
-const architectures = ['llama'];
+const architectures = [
+  'llama',
+  'llama3-scaled',
+  'llama-linear',
+  'mistral',
+  'qwen2',
+  'qwen2-yarn',
+  'qwen3',
+  'smollm3',
+  'gemma3',
+];
 const logitTolerance = 1e-4;
 /** Longer than the windows and half-way into the context: every way of telling positions apart is in use. */
 const ids = Array.from({ length: 96 }, (_, i) => (17 * i * i + 5 * i + 3) % 250);

@@ -202,7 +202,14 @@ test('a cache folder that cannot be made is an error that names WEFT_CACHE', asy
 test('tensors and features that a plain Llama lacks are refused by name', async () => {
   const f32 = (name: string, dims: number[]) => ({ name, type: 'F32', shape: dims }) as const;
   const cases: [Parameters<typeof tinyLlama>[0], string][] = [
-    [{ tensors: [f32('rope_freqs.weight', [16])] }, 'WEFT_MODEL_UNSUPPORTED gguf: the model uses rope_scaling'],
+    [
+      { tensors: [f32('rope_freqs.weight', [16])] },
+      "WEFT_MODEL_UNSUPPORTED gguf: rope_freqs.weight is not the table of Llama 3's scaling",
+    ],
+    [
+      { tensors: [f32('rope_freqs.weight', [5000])] },
+      'WEFT_MODEL_LIMIT gguf: vectorElements is 5000, the limit is 4096',
+    ],
     [{ tensors: [f32('blk.0.attn_q.bias', [64])] }, 'WEFT_MODEL_UNSUPPORTED gguf: the model uses attention_bias'],
     [{ tensors: [f32('blk.0.attn_q_norm.weight', [32])] }, 'WEFT_MODEL_UNSUPPORTED gguf: the model uses qk-norm'],
     [{ without: ['blk.1.ffn_up.weight'] }, 'WEFT_MODEL_MISMATCH the weights lack model.layers.1.mlp.up_proj.weight'],

@@ -15,8 +15,10 @@ import { parseConfigJson } from './weights/config-json.ts';
 import { fitTensors } from './weights/fit-config.ts';
 import { configFromGguf } from './weights/gguf/model-config.ts';
 import type { GgufHeader } from './weights/gguf/header.ts';
-import { readGgufHeader } from './weights/gguf/read.ts';
-import { hashGguf, nameOf as ggufNameOf, unpackGguf } from './weights/gguf/unpack.ts';
+import { readGgufHeader, readGgufVector } from './weights/gguf/read.ts';
+import { ropeFactorsName } from './weights/gguf/rope.ts';
+import { tensorsOfModel } from './weights/gguf/model-tensors.ts';
+import { hashGguf, unpackGguf } from './weights/gguf/unpack.ts';
 import { hashOfFiles, insideFolder, locateModel, modelFiles } from './weights/model-files.ts';
 import { readShardedTensors } from './weights/safetensors/sharded.ts';
 import type { TensorRef } from './weights/tensor-ref.ts';
@@ -59,7 +61,7 @@ async function openPulled(reference: string, options: OpenModelOptions): Promise
 async function openGguf(file: string, options: OpenModelOptions): Promise<Model> {
   const before = await stat(file, { bigint: true });
   const header = await readGgufHeader(file);
-  const config = configFromGguf(header);
+  const config = configFromGguf(header, await readGgufVector(file, header, ropeFactorsName));
   const cacheDir = options.cacheDir ?? defaultCacheDir();
   const unchanged = async (): Promise<void> => {
     const after = await stat(file, { bigint: true });
@@ -78,7 +80,7 @@ async function openGguf(file: string, options: OpenModelOptions): Promise<Model>
   const name = nameOf(header.metadata.get('general.name')) ?? basename(file, '.gguf');
   const { base = 'fp32' } = options;
   if (base !== 'fp32') {
-    fitTensors(refsOf(header, file), config);
+    fitTensors(refsOf(header, config, file), config);
     const sha256 = await hashGguf(file, work);
     const kept = await openBlocks(originalsOfGguf(file, sha256, header, config, base), base, config, work);
     if (kept) return { name, path: file, sha256, config, ...kept, tokenizer: tokenizer() };
@@ -108,13 +110,12 @@ async function openFolder(folder: string, options: OpenModelOptions): Promise<Mo
 }
 
 /** A GGUF's tensors by Hugging Face's names, with the shapes that they have. */
-const refsOf = ({ tensors }: GgufHeader, file: string): Map<string, TensorRef> =>
+const refsOf = (header: GgufHeader, config: ModelConfig, file: string): Map<string, TensorRef> =>
   new Map(
-    [...tensors.values()].map((tensor) => {
-      const { shape, offset, sizeBytes } = tensor;
-      const name = ggufNameOf(tensor);
-      return [name, { name, dtype: 'F32', shape, file, offset, sizeBytes }];
-    }),
+    tensorsOfModel(header, config).map(({ name, packed: { shape, offset, sizeBytes } }) => [
+      name,
+      { name, dtype: 'F32', shape, file, offset, sizeBytes },
+    ]),
   );
 
 /** Fewer ids than rows are usual, the embedding is often padded; more would read past its end. */

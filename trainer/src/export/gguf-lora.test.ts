@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { createAdapterLayout, loraTargets, sha256 } from '@weft/shared';
 import { expect, test } from 'vitest';
 import { folderConfig } from '../../test/model-folder.ts';
-import type { FamilyName } from '../models/families.ts';
+import { families, type FamilyName } from '../models/families.ts';
 import { readGgufHeader } from '../weights/gguf/read.ts';
 import { toHuggingFaceName } from '../weights/gguf/tensor-names.ts';
 import { readExactly } from '../weights/safetensors/read.ts';
@@ -53,7 +53,9 @@ test('every factor is there once, under the name of the layer that it adapts', a
   expect(tensors.size).toBe(layout.tensors.length);
   for (const { layer, target, factor, shape, offset } of layout.tensors) {
     const layerName = `blk.${layer}.${ggufLayerNames[target]}.weight`;
-    expect(toHuggingFaceName(layerName)).toMatch(new RegExp(`^model\\.layers\\.${layer}\\.\\w+\\.${target}\\.weight$`));
+    expect(toHuggingFaceName(layerName, families.llama)).toMatch(
+      new RegExp(`^model\\.layers\\.${layer}\\.\\w+\\.${target}\\.weight$`),
+    );
     const name = `${layerName}.lora_${factor.toLowerCase()}`;
     expect(tensors.get(name)).toMatchObject({ type: 'F32', shape });
     const plain = adapter.subarray(offset, offset + shape[0] * shape[1]);

@@ -31,7 +31,9 @@ export const splitByGgufName: Readonly<Record<string, string>> = {
   'smaug-bpe': llama3Split,
   llama3: llama3Split,
   'llama-v3': llama3Split,
+  falcon3: llama3Split,
   qwen2: qwen2Split,
+  'deepseek-r1-qwen': qwen2Split,
 };
 
 /**

@@ -6,11 +6,11 @@ import { weightShapes } from '../../models/weight-shapes.ts';
 import type { OnProgress } from '../../progress.ts';
 import { ensureCacheDir, unusable } from '../cache-folder.ts';
 import { dequantise } from '../gguf/dequantise.ts';
-import type { GgufHeader, GgufTensor } from '../gguf/header.ts';
+import type { GgufHeader } from '../gguf/header.ts';
 import { ggufTensorTypes } from '../gguf/tensor-types.ts';
 import { refuseFullDisk, removeAbandoned } from '../gguf/cached-weights.ts';
 import { toHuggingFaceRows } from '../gguf/head-rows.ts';
-import { nameOf, permutedHeads } from '../gguf/unpack.ts';
+import { type ModelTensor, tensorsOfModel } from '../gguf/model-tensors.ts';
 import { bytesPerElement, toFloats } from '../half.ts';
 import { readExactly } from '../safetensors/read.ts';
 import type { TensorRef } from '../tensor-ref.ts';
@@ -124,40 +124,36 @@ export const originalsOfGguf = (
   base: Base,
 ): Originals => ({
   sha256,
-  sources: (handles) =>
-    [...header.tensors.values()].map((tensor) => ggufSource(file, tensor, nameOf(tensor), config, base, handles)),
+  sources: (handles) => tensorsOfModel(header, config).map((tensor) => ggufSource(file, tensor, base, handles)),
 });
 
 function ggufSource(
   file: string,
-  { type, shape, offset }: GgufTensor,
-  name: string,
-  config: ModelConfig,
+  { packed: tensor, name, headRows, addend }: ModelTensor,
   base: Base,
   handles: Handles,
 ): BlockSource {
+  const { type, shape, offset } = tensor;
   const { blockElements, blockBytes } = ggufTensorTypes[type];
   const columns = shape.at(-1) ?? 1;
   const rowBytes = (columns / blockElements) * blockBytes;
-  const heads = permutedHeads(name, config);
-  const headRows = heads > 0 ? (shape[0] ?? 0) / heads : 1;
   const repacking = repackings[type];
   const isQuantised = blockElements > 1;
   const form = fitsBlocks(shape) ? formFor(name, base, repacking?.form, isQuantised) : undefined;
   const packed = async (row: number, count: number): Promise<Uint8Array> => {
     const bytes = await readExactly(await handles(file), offset + row * rowBytes, count * rowBytes);
-    return heads > 0 ? toHuggingFaceRows(bytes, rowBytes, headRows) : bytes;
+    return headRows > 0 ? toHuggingFaceRows(bytes, rowBytes, headRows) : bytes;
   };
   const floats = async (row: number, count: number): Promise<Float32Array> => {
     const values = new Float32Array(count * columns);
     dequantise(type, await packed(row, count), values);
-    return values;
+    return addend === 0 ? values : values.map((value) => value + addend);
   };
   return {
     name,
     shape,
     form,
-    rowStep: headRows,
+    rowStep: Math.max(1, headRows),
     floats,
     async blocks(row, count) {
       if (repacking && form === repacking.form) return repacking.repack(await packed(row, count));

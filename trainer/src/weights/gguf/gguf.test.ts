@@ -4,6 +4,8 @@ import { ggufFile, tinyLlama, type GgufEntry, type GgufTensorToWrite } from '../
 import { MoreBytesNeeded } from './cursor.ts';
 import { parseGgufHeader } from './header.ts';
 import { ggufLimits } from './limits.ts';
+import type { ModelConfig } from '../../models/model.ts';
+import { ropeFrequencies } from '../../ops/rope-scaling.ts';
 import { configFromGguf } from './model-config.ts';
 
 const refusal = (bytes: Buffer, fileBytes = bytes.length): string => {
@@ -195,15 +197,70 @@ test('the configuration is that of Hugging Face', () => {
   });
 });
 
+/** The tiny Llama's keys under another architecture's name. */
+const asArchitecture = (architecture: string, more: Record<string, GgufEntry> = {}): ModelConfig => {
+  const renamed = Buffer.from(
+    tinyLlama({ metadata: { 'general.architecture': { type: 'string', value: 'llama' }, ...more } })
+      .toString('latin1')
+      .replaceAll('llama', architecture),
+    'latin1',
+  );
+  return configFromGguf(parseGgufHeader(renamed, renamed.length));
+};
+
+test('an architecture is the family that has its name there, with what llama.cpp knows of it untold', () => {
+  const u32 = (value: number): GgufEntry => ({ type: 'u32', value });
+  // names of five letters, so that the lengths in the file stay right
+  expect(asArchitecture('qwen2')).toMatchObject({ family: 'qwen2', ropeTheta: 100_000 });
+  expect(asArchitecture('qwen3').slidingWindow).toBeUndefined();
+  expect(asArchitecture('llama', { 'llama.attention.sliding_window': u32(64) })).toMatchObject({
+    family: 'mistral',
+    slidingWindow: { size: 64, layers: [0, 1] },
+  });
+});
+
+test('scaled positions are those of config.json', () => {
+  const scaled = (more: Record<string, GgufEntry>) => asArchitecture('llama', more).ropeScaling;
+  const f32 = (value: number): GgufEntry => ({ type: 'f32', value });
+  const type = (value: string): GgufEntry => ({ type: 'string', value });
+  expect(scaled({ 'llama.rope.scaling.type': type('none') })).toBeUndefined();
+  expect(scaled({ 'llama.rope.scale_linear': f32(1) })).toBeUndefined();
+  expect(scaled({ 'llama.rope.scale_linear': f32(8) })).toEqual({ type: 'linear', factor: 8 });
+  expect(
+    scaled({
+      'llama.rope.scaling.type': type('yarn'),
+      'llama.rope.scaling.factor': f32(4),
+      'llama.rope.scaling.original_context_length': { type: 'u32', value: 32 },
+    }),
+  ).toEqual({ type: 'yarn', factor: 4, betaFast: 32, betaSlow: 1, originalMaxPositions: 32, truncate: true });
+});
+
+test("a table of rotary frequencies is taken for the rule of Llama 3 that makes it, and refused where it is no one's", () => {
+  const bytes = tinyLlama();
+  const header = parseGgufHeader(bytes, bytes.length);
+  const rule = { factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalMaxPositions: 8192 };
+  const plain = ropeFrequencies(32, 100_000).perPosition;
+  const scaled = ropeFrequencies(32, 100_000, { type: 'llama3', ...rule }).perPosition;
+  const table = Float32Array.from(plain, (frequency, pair) => frequency / (scaled[pair] as number));
+  expect(configFromGguf(header, table).ropeScaling).toEqual({ type: 'llama3', ...rule });
+  expect(configFromGguf(header, new Float32Array(16).fill(1)).ropeScaling).toBeUndefined();
+  for (const wrong of [table.map((divisor) => divisor + 0.01), table.slice(1), new Float32Array(16)])
+    expect(() => configFromGguf(header, wrong)).toThrow("rope_freqs.weight is not the table of Llama 3's scaling");
+});
+
 test('features that the graph does not have are refused by name', () => {
   const u32 = (value: number): GgufEntry => ({ type: 'u32', value });
   const text = (value: string): GgufEntry => ({ type: 'string', value });
-  expect(configRefusal({ 'general.architecture': text('gemma3') })).toBe(
-    'WEFT_MODEL_UNSUPPORTED gguf: the architecture is gemma3; Weft trains llama',
+  expect(configRefusal({ 'general.architecture': text('phi3') })).toBe(
+    'WEFT_MODEL_UNSUPPORTED gguf: the architecture is phi3; Weft trains llama, qwen2, qwen3, smollm3, gemma3',
   );
-  expect(configRefusal({ 'llama.rope.scaling.type': text('yarn') })).toContain('rope_scaling');
+  expect(configRefusal({ 'llama.rope.scaling.type': text('longrope') })).toContain('rope_scaling of type longrope');
+  expect(configRefusal({ 'llama.rope.scaling.type': text('yarn'), 'llama.rope.scaling.alpha': u32(2) })).toContain(
+    'the model uses rope.scaling.alpha',
+  );
   expect(configRefusal({ 'llama.expert_count': u32(8) })).toContain('mixture of experts');
-  expect(configRefusal({ 'llama.attention.sliding_window': u32(4096) })).toContain('sliding_window');
+  expect(configRefusal({ 'llama.final_logit_softcapping': u32(30) })).toContain('final_logit_softcapping');
+  expect(() => asArchitecture('qwen2', { 'llama.attention.sliding_window': u32(4096) })).toThrow('sliding_window');
   expect(configRefusal({ 'llama.rope.dimension_count': u32(16) })).toContain(
     'rotary embedding turns 16 of 32 dimensions',
   );

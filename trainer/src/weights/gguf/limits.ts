@@ -22,6 +22,8 @@ export const ggufLimits = {
   dimensions: 4,
   /** Gemma has 262,144. */
   vocabulary: 1_000_000,
+  /** A table of rotary frequencies has half a head's dimensions, some 64. */
+  vectorElements: 4_096,
   /** The format's default is 32. */
   alignment: 1024 * 1024,
 } as const;

@@ -1,6 +1,6 @@
 import type { Family } from '../../models/families.ts';
 
-/** Hugging Face's names of a Llama-type GGUF's tensors (gguf-py, tensor_mapping.py). */
+/** Hugging Face's names of a GGUF's tensors (gguf-py, tensor_mapping.py). */
 
 const global: Readonly<Record<string, string>> = {
   'token_embd.weight': 'model.embed_tokens.weight',
@@ -9,23 +9,44 @@ const global: Readonly<Record<string, string>> = {
 };
 
 const perLayer: Readonly<Record<string, string>> = {
-  'attn_norm.weight': 'input_layernorm.weight',
   'attn_q.weight': 'self_attn.q_proj.weight',
   'attn_k.weight': 'self_attn.k_proj.weight',
   'attn_v.weight': 'self_attn.v_proj.weight',
   'attn_output.weight': 'self_attn.o_proj.weight',
-  'ffn_norm.weight': 'post_attention_layernorm.weight',
   'ffn_gate.weight': 'mlp.gate_proj.weight',
   'ffn_up.weight': 'mlp.up_proj.weight',
   'ffn_down.weight': 'mlp.down_proj.weight',
 };
 
-/** Undefined for a tensor that a plain Llama does not have. */
-export function toHuggingFaceName(name: string): string | undefined {
+const biases: Readonly<Record<string, string>> = {
+  'attn_q.bias': 'self_attn.q_proj.bias',
+  'attn_k.bias': 'self_attn.k_proj.bias',
+  'attn_v.bias': 'self_attn.v_proj.bias',
+};
+
+const headNorms: Readonly<Record<string, string>> = {
+  'attn_q_norm.weight': 'self_attn.q_norm.weight',
+  'attn_k_norm.weight': 'self_attn.k_norm.weight',
+};
+
+/** The names within a layer of a family. */
+const layerNames = ({ qkvBias, qkNorm, norms: { attention, mlp } }: Family): Readonly<Record<string, string>> => ({
+  ...perLayer,
+  ...(qkvBias && biases),
+  ...(qkNorm && headNorms),
+  'attn_norm.weight': `${attention.before}.weight`,
+  'ffn_norm.weight': `${mlp.before}.weight`,
+  ...(attention.after !== undefined && { 'post_attention_norm.weight': `${attention.after}.weight` }),
+  ...(mlp.after !== undefined && { 'post_ffw_norm.weight': `${mlp.after}.weight` }),
+});
+
+/** Undefined for a tensor that a model of the family does not have. */
+export function toHuggingFaceName(name: string, family: Family): string | undefined {
   const layer = /^blk\.(\d{1,4})\.(.+)$/.exec(name);
   if (layer === null) return Object.hasOwn(global, name) ? global[name] : undefined;
   const [, index = '', rest = ''] = layer;
-  return Object.hasOwn(perLayer, rest) ? `model.layers.${Number(index)}.${perLayer[rest]}` : undefined;
+  const names = layerNames(family);
+  return Object.hasOwn(names, rest) ? `model.layers.${Number(index)}.${names[rest]}` : undefined;
 }
 
 /** llama.cpp's name of a weight, of whatever family. */

@@ -17,6 +17,8 @@ export interface PackedTensor {
   readonly rowElements: number;
   /** Rows of a head where llama.cpp interleaved them; 0 where rows keep their order. */
   readonly headRows: number;
+  /** Added to each value: the converter writes norms that multiply by 1 + w with the 1. */
+  readonly addend: number;
   readonly targetOffset: number;
 }
 
@@ -68,7 +70,7 @@ export function unpackPieces(
   let scratch = new Float32Array(pieceElements);
   for (const tensor of tensors) {
     const { blockElements, blockBytes } = ggufTensorTypes[tensor.type];
-    const { rows, rowElements, headRows } = tensor;
+    const { rows, rowElements, headRows, addend } = tensor;
     const pieceRows = rowsOfPiece(tensor);
     const rowBytes = (rowElements / blockElements) * blockBytes;
     const after = first + Math.ceil(rows / pieceRows);
@@ -80,6 +82,7 @@ export function unpackPieces(
       if (scratch.length < count * rowElements) scratch = new Float32Array(count * rowElements);
       const values = scratch.subarray(0, count * rowElements);
       dequantise(tensor.type, headRows > 0 ? toHuggingFaceRows(packed, rowBytes, headRows) : packed, values);
+      if (addend !== 0) for (let i = 0; i < values.length; i++) values[i] = (values[i] as number) + addend;
       writeWhole(
         target,
         new Uint8Array(values.buffer, 0, values.byteLength),

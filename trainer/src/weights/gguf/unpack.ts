@@ -17,8 +17,8 @@ import {
   removeAbandoned,
   unnamedFile,
 } from './cached-weights.ts';
-import type { GgufHeader, GgufTensor } from './header.ts';
-import { featureOfTensor, toHuggingFaceName } from './tensor-names.ts';
+import type { GgufHeader } from './header.ts';
+import { type ModelTensor, tensorsOfModel } from './model-tensors.ts';
 import { runUnpacking, type UnpackWork } from './unpack-threads.ts';
 import type { PackedTensor } from './unpack-work.ts';
 
@@ -50,13 +50,16 @@ export async function unpackGguf(
   config: ModelConfig,
   options: UnpackOptions,
 ): Promise<UnpackedGguf> {
-  const outlines = [...header.tensors.values()].map((tensor): Outline => {
-    return { name: nameOf(tensor), dtype: 'F32', shape: tensor.shape, packed: tensor };
-  });
+  const outlines = tensorsOfModel(header, config).map((tensor): Outline => ({
+    name: tensor.name,
+    dtype: 'F32',
+    shape: tensor.packed.shape,
+    tensor,
+  }));
   const folder = await ensureCacheDir(options.cacheDir);
   const source = await open(gguf, 'r');
   try {
-    return await unpackInto(folder, source, outlines, config, options);
+    return await unpackInto(folder, source, outlines, options);
   } catch (error) {
     throw ['EACCES', 'EPERM', 'EROFS'].includes((error as NodeJS.ErrnoException).code ?? '')
       ? unusable(folder, error)
@@ -78,17 +81,16 @@ export async function hashGguf(gguf: string, options: Omit<UnpackOptions, 'cache
   }
 }
 
-type Outline = TensorOutline & { readonly packed: GgufTensor };
+type Outline = TensorOutline & { readonly tensor: ModelTensor };
 
 async function unpackInto(
   folder: string,
   source: FileHandle,
   outlines: readonly Outline[],
-  config: ModelConfig,
   options: UnpackOptions,
 ): Promise<UnpackedGguf> {
   const { header, places } = layOut(outlines, cacheMetadata('0'.repeat(64)));
-  const tensors = places.map((place) => packedTensor(place, config));
+  const tensors = places.map(packedTensor);
   const sizeBytes = places.reduce((sum, place) => sum + place.sizeBytes, 0);
   const work = await reportedWork(source, sizeBytes, options);
   let sha256: Sha256 | undefined;
@@ -128,26 +130,12 @@ async function reportedWork(
   return { source: source.fd, sourceBytes, onHashed, onUnpacked, signal, meanwhile };
 }
 
-function packedTensor({ tensor, offset }: PlacedTensor<Outline>, config: ModelConfig): PackedTensor {
-  const { packed, name, shape } = tensor;
+function packedTensor({ tensor: outline, offset: targetOffset }: PlacedTensor<Outline>): PackedTensor {
+  const { packed, headRows, addend } = outline.tensor;
+  const { type, offset, shape } = packed;
   const rowElements = shape.at(-1) ?? 1;
   const rows = shape.reduce((a, b) => a * b, 1) / Math.max(1, rowElements);
-  const heads = permutedHeads(name, config);
-  const headRows = heads > 0 ? rows / heads : 0;
-  return { type: packed.type, offset: packed.offset, rows, rowElements, headRows, targetOffset: offset };
-}
-
-export function nameOf({ name }: GgufTensor): string {
-  const known = toHuggingFaceName(name);
-  if (known !== undefined) return known;
-  const feature = featureOfTensor(name);
-  throw new WeftError('WEFT_MODEL_UNSUPPORTED', `gguf: the model uses ${feature}`, { feature });
-}
-
-/** How many heads' rows llama.cpp permuted in this tensor; 0 for all but q and k. */
-export function permutedHeads(name: string, config: ModelConfig): number {
-  if (name.endsWith('.q_proj.weight')) return config.heads;
-  return name.endsWith('.k_proj.weight') ? config.kvHeads : 0;
+  return { type, offset, rows, rowElements, headRows, addend, targetOffset };
 }
 
 function asSha256(hex: string): Sha256 {
