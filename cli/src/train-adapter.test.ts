@@ -128,6 +128,13 @@ describe('weft train', () => {
     expect(stepsOf(without.stdout)).toEqual(stepsOf(stdout));
   });
 
+  it('packs short examples into shared rows', () => {
+    const { status, stdout, stderr } = train('p', '--epochs', '1', '--batch', '1', '--packing', '--json');
+    expect(stderr).toContain('packed into 2 rows of at most 16 tokens\n');
+    expect(status).toBe(0);
+    expect(stepsOf(stdout)).toHaveLength(2);
+  });
+
   it('holds a share back by hash, the same in every run, and says when that is nothing', () => {
     writeFileSync(at('many.txt'), Array.from({ length: 60 }, (_, i) => `line ${i} of the held-out test`).join('\n'));
     const share = (value: string) =>

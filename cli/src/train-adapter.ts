@@ -6,7 +6,6 @@ import {
   identifyRun,
   initAdapter,
   loadCheckpoint,
-  measurePadding,
   openModel,
   saveAdapter,
   saveCheckpoint,
@@ -48,6 +47,7 @@ export interface TrainOptions extends ModelOptions {
   readonly checkpointEvery?: number;
   readonly resume?: true;
   readonly shuffle: boolean;
+  readonly packing?: true;
   readonly validation?: number | string;
   readonly validateEvery?: number;
   readonly plot?: string;
@@ -100,6 +100,7 @@ const decisiveOptions = (options: TrainOptions, layout: AdapterLayout, steps: nu
   '--schedule': options.schedule,
   '--seed': options.seed,
   '--shuffle': options.shuffle,
+  ...(options.packing && { '--packing': true }),
   '--threads': options.threads, // another number sums in another order
   '--device': options.device,
 });
@@ -116,11 +117,10 @@ export const trainAdapter = async (options: TrainOptions): Promise<void> => {
   const signal = onInterrupt('stopping after this step, with a checkpoint for --resume');
   const model = await openModel(options.model, { cacheDir: options.cache, signal });
   const device = await settleDevice(model, options);
-  const { examples, report, validation } = await readTrainingData(model, options);
-  const { batch: batchSize, seq: sequenceLength, seed, shuffle } = options;
-  const padding = measurePadding(examples, { batchSize, sequenceLength, seed, shuffle });
-  process.stderr.write(`${tokenReport(report, sequenceLength)}\n${paddingReport(report, padding)}\n`);
-  if (validation) process.stderr.write(`validation: ${tokenReport(validation.report, sequenceLength)}\n`);
+  const { examples, report, padding, validation } = await readTrainingData(model, options);
+  process.stderr.write(`${tokenReport(report, options.seq)}\n${paddingReport(report, padding)}\n`);
+  if (options.packing) process.stderr.write(`packed into ${examples.length} rows of at most ${options.seq} tokens\n`);
+  if (validation) process.stderr.write(`validation: ${tokenReport(validation.report, options.seq)}\n`);
   if (options.json)
     writeLine({ data: { ...report, ...padding, ...(validation && { validation: validation.report }) } });
   const { layout, adapter } = await startAdapter(model, options);

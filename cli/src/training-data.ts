@@ -4,6 +4,9 @@ import {
   type EncodeReport,
   type Example,
   type Model,
+  measurePadding,
+  packExamples,
+  type Padding,
   readRecords,
   splitHeldOut,
 } from '@weft/trainer';
@@ -12,6 +15,8 @@ import { WeftError } from '@weft/shared';
 export interface TrainingData {
   readonly examples: readonly Example[];
   readonly report: EncodeReport;
+  /** Of the examples before they were packed. */
+  readonly padding: Padding;
   /** Never trained on. */
   readonly validation: { readonly examples: readonly Example[]; readonly report: EncodeReport } | undefined;
 }
@@ -21,16 +26,22 @@ interface DataOptions {
   /** A share of the records, or a file. */
   readonly validation?: number | string;
   readonly seq: number;
+  readonly batch: number;
+  readonly seed: number;
+  readonly shuffle: boolean;
+  readonly packing?: true;
 }
 
 /** Reads and encodes what is trained on, and what is held back from it. */
-export const readTrainingData = async (model: Model, { data, validation, seq }: DataOptions): Promise<TrainingData> => {
+export const readTrainingData = async (model: Model, given: DataOptions): Promise<TrainingData> => {
+  const { data, validation, seq, batch, seed, shuffle, packing } = given;
   const options = { sequenceLength: seq, vocabSize: model.config.vocabSize };
   const { training, heldOut } = await splitRecords(data, validation);
   const { examples, report } = encodeRecords(training, model.tokenizer, options);
   return {
-    examples,
+    examples: packing ? packExamples(examples, seq) : examples,
     report,
+    padding: measurePadding(examples, { batchSize: batch, sequenceLength: seq, seed, shuffle }),
     validation: heldOut && encodeRecords(heldOut, model.tokenizer, { ...options, shortText: 'keep' }),
   };
 };

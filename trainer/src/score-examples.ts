@@ -27,7 +27,7 @@ export function createScorer(thread: SessionThread, scoring: Scoring): () => Pro
   // Rows of like length share a batch, so that little is computed for padding; a sum does not mind the order.
   const examples = scoring.examples.toSorted((a, b) => a.inputIds.length - b.inputIds.length);
   const longest = examples.at(-1)?.inputIds.length ?? 0;
-  const opened = new Set<number>();
+  const opened = new Set<string>();
   return async () => {
     let lossSum = 0;
     let tokens = 0;
@@ -37,10 +37,11 @@ export function createScorer(thread: SessionThread, scoring: Scoring): () => Pro
       const sequenceLength = bucketFor(rows.at(-1)?.inputIds.length ?? 0, longest);
       const batch = encodeBatch(rows, { batchSize, sequenceLength, vocabSize, reduction: 'sum' });
       if (batch.countedTokens === 0) continue;
-      const session = `evaluation-${sequenceLength}`;
-      if (!opened.has(sequenceLength)) {
-        await thread.open(session, build({ batchSize, sequenceLength }));
-        opened.add(sequenceLength);
+      const isPacked = batch.packing !== undefined;
+      const session = `evaluation-${sequenceLength}${isPacked ? '-packed' : ''}`;
+      if (!opened.has(session)) {
+        await thread.open(session, build({ batchSize, sequenceLength, isPacked }));
+        opened.add(session);
       }
       const loss = (await thread.run(session, batchFeeds(batch))).get('loss')?.[0] ?? Number.NaN;
       if (!Number.isFinite(loss)) {

@@ -58,7 +58,7 @@ export async function* trainingLoop(
   done: Consumed & { readonly step: number } = { step: 0, tokens: 0, examples: 0 },
 ): AsyncGenerator<TrainStep & Consumed, Consumed, void> {
   const { steps, batchSize, sequenceLength, signal, betweenSteps } = options;
-  const opened = new Set<number>();
+  const opened = new Set<string>();
   let consumed: Consumed = { tokens: done.tokens, examples: done.examples };
   for (let step = 0; step < done.step; step++) batches.next();
   await betweenSteps?.(done.step);
@@ -72,11 +72,13 @@ export async function* trainingLoop(
     const bucket = bucketFor(Math.max(...rows.map(({ inputIds }) => inputIds.length)), sequenceLength);
     const batch = encodeBatch(rows, { batchSize, sequenceLength: bucket, vocabSize, reduction: 'mean' });
     if (batch.countedTokens === 0) throw nothingCounted(step, rows.length);
-    if (!opened.has(bucket)) {
-      await thread.open(`step-${bucket}`, build({ batchSize, sequenceLength: bucket }));
-      opened.add(bucket);
+    const isPacked = batch.packing !== undefined;
+    const session = `step-${bucket}${isPacked ? '-packed' : ''}`;
+    if (!opened.has(session)) {
+      await thread.open(session, build({ batchSize, sequenceLength: bucket, isPacked }));
+      opened.add(session);
     }
-    const results = await thread.run(`step-${bucket}`, [...batchFeeds(batch), ...optimizerFeeds(step, options)]);
+    const results = await thread.run(session, [...batchFeeds(batch), ...optimizerFeeds(step, options)]);
     const [loss, gradientNorm] = [
       results.get('loss')?.[0] ?? Number.NaN,
       results.get('gradientNorm')?.[0] ?? Number.NaN,
@@ -106,12 +108,19 @@ export const trainedState = (
     { name: secondMoment(name), shape, data: new Float32Array(data.length) },
   ]);
 
-export function batchFeeds({ inputIds, targets, rowWeights }: EncodedBatch): WireTensor[] {
+export function batchFeeds({ inputIds, targets, rowWeights, packing, sequenceLength }: EncodedBatch): WireTensor[] {
   const shape = [inputIds.length];
+  const perRow = [inputIds.length / sequenceLength, sequenceLength];
   return [
     { name: 'inputIds', shape, data: inputIds },
     { name: 'targets', shape, data: targets },
     { name: 'rowWeights', shape, data: rowWeights },
+    ...(packing
+      ? [
+          { name: 'segments', shape: perRow, data: packing.segments },
+          { name: 'positions', shape: perRow, data: packing.positions },
+        ]
+      : []),
   ];
 }
 

@@ -5,6 +5,7 @@ import type { EmitTarget, Value } from './graph/types.ts';
 import { batchInputs, causalLmLoss } from './objectives/causal-lm.ts';
 import { type BatchShape, buildLlama, headWeight, type ParameterSource } from './models/llama.ts';
 import type { ModelConfig } from './models/model.ts';
+import { segmentInputs } from './models/segments.ts';
 import { createGraph } from './ops/table.ts';
 import { applyAdamw, type AdamwOptions } from './optim/adamw.ts';
 
@@ -44,7 +45,8 @@ export function buildLoss(
 ): { loss: Value; trained: ReadonlyMap<string, Value> } {
   const { inputIds, targets, rowWeights } = batchInputs(graph, shape.batchSize * shape.sequenceLength);
   const parameters = source.parametersIn(graph);
-  const hidden = buildLlama(graph, config, shape, inputIds, parameters);
+  const segments = shape.isPacked ? segmentInputs(graph, shape) : undefined;
+  const hidden = buildLlama(graph, config, shape, inputIds, parameters, undefined, segments);
   const loss = graph.scope('loss', () => causalLmLoss(hidden, headWeight(config, parameters), targets, rowWeights));
   graph.output('loss', loss);
   return { loss, trained: parameters.trained };

@@ -40,6 +40,7 @@ export const command: CommandModule = {
       .option('--resume', 'go on from the checkpoint in --out, with the same model, data and flags')
       .option('--validation <share|file>', 'hold back a share of the data, or take a file, and score it', shareOrPath)
       .option('--validate-every <n>', 'steps between scores (default: a tenth of the steps)', wholeNumber(1))
+      .option('--packing', 'let short examples share a row, each in a sequence of its own, instead of padding them')
       .option('--no-shuffle', 'take the data in its order')
       .addOption(new Option('--base <type>', 'how base weights are computed with').choices(['fp32']).default('fp32'))
       .option('--plot <file.svg>', 'draw the loss curve, of the validation too')

@@ -23,6 +23,7 @@ import type { AttentionAttributes } from '../ops/calls.ts';
 import type { LoraTarget } from '@weft/shared';
 import { type Activation, families, type PartNorms } from './families.ts';
 import type { ModelConfig } from './model.ts';
+import { segmentMask, type Segments } from './segments.ts';
 
 /** LoRA's factors of one linear layer: A [rank, in], B [out, rank], scale α/rank. */
 export interface LoraPair {
@@ -75,12 +76,14 @@ export interface AttentionKernel {
 export interface BatchShape {
   readonly batchSize: number;
   readonly sequenceLength: number;
+  /** Rows are made of several examples, which do not see each other. */
+  readonly isPacked?: boolean | undefined;
 }
 
 /**
  * A decoder of Llama's kin from token ids [batch·seq] to the normalised hidden states [batch·seq, hidden], decomposed into
  * operators that have gradient rules. Rows are padded on the right, so the causal mask is all the mask there is.
- * With a cache the rows continue the sequence that it holds.
+ * With a cache the rows continue the sequence that it holds; with segments a row has several sequences.
  */
 export function buildLlama(
   graph: Graph,
@@ -89,10 +92,11 @@ export function buildLlama(
   inputIds: Value,
   parameters: LlamaParameters,
   past?: KeyValueCache | AttentionKernel,
+  segments?: Segments,
 ): Value {
   const kernel = past && 'attend' in past ? past : undefined;
   const cache = past && 'attend' in past ? undefined : past;
-  const maskOf = cache ? cache.mask : kernel ? undefined : causalMasks(graph, config, shape.sequenceLength);
+  const maskOf = cache ? cache.mask : kernel ? undefined : causalMasks(graph, config, shape.sequenceLength, segments);
   const { norms, activation } = families[config.family];
   let x = embed(config, parameters, inputIds); // [rows, hidden]
   for (let layer = 0; layer < config.layers; layer++) {
@@ -114,7 +118,7 @@ export function buildLlama(
       const mask = maskOf?.(layer);
       const place: Place = { config, shape, layer, linear, norm };
       const attend = (h: Value, end: Value | undefined): Value =>
-        mask ? attention({ ...place, mask, cache }, h, end) : attentionByKernel(place, kernel, h, end);
+        mask ? attention({ ...place, mask, cache, segments }, h, end) : attentionByKernel(place, kernel, h, end);
       x = graph.scope('attention', () => residual(norms.attention, attend));
       x = graph.scope('mlp', () =>
         residual(norms.mlp, (h, end) =>
@@ -201,7 +205,16 @@ export function plainLinear(parameters: LlamaParameters, x: Value, name: string,
  * [batch, kvHeads, group·seq, headDim], so that keys and values are never repeated.
  */
 function attention(
-  { config, shape, layer, mask, linear, norm, cache }: Place & { mask: Value; cache: KeyValueCache | undefined },
+  {
+    config,
+    shape,
+    layer,
+    mask,
+    linear,
+    norm,
+    cache,
+    segments,
+  }: Place & { mask: Value; cache: KeyValueCache | undefined; segments: Segments | undefined },
   normalised: Value,
   residual: Value | undefined,
 ): Value {
@@ -215,9 +228,10 @@ function attention(
   const headNorm = (name: string, x: Value): Value =>
     families[config.family].qkNorm ? norm(`self_attn.${name}`, x) : x;
   const positions = cache && { positions: cache.capacity + seq };
+  const startOf = cache?.firstPosition ?? segments?.positions;
   const rotates = !config.noRopeLayers?.includes(layer);
   const rotate = (x: Value, scale: number): Value =>
-    rotates ? rotary(x, { base: ropeTheta, scaling: ropeScaling, scale, ...positions }, cache?.firstPosition) : x;
+    rotates ? rotary(x, { base: ropeTheta, scaling: ropeScaling, scale, ...positions }, startOf) : x;
   const queryScale = 1 / Math.sqrt(queryPreAttnScalar);
   const grouped = [batchSize, kvHeads, group * seq, headDim];
 
@@ -276,12 +290,24 @@ function attentionByKernel(
   return linear('o_proj', mixed, residual);
 }
 
-/** The mask of each layer: causal, and where the layer's window is shorter than the sequence, no further back than that. */
-function causalMasks(graph: Graph, { slidingWindow }: ModelConfig, seq: number): (layer: number) => Value {
+/**
+ * The mask of each layer: causal, where the layer's window is shorter than the sequence no further back than that, and
+ * within the segment where there are several.
+ */
+function causalMasks(
+  graph: Graph,
+  { slidingWindow }: ModelConfig,
+  seq: number,
+  segments: Segments | undefined,
+): (layer: number) => Value {
   const masks = new Map<number, Value>();
+  const apart = segments && segmentMask(segments);
   return (layer) => {
     const window = Math.min(seq, slidingWindow?.layers.includes(layer) ? slidingWindow.size : seq);
-    const mask = masks.get(window) ?? causalMask(graph, seq, window);
+    const known = masks.get(window);
+    if (known) return known;
+    const causal = causalMask(graph, seq, window);
+    const mask = apart ? add(causal, apart) : causal;
     masks.set(window, mask);
     return mask;
   };

@@ -44,6 +44,8 @@ export interface EncodedBatch {
   readonly inputIds: Int32Array;
   readonly targets: Int32Array;
   readonly rowWeights: Float32Array;
+  /** Of packed rows: each token's example and its position in it. */
+  readonly packing: { readonly segments: Float32Array; readonly positions: Int32Array } | undefined;
   /** Tokens that count in the loss. */
   readonly countedTokens: number;
   /** Tokens without padding. */
@@ -68,6 +70,9 @@ export function encodeBatch(
   const inputIds = new Int32Array(batchSize * sequenceLength);
   const targets = new Int32Array(batchSize * sequenceLength);
   const rowWeights = new Float32Array(batchSize * sequenceLength);
+  const packing = rows.some(({ segmentLengths }) => segmentLengths)
+    ? packingOf(rows, batchSize, sequenceLength)
+    : undefined;
   let countedTokens = 0;
   let realTokens = 0;
   for (const [row, { inputIds: ids, labels }] of rows.entries()) {
@@ -92,7 +97,23 @@ export function encodeBatch(
   if (reduction === 'mean' && countedTokens > 0) {
     for (const [at, weight] of rowWeights.entries()) rowWeights[at] = weight / countedTokens;
   }
-  return { sequenceLength, inputIds, targets, rowWeights, countedTokens, realTokens };
+  return { sequenceLength, inputIds, targets, rowWeights, packing, countedTokens, realTokens };
+}
+
+/** A row that is not packed is one example. */
+function packingOf(rows: readonly Example[], batchSize: number, sequenceLength: number): EncodedBatch['packing'] {
+  const segments = new Float32Array(batchSize * sequenceLength);
+  const positions = new Int32Array(batchSize * sequenceLength);
+  for (const [row, { inputIds, segmentLengths = [inputIds.length] }] of rows.entries()) {
+    let at = row * sequenceLength;
+    for (const [index, length] of segmentLengths.entries()) {
+      for (let position = 0; position < length; position++, at++) {
+        segments[at] = index + 1;
+        positions[at] = position;
+      }
+    }
+  }
+  return { segments, positions };
 }
 
 function checkedId(id: number, vocabSize: number): number {

@@ -90,9 +90,12 @@ export const softmax = (x: Value): Value => x.graph.apply('softmax', [x])[0];
 /** x / √(mean(x²) + ε) · gain over the last axis. */
 export const rmsNorm = (x: Value, gain: Value, epsilon: number): Value =>
   x.graph.apply('rmsNorm', [x, gain], { epsilon })[0];
-/** Rotary position embedding of [batch, heads, seq, headDim]; the first position is 0, or the int32 [1] that is given. */
-export const rotary = (x: Value, attributes: RotaryAttributes, firstPosition?: Value): Value =>
-  x.graph.apply('rotary', firstPosition ? [x, firstPosition] : [x], attributes)[0];
+/**
+ * Rotary position embedding of [batch, heads, seq, headDim]. Positions count from 0, or from the int32 [1] that is given,
+ * or are given themselves, int32 [batch, seq].
+ */
+export const rotary = (x: Value, attributes: RotaryAttributes, positions?: Value): Value =>
+  x.graph.apply('rotary', positions ? [x, positions] : [x], attributes)[0];
 /** Σᵢ rowWeights[i]·(logΣexp(logits[i]) − logits[i, targets[i]]), a scalar. */
 export const crossEntropy = (logits: Value, targets: Value, rowWeights: Value): Value =>
   logits.graph.apply('crossEntropy', [logits, targets, rowWeights])[0];

@@ -12,20 +12,30 @@ export const rotary: Operator<RotaryAttributes> = {
   types(inputs) {
     const x = inputAt(inputs, 0); // [batch, heads, seq, headDim]
     if (x.shape.length !== 4 || sizeAt(x, 3) % 2 !== 0) throw new GraphError(`${describe(x)} cannot be rotated`);
+    const positions = inputs[1];
+    const isEach = positions?.shape.length === 2;
+    if (isEach && (sizeAt(positions, 0) !== sizeAt(x, 0) || sizeAt(positions, 1) !== sizeAt(x, 2)))
+      throw new GraphError(`positions ${describe(positions)} do not fit ${describe(x)}`);
     return [x];
   },
-  emit(onnx, { inputs: [x = '', firstPosition], inputTypes, outputs: [output = ''] }, attributes) {
+  emit(onnx, { inputs: [x = '', positions], inputTypes, outputs: [output = ''] }, attributes) {
     const [seq, headDim] = [sizeAt(inputAt(inputTypes, 0), 2), sizeAt(inputAt(inputTypes, 0), 3)];
     const tables = rotationTables(onnx, attributes.positions ?? seq, headDim, attributes);
     if (onnx.target === 'cpu') {
       const first =
-        firstPosition === undefined
+        positions === undefined
           ? onnx.constant(BigInt64Array.of(0n), [1])
-          : onnx.node('Cast', [firstPosition], { attributes: { to: onnxTypeNumber.int64 } });
+          : onnx.node('Cast', [positions], { attributes: { to: onnxTypeNumber.int64 } });
       onnx.node('RotaryEmbedding', [x, first, tables.cos, tables.sin], { output, domain: 'com.microsoft' });
       return;
     }
-    const { cos, sin } = firstPosition === undefined ? tables : rowsFrom(onnx, tables, firstPosition, seq);
+    const isEach = inputTypes[1]?.shape.length === 2;
+    const { cos, sin } =
+      positions === undefined
+        ? tables
+        : isEach
+          ? rowsAt(onnx, tables, positions)
+          : rowsFrom(onnx, tables, positions, seq);
     const [low, high] = [onnx.name(), onnx.name()];
     const halves = onnx.constant(BigInt64Array.of(BigInt(headDim / 2), BigInt(headDim / 2)), [2]);
     onnx.nodeWithOutputs('Split', [x, halves], [low, high], { attributes: { axis: 3 } });
@@ -34,10 +44,13 @@ export const rotary: Operator<RotaryAttributes> = {
     const turnedHigh = onnx.node('Add', [times(high, cos), times(low, sin)]);
     onnx.node('Concat', [turnedLow, turnedHigh], { output, attributes: { axis: 3 } });
   },
+  saves: { inputs: [1] },
   /** A rotation's transpose is the rotation by the opposite angle. */
-  gradient: ({ delta, inputTypes }, attributes) => {
-    if (inputTypes.length > 1) throw new GraphError('a rotation from a given first position has no gradient rule');
-    return [() => rotated(delta, { ...attributes, inverse: !attributes.inverse })];
+  gradient: ({ delta, input, inputTypes }, attributes) => {
+    const positions = inputTypes.length > 1 ? input(1) : undefined;
+    if (positions?.shape.length === 1)
+      throw new GraphError('a rotation from a given first position has no gradient rule');
+    return [() => rotated(delta, { ...attributes, inverse: !attributes.inverse }, positions)];
   },
 };
 
@@ -56,6 +69,14 @@ function rowsFrom(onnx: Emitter, { cos, sin }: RotationTables, first: string, se
   const steps = onnx.node('Cast', [counted], { attributes: { to: onnxTypeNumber.int32 } });
   const rows = onnx.node('Add', [steps, first]);
   const read = (table: string): string => onnx.node('Gather', [table, rows], { attributes: { axis: 0 } });
+  return { cos: read(cos), sin: read(sin) };
+}
+
+/** The rows of the tables at positions [batch, seq]: [batch, 1, seq, headDim/2]. */
+function rowsAt(onnx: Emitter, { cos, sin }: RotationTables, positions: string): RotationTables {
+  const axis = onnx.constant(BigInt64Array.of(1n), [1]);
+  const read = (table: string): string =>
+    onnx.node('Unsqueeze', [onnx.node('Gather', [table, positions], { attributes: { axis: 0 } }), axis]);
   return { cos: read(cos), sin: read(sin) };
 }
 
