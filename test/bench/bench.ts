@@ -4,11 +4,13 @@ import { availableParallelism } from 'node:os';
 import { findGguf, findPython } from '../conformance/python.ts';
 import { cases } from './cases.ts';
 import { figuresOf } from './figures.ts';
-import { runTable, tableOf } from './table.ts';
+import { generatingFigures, generatingRows, measureGenerating } from './generate/generate-bench.ts';
+import { aligned, runTable, tableOf } from './table.ts';
 import { measureTraining } from './train-bench.ts';
 
-// `pnpm bench train [--quick] [--case NAME] [--threads N] [--json]`
-const usage = `usage: pnpm bench train [--quick] [--case ${cases.map(({ name }) => name).join('|')}] [--threads N] [--gguf FILE] [--json]`;
+// `pnpm bench train [--quick] [--case NAME] [--threads N] [--json]`, `pnpm bench generate [--quick] [--threads N] [--json]`
+const usage = `usage: pnpm bench train [--quick] [--case ${cases.map(({ name }) => name).join('|')}] [--threads N] [--gguf FILE] [--json]
+       pnpm bench generate [--quick] [--threads N] [--gguf FILE] [--json]`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -23,12 +25,30 @@ const { values, positionals } = parseArgs({
 const gguf = values.gguf ?? findGguf();
 const threads = Number(values.threads);
 const unknown = values.case?.find((name) => !cases.some((known) => known.name === name));
-if (positionals.join() !== 'train' || unknown !== undefined || !Number.isSafeInteger(threads) || threads < 1) {
+const verb = positionals.join();
+if (!['train', 'generate'].includes(verb) || unknown !== undefined || !Number.isSafeInteger(threads) || threads < 1) {
   process.stderr.write(`${usage}\n`);
   process.exitCode = 2;
 } else if (gguf === undefined) {
   process.stderr.write('the benchmark needs a SmolLM2-135M GGUF: --gguf, WEFT_TEST_GGUF or .cache/models\n');
   process.exitCode = 2;
+} else if (verb === 'generate') {
+  const report = (line: string): void => void process.stderr.write(`${line}\n`);
+  const run = await measureGenerating({
+    gguf,
+    python: findPython(['llama_cpp']),
+    threads,
+    quick: values.quick,
+    report,
+  });
+  const figures = generatingFigures(run);
+  const left = run.skipped.map((what) => `left out: ${what}\n`).join('');
+  const load = `load of the machine: ${run.load.map((average) => average.toFixed(1)).join(' before, ')} after\n`;
+  process.stdout.write(
+    values.json
+      ? `${JSON.stringify({ threads, ...run, figures })}\n`
+      : `${aligned(generatingRows(run))}${left}${load}\n${tableOf(figures)}`,
+  );
 } else {
   const chosen = cases.filter(({ name }) => values.case?.includes(name) ?? (!values.quick || name === cases[0]?.name));
   const python = findPython(['torch', 'transformers', 'peft', 'gguf']);

@@ -3,7 +3,7 @@ import type { BenchRun } from './train-bench.ts';
 
 const megabytes = (bytes: number): string => (bytes === 0 ? '' : (bytes / 1e6).toFixed(0));
 
-const aligned = (rows: readonly (readonly string[])[]): string => {
+export const aligned = (rows: readonly (readonly string[])[]): string => {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   const line = (row: readonly string[]): string =>
     row
