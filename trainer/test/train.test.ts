@@ -245,7 +245,7 @@ describe('a run that cannot go on', () => {
     using model = tinyModel(false);
     const device = process.platform === 'darwin' ? 'dml' : 'coreml';
     await expect(evaluate({ model, examples: tinyExamples, device })).rejects.toMatchObject({
-      code: 'WEFT_TRAINING_DEVICE',
+      code: 'WEFT_DEVICE_MISSING',
     });
   });
 });

@@ -51,6 +51,13 @@ export const trainingErrors = defineErrors({
     todo: 'choose --device cpu, or install what the device needs',
     retry: false,
   },
+  WEFT_DEVICE_MISSING: {
+    grpc: 'FAILED_PRECONDITION',
+    http: 500,
+    exit: 6,
+    todo: 'install what is named, or choose --device auto; weft doctor lists what this machine has',
+    retry: false,
+  },
   WEFT_TRAINING_RUNTIME: {
     grpc: 'INTERNAL',
     http: 500,

@@ -67,13 +67,24 @@ export async function failingCanaries(
 ): Promise<string[]> {
   await using thread = new SessionThread({ provider, threads });
   const failing: string[] = [];
-  for (const { name, feeds, build, expected } of tried) {
-    const graph = createGraph();
-    graph.output('result', build(graph));
-    await thread.open(name, serialise(graph, provider.target));
-    const result = (await thread.run(name, feeds)).get('result') ?? Float32Array.of(Number.NaN);
-    const wrong = result.find((value) => !(Math.abs(value / expected - 1) < 1e-5));
-    if (wrong !== undefined) failing.push(`${name}: ${wrong}, not ${expected}`);
+  for (const canary of tried) {
+    const fault = await faultOf(canary, thread, provider).catch((error: unknown) =>
+      error instanceof Error ? error.message : String(error),
+    );
+    if (fault !== undefined) failing.push(`${canary.name}: ${fault}`);
   }
   return failing;
+}
+
+async function faultOf(
+  { name, feeds, build, expected }: Canary,
+  thread: SessionThread,
+  provider: Provider,
+): Promise<string | undefined> {
+  const graph = createGraph();
+  graph.output('result', build(graph));
+  await thread.open(name, serialise(graph, provider.target));
+  const result = (await thread.run(name, feeds)).get('result') ?? Float32Array.of(Number.NaN);
+  const wrong = result.find((value) => !(Math.abs(value / expected - 1) < 1e-5));
+  return wrong === undefined ? undefined : `${wrong}, not ${expected}`;
 }

@@ -1,7 +1,7 @@
 import { WeftError } from '@weft/shared';
 import { describe, expect, it } from 'vitest';
 import { chooseDevice } from './choose-device.ts';
-import { obstacle } from './obstacle.ts';
+import { missing, obstacle } from './obstacle.ts';
 
 const widths = (dtype: 'F32' | 'BF16'): ReadonlyMap<string, { dtype: 'F32' | 'BF16' }> =>
   new Map([['model.norm.weight', { dtype }]]);
@@ -24,12 +24,30 @@ describe('the device', () => {
     for (const name of better.slice(0, better.indexOf(provider.name))) expect(why).toContain(`${name}: `);
   });
 
+  const foreign = process.platform === 'darwin' ? 'dml' : 'coreml';
+
+  it('one that was asked for and cannot be had is refused with what it is for', async () => {
+    const choice = chooseDevice(foreign, widths('F32'), 1);
+    await expect(choice).rejects.toMatchObject({
+      code: 'WEFT_DEVICE_MISSING',
+      message: expect.stringMatching(
+        /^device \w+: ONNX Runtime has no such provider for .*; \w+ is for (Windows|macOS)$/,
+      ),
+      todo: expect.stringContaining('weft doctor'),
+    });
+  });
+
+  it.skipIf(missing('cuda') === undefined)('cuda that is not installed is refused with the step to take', async () => {
+    const choice = chooseDevice('cuda', widths('F32'), 1);
+    const step = /no such provider for|NVIDIA GPU|node ".*install\.js" --onnxruntime-node-install=cuda12/;
+    await expect(choice).rejects.toMatchObject({ code: 'WEFT_DEVICE_MISSING', message: expect.stringMatching(step) });
+  });
+
   it('an unknown name is refused with those that there are', async () => {
     await expect(chooseDevice('gpu' as 'cpu', widths('F32'), 1)).rejects.toThrow(/cpu, webgpu, cuda/);
   });
 
   it('a provider that this platform has not got is an obstacle by itself', () => {
-    const foreign = process.platform === 'darwin' ? 'dml' : 'coreml';
     expect(obstacle(foreign)).toMatch(/no such provider/);
     expect(obstacle('cpu')).toBeUndefined();
   });

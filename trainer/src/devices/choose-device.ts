@@ -1,7 +1,7 @@
 import { WeftError } from '@weft/shared';
 import type { TensorRef } from '../weights/tensor-ref.ts';
 import { type Device, type Provider, providerFor } from '../session/device.ts';
-import { obstacle } from './obstacle.ts';
+import { missing, obstacle } from './obstacle.ts';
 import { productRate } from './product-rate.ts';
 
 /** What there is to choose from, by what it is good for: the first that loads and beats the CPU is taken. */
@@ -23,6 +23,8 @@ type Tensors = ReadonlyMap<string, Pick<TensorRef, 'dtype'>>;
 export async function chooseDevice(device: Device, tensors: Tensors, threads: number): Promise<ChosenDevice> {
   if (device !== 'auto') {
     const provider = providerFor(device);
+    const lacking = missing(provider.name);
+    if (lacking !== undefined) throw new WeftError('WEFT_DEVICE_MISSING', `device ${device}: ${lacking}`, { device });
     const why = unfit(provider.name, tensors);
     if (why !== undefined) throw new WeftError('WEFT_TRAINING_DEVICE', `device ${device}: ${why}`, { device });
     return { provider, why: 'asked for' };

@@ -15,39 +15,50 @@ export const runtimeVersion = (): string => {
 };
 
 /** Providers that ONNX Runtime has on one platform alone. */
-const onlyOn: Partial<Record<Provider['name'], NodeJS.Platform>> = { dml: 'win32', coreml: 'darwin' };
-
-const cudaInstallStep = 'ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node';
+const onlyOn: Partial<Record<Provider['name'], { readonly platform: NodeJS.Platform; readonly spoken: string }>> = {
+  dml: { platform: 'win32', spoken: 'Windows' },
+  coreml: { platform: 'darwin', spoken: 'macOS' },
+};
 
 /**
  * Why a device cannot be had here, as far as it shows without loading its provider: loading one that fails writes to
- * standard error, and WebGPU takes a software Vulkan for a GPU. Undefined where only trying will tell.
+ * standard error. Undefined where only trying will tell.
  */
-export function obstacle(device: Provider['name']): string | undefined {
+export function missing(device: Provider['name']): string | undefined {
   if (device === 'cpu') return undefined;
-  if (device === 'cuda' && process.platform === 'linux' && !existsSync('/dev/nvidiactl'))
-    return 'this machine has no NVIDIA GPU';
-  if (device === 'webgpu' && process.platform === 'linux' && !hasGpu()) return 'this machine has no GPU';
-  const platform = onlyOn[device] ?? process.platform;
+  const only = onlyOn[device];
+  const found = only === undefined || only.platform === process.platform;
   if (
-    platform !== process.platform ||
+    !found ||
     !runtime()
       .listSupportedBackends()
       .some(({ name }) => name === device)
   ) {
-    return `ONNX Runtime has no such provider for ${process.platform} ${process.arch}`;
+    const where = only === undefined ? '' : `; ${device} is for ${only.spoken}`;
+    return `ONNX Runtime has no such provider for ${process.platform} ${process.arch}${where}`;
   }
-  return device === 'cuda' ? cudaObstacle() : undefined;
+  if (device !== 'cuda') return undefined;
+  const reasons = [hasNvidiaGpu() ? undefined : 'this machine shows no NVIDIA GPU', cudaLibraries()];
+  return reasons.filter((reason) => reason !== undefined).join('; ') || undefined;
 }
 
-function cudaObstacle(): string | undefined {
-  const entry = require.resolve('onnxruntime-node/package.json');
-  const binaries = path.join(path.dirname(entry), 'bin');
-  const installed = readdirSync(binaries, { recursive: true }).some((file) =>
+/** The same for a device that nobody asked for: WebGPU takes a software Vulkan for a GPU. */
+export const obstacle = (device: Provider['name']): string | undefined =>
+  missing(device) ??
+  (device === 'webgpu' && process.platform === 'linux' && !hasGpu() ? 'this machine has no GPU' : undefined);
+
+/** What the npm package leaves out of the CUDA provider, and the step that fetches it. */
+function cudaLibraries(): string | undefined {
+  const folder = path.dirname(require.resolve('onnxruntime-node/package.json'));
+  const installed = readdirSync(path.join(folder, 'bin'), { recursive: true }).some((file) =>
     /onnxruntime_providers_cuda\.(so|dll)$/.test(String(file)),
   );
-  return installed ? undefined : `its libraries are not installed: ${cudaInstallStep}`;
+  const step = `node "${path.join(folder, 'script', 'install.js')}" --onnxruntime-node-install=cuda12`;
+  return installed ? undefined : `ONNX Runtime's CUDA libraries are not installed, fetch them with: ${step}`;
 }
+
+/** Windows and its Linux guests have no device file of NVIDIA's. */
+const hasNvidiaGpu = (): boolean => process.platform !== 'linux' || ['/dev/nvidiactl', '/dev/dxg'].some(existsSync);
 
 /** A GPU's render node, or NVIDIA's own device. Without either a Vulkan that answers is software, such as lavapipe. */
 const hasGpu = (): boolean =>

@@ -7,7 +7,11 @@ import { surveyDevices } from './survey.ts';
 describe('the survey of devices', () => {
   it('finds the CPU right and names what keeps others from loading', async () => {
     const surveyed = await surveyDevices(1);
-    expect(surveyed.find(({ device }) => device === 'cpu')).toMatchObject({ loads: true, problems: [] });
+    expect(surveyed.find(({ device }) => device === 'cpu')).toMatchObject({
+      loads: true,
+      canaries: { right: canaries.length, of: canaries.length },
+      problems: [],
+    });
     expect(surveyed.filter(({ loads, problems }) => !loads && problems.length === 0)).toEqual([]);
   });
 

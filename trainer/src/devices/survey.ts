@@ -1,5 +1,5 @@
 import { type Device, devices, providerFor } from '../session/device.ts';
-import { failingCanaries } from './canaries.ts';
+import { canaries, failingCanaries } from './canaries.ts';
 import { obstacle } from './obstacle.ts';
 import { productRate } from './product-rate.ts';
 
@@ -8,6 +8,8 @@ export interface SurveyedDevice {
   readonly loads: boolean;
   /** Of a small float32 product, transfers included. */
   readonly gigaflopsPerSec?: number;
+  /** Computations that some kernel is known to get wrong, and how many it gets right. */
+  readonly canaries?: { readonly right: number; readonly of: number };
   /** Why it does not load, or which kernels give wrong numbers. */
   readonly problems: readonly string[];
 }
@@ -25,7 +27,9 @@ async function survey(device: SurveyedDevice['device'], threads: number): Promis
   const provider = providerFor(device);
   try {
     const gigaflopsPerSec = await productRate(provider, threads);
-    return { device, loads: true, gigaflopsPerSec, problems: await failingCanaries(provider, threads) };
+    const problems = await failingCanaries(provider, threads);
+    const of = canaries.length;
+    return { device, loads: true, gigaflopsPerSec, canaries: { right: of - problems.length, of }, problems };
   } catch (error) {
     return { device, loads: false, problems: [error instanceof Error ? error.message : String(error)] };
   }

@@ -10,6 +10,15 @@ export interface Provider {
   readonly target: EmitTarget;
 }
 
+/** What a provider wants of the system beside ONNX Runtime, for the error when it does not load. */
+export const needs: Readonly<Record<Provider['name'], string>> = {
+  cpu: 'nothing',
+  webgpu: 'a GPU driver: Vulkan on Linux (Debian: apt install mesa-vulkan-drivers libvulkan1), Direct3D 12 or Metal',
+  cuda: "NVIDIA's driver 525 or newer, and CUDA 12 with cuDNN 9 where the loader finds them (LD_LIBRARY_PATH)",
+  dml: 'a GPU driver for DirectX 12',
+  coreml: 'a version of macOS that ONNX Runtime supports',
+};
+
 /** By name alone: `auto` is the CPU here, and what the machine has decides it in `devices/choose-device.ts`. */
 export function providerFor(device: Device): Provider {
   if (!devices.includes(device)) {

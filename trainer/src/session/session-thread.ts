@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { WeftError } from '@weft/shared';
-import type { Provider } from './device.ts';
+import { needs, type Provider } from './device.ts';
 import type { Numbered, Reply, Request, SessionSettings, WireTensor } from './messages.ts';
 
 export interface SessionThreadOptions {
@@ -52,7 +52,7 @@ export class SessionThread implements AsyncDisposable {
       const why = cause instanceof Error ? cause.message : String(cause);
       throw new WeftError(
         'WEFT_TRAINING_DEVICE',
-        `device ${provider.name} cannot run the model: ${why}`,
+        `device ${provider.name} cannot run the model: ${why.trim()}; it needs ${needs[provider.name]}`,
         { device: provider.name },
         { cause },
       );
