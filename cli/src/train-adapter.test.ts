@@ -196,7 +196,10 @@ describe('weft train', () => {
   it('says what is wrong with data that nobody can train on', () => {
     writeFileSync(at('empty.txt'), '');
     writeFileSync(at('latin1.txt'), Buffer.from([0x63, 0x61, 0x66, 0xe9, 0x0a]));
-    for (const name of ['empty.txt', 'latin1.txt', 'missing.txt']) {
+    writeFileSync(at('columns.csv'), 'question,answer\na,b\n');
+    writeFileSync(at('ragged.csv'), 'text,id\na\n');
+    writeFileSync(at('no.parquet'), 'PAR1 and then something else');
+    for (const name of ['empty.txt', 'latin1.txt', 'missing.txt', 'columns.csv', 'ragged.csv', 'no.parquet']) {
       const { status, stdout, stderr } = weft(
         'train',
         '--model',
@@ -211,6 +214,7 @@ describe('weft train', () => {
       expect(stderr, name).toMatch(/\[WEFT_DATA_[A-Z0-9_]+\]\n.+\n$/);
       expect(stdout).toBe('');
       expect(status, name).toBe(3);
+      expect(existsSync(at('g')), name).toBe(false);
     }
   });
 
@@ -249,26 +253,31 @@ describe('weft train', () => {
     const flags = ['--steps', '200', '--batch', '2', '--lr', '1e-2', '--schedule', 'cosine', '--json'];
     const unbroken = train('i', ...flags);
     expect(unbroken.status).toBe(0);
+    writeFileSync(at('other.jsonl'), '{"input_ids":[5,6,7,8]}');
+    const scored = [...flags, '--validation', at('other.jsonl'), '--validate-every', '50'];
     const killed = ['train', '--model', model, '--data', rows, '--out', at('j'), '--threads', '1', '--seq', '16'];
-    const child = spawn(process.execPath, [entry, ...killed, ...flags, '--checkpoint-every', '3'], {
+    const child = spawn(process.execPath, [entry, ...killed, ...scored, '--checkpoint-every', '3'], {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     const closed = once(child, 'close');
     let printed = 0;
-    for await (const _line of createInterface({ input: child.stdout })) if (++printed === 11) child.kill('SIGKILL');
+    for await (const _line of createInterface({ input: child.stdout })) if (++printed === 12) child.kill('SIGKILL');
     expect(await closed).toEqual([null, 'SIGKILL']);
 
     const elsewhere = train('j', ...flags, '--lr', '1e-3', '--resume');
     expect(elsewhere.stderr).toContain('--lr is 0.001, the checkpoint has 0.01');
     expect(elsewhere.status).toBe(2);
 
-    const resumed = train('j', ...flags, '--resume', '--plot', at('j.svg'));
+    const resumed = train('j', ...scored, '--resume', '--plot', at('j.svg'));
     expect(resumed.status).toBe(0);
     const after = stepsOf(resumed.stdout);
     expect(after[0]?.step).toBeGreaterThanOrEqual(10);
     expect(after).toEqual(stepsOf(unbroken.stdout).slice((after[0]?.step ?? 0) - 1));
     const first = stepsOf(unbroken.stdout)[0]?.loss.toFixed(4);
     expect(readFileSync(at('j.svg'), 'utf8')).toContain(`From ${first} at step 1 to `);
+    expect(readFileSync(at('j.svg'), 'utf8')).toMatch(
+      /Validation from \d\.\d{4} after step 0 to \d\.\d{4} after step 200/,
+    );
     const [whole, mended] = ['i', 'j'].map((out) => readFileSync(at(`${out}/adapter_model.safetensors`)));
     expect(mended?.equals(whole ?? Buffer.alloc(0))).toBe(true);
     expect(existsSync(at('j/checkpoint'))).toBe(false);

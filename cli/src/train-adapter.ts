@@ -130,7 +130,7 @@ export const trainAdapter = async (options: TrainOptions): Promise<void> => {
   const resumed = options.resume ? await loadCheckpoint(checkpointFolder, identity) : undefined;
   if (resumed) process.stderr.write(`going on after step ${resumed.state.step} of ${steps}\n`);
   const losses = [...(resumed?.losses ?? [])];
-  const scores: ValidationScore[] = [];
+  const scores = [...(resumed?.scores ?? [])];
 
   const progress = options.json ? undefined : createProgress();
   const bar = progress?.bar('train', steps);
@@ -172,7 +172,8 @@ export const trainAdapter = async (options: TrainOptions): Promise<void> => {
     const { step, loss, tokensPerSecond, snapshot } = result.value;
     losses.push(loss);
     if (signal.aborted || step % (options.checkpointEvery ?? Number.POSITIVE_INFINITY) === 0) {
-      await saveCheckpoint(checkpointFolder, identity, { state: await snapshot(), losses: Float32Array.from(losses) });
+      const state = await snapshot();
+      await saveCheckpoint(checkpointFolder, identity, { state, losses: Float32Array.from(losses), scores });
     }
     if (options.json) writeLine({ step, loss, tokensPerSecond });
     bar?.update(step, `${noteOf(loss, scores.at(-1))}  ${tokensPerSecond.toFixed(0)} tokens/s`);

@@ -9,7 +9,13 @@ import {
   writeFileAtomically,
   writeSafetensors,
 } from '../weights/index.ts';
-import { type CheckpointManifest, manifestLimitBytes, manifestOf, parseManifest } from './manifest.ts';
+import {
+  type CheckpointManifest,
+  type CheckpointScore,
+  manifestLimitBytes,
+  manifestOf,
+  parseManifest,
+} from './manifest.ts';
 import { refuseOtherRun, type RunIdentity } from './identity.ts';
 import type { TrainingState } from './training-state.ts';
 
@@ -20,6 +26,8 @@ export interface Checkpoint {
   readonly state: TrainingState;
   /** Of each step that is done, as the runtime gave it. */
   readonly losses: Float32Array;
+  /** Of held-out data, in order of steps. */
+  readonly scores: readonly CheckpointScore[];
 }
 
 /**
@@ -29,7 +37,7 @@ export interface Checkpoint {
 export async function saveCheckpoint(
   folder: string,
   identity: RunIdentity,
-  { state, losses }: Checkpoint,
+  { state, losses, scores }: Checkpoint,
 ): Promise<void> {
   await mkdir(folder, { recursive: true });
   const file = `step-${state.step}-${randomBytes(4).toString('hex')}.safetensors`;
@@ -38,7 +46,7 @@ export async function saveCheckpoint(
     path.join(folder, file),
     tensorNames.map((name) => ({ name, dtype: 'F32', shape: [values[name].length], data: values[name] })),
   );
-  const manifest = manifestOf(identity, state, file, await sha256File(path.join(folder, file)));
+  const manifest = manifestOf(identity, state, scores, file, await sha256File(path.join(folder, file)));
   await writeFileAtomically(path.join(folder, manifestName), async (handle) => handle.writeFile(manifest));
   await removeOthers(folder, file);
 }
@@ -62,7 +70,7 @@ export async function loadCheckpoint(folder: string, identity: RunIdentity): Pro
 }
 
 async function readTensors(
-  { step, tokens, examples }: CheckpointManifest,
+  { step, tokens, examples, scores }: CheckpointManifest,
   tensors: SafetensorsFile['tensors'],
 ): Promise<Checkpoint> {
   const values = async (name: (typeof tensorNames)[number]): Promise<Float32Array> => {
@@ -82,6 +90,7 @@ async function readTensors(
       secondMoment: await values('secondMoment'),
     },
     losses,
+    scores,
   };
 }
 

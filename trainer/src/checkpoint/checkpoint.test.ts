@@ -28,6 +28,7 @@ const checkpoint = (step: number): Checkpoint => ({
     secondMoment: Float32Array.of(4, 5, 6),
   },
   losses: Float32Array.from({ length: step }, (_, i) => 1 / (i + 3)),
+  scores: step > 2 ? [{ step: 2, loss: 0.1, tokens: 7 }] : [],
 });
 
 const refusal = (run: RunIdentity): Promise<unknown> =>

@@ -3,8 +3,10 @@ import { z } from 'zod';
 import type { RunIdentity } from './identity.ts';
 import type { TrainingState } from './training-state.ts';
 
-/** Ours have about 1 KB. */
+/** Ours have about 1 KB, and some 60 bytes for each score. */
 export const manifestLimitBytes = 1024 * 1024;
+/** More than a picture shows; the oldest go first. */
+const scoresLimit = 5_000;
 
 const hash = z.custom<Sha256>((value) => typeof value === 'string' && isSha256(value));
 
@@ -19,6 +21,11 @@ const manifestSchema = z.strictObject({
     startAdapter: hash,
     options: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
   }),
+  // checkpoints from before there was validation have none
+  scores: z
+    .array(z.strictObject({ step: z.int().min(0), loss: z.number(), tokens: z.int().min(1) }))
+    .max(scoresLimit)
+    .default([]),
   tensors: z.strictObject({
     // a name, never a path: it is joined to the folder
     file: z.string().regex(/^step-\d+-[0-9a-f]{8}\.safetensors$/),
@@ -28,9 +35,13 @@ const manifestSchema = z.strictObject({
 
 export type CheckpointManifest = z.infer<typeof manifestSchema>;
 
+/** Mean nats a counted token of held-out data, after so many steps, and how many tokens that were. */
+export type CheckpointScore = Readonly<CheckpointManifest['scores'][number]>;
+
 export const manifestOf = (
   run: RunIdentity,
   { step, tokens, examples }: TrainingState,
+  scores: readonly CheckpointScore[],
   file: string,
   sha256: Sha256,
 ): string => {
@@ -40,6 +51,7 @@ export const manifestOf = (
     tokens,
     examples,
     run: { ...run, options: { ...run.options } },
+    scores: scores.slice(-scoresLimit),
     tensors: { file, sha256 },
   };
   return `${JSON.stringify(manifest, null, 2)}\n`;

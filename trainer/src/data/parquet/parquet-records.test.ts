@@ -51,6 +51,25 @@ describe('a Parquet file of pyarrow or pandas', () => {
     expect(records.map(({ source }) => [source.unit, source.line])).toEqual(rows.map((_, row) => ['row', row + 1]));
   });
 
+  it('has the records that the same rows have in .jsonl and .csv, so that prompts are masked alike', async () => {
+    for (const name of ['prompts', 'conversations', 'none']) {
+      const rows = z.array(z.record(z.string(), z.unknown())).parse(golden[name]?.rows);
+      const columns = Object.keys(rows[0] ?? {});
+      const field = (value: unknown): string =>
+        `"${(typeof value === 'string' ? value : JSON.stringify(value)).replaceAll('"', '""')}"`;
+      const csv = [columns, ...rows.map((row) => columns.map((column) => field(row[column])))].join('\n');
+      await writeFile(join(folder, 'a.csv'), csv);
+      await writeFile(join(folder, 'a.jsonl'), rows.map((row) => JSON.stringify(row)).join('\n'));
+      const parquet = await put(bytesOf(name));
+      const [fromCsv, fromJson, fromParquet] = await Promise.all(
+        [join(folder, 'a.csv'), join(folder, 'a.jsonl'), parquet].map((file) => readRecords([file])),
+      );
+      const plain = fromJson?.map(({ source: _source, ...record }) => record);
+      expect(fromCsv?.map(({ source: _source, ...record }) => record)).toEqual(plain);
+      expect(fromParquet?.map(({ source: _source, ...record }) => record)).toEqual(plain);
+    }
+  });
+
   it.each(names('refused'))('is refused by code, with the row where there is one: %s', async (name) => {
     expect(await refusal(readRecords([await put(bytesOf(name))]))).toContain(golden[name]?.refused);
   });
