@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import process from 'node:process';
-import { WeftError, plainModeNotice } from '@weft/shared';
+import { WeftError, privacyNotice } from '@weft/shared';
 import { pino, type Logger } from 'pino';
 import { createAdminApp } from './admin/admin-app.ts';
 import { toFederationView } from './admin/admin-views.ts';
@@ -79,7 +79,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
   await announceRunning(path, { pid: process.pid, httpUrl, grpcAddress });
 
   logger.info({ federationId, grpcAddress, httpUrl }, 'coordinator started');
-  logger.warn({ notice: plainModeNotice }, 'plain mode');
+  logger.info({ notice: privacyNotice }, 'privacy');
   const closers = starting.move();
   return { grpcAddress, advertised, httpUrl, close: () => closers.disposeAsync() };
 }

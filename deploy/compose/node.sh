@@ -8,4 +8,4 @@ if [ -z "$(ls -A /state)" ]; then
   until [ -s "/invites/$WEFT_NODE_NAME" ]; do sleep 1; done
   weft node join --home /state --name "$WEFT_NODE_NAME" "@/invites/$WEFT_NODE_NAME"
 fi
-exec weft node start --home /state --data /data --threads "${WEFT_THREADS:-1}"
+exec weft node start --home /state --data /data --threads "${WEFT_THREADS:-1}" --small-cohort

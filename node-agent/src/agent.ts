@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { fromRefusal, plainModeNotice, toWeftError, WeftError } from '@weft/shared';
+import { fromRefusal, privacyNotice, toWeftError, WeftError } from '@weft/shared';
 import { readRecords, type Device } from '@weft/trainer';
 import { toEventFault } from './event-fault.ts';
 import type { NodeEvent, NodeSummary } from './events.ts';
@@ -12,6 +12,7 @@ import { createTraffic } from './network/traffic.ts';
 import { createLocalData } from './round/local-data.ts';
 import { createPendingUpdates } from './round/pending-updates.ts';
 import { createRounds } from './round/rounds.ts';
+import { defaultSecurePolicy, type SecurePolicy } from './secure/knowledge.ts';
 import { keepConnected, type Backoff } from './session/connection.ts';
 import type { CoordinatorSays } from './session/session.ts';
 import { agentVersion } from './version.ts';
@@ -32,6 +33,8 @@ export interface NodeOptions {
   /** Drains: what was promised to the coordinator is sent, then the agent ends. */
   readonly signal?: AbortSignal | undefined;
   readonly backoff?: Backoff | undefined;
+  /** What this node asks of secure aggregation. */
+  readonly securePolicy?: Partial<SecurePolicy> | undefined;
   /** Sees each serialised message that leaves. */
   readonly onSend?: (bytes: Uint8Array) => void;
 }
@@ -95,6 +98,8 @@ function runAgent(
         return rounds.offer(message.value);
       case 'cohort':
         return rounds.cohort(message.value);
+      case 'secure':
+        return rounds.secure(message.value);
       case 'roundResult':
         return rounds.result(message.value);
       case 'runEnded':
@@ -118,7 +123,7 @@ function runAgent(
     federationName,
     address,
     records: records.length,
-    notice: plainModeNotice,
+    notice: privacyNotice,
   });
   const { connection, over } = keepConnected({
     federation: () => federation,
@@ -154,6 +159,8 @@ function runAgent(
     }),
     data: createLocalData(records),
     pending: createPendingUpdates(home.pendingFolder),
+    pendingFolder: home.pendingFolder,
+    policy: { ...defaultSecurePolicy, ...options.securePolicy },
     cacheFolder: home.cacheFolder,
     threads: options.threads ?? availableParallelism(),
     device: options.device ?? 'auto',

@@ -21,7 +21,7 @@ export * from './ring.ts';
 export * from './run-spec.ts';
 export * from './admin-api.ts';
 export * from './invite.ts';
-export { plainModeNotice } from './notices.ts';
+export { privacyNotice } from './notices.ts';
 export * from './pinned-certificate.ts';
 export * as secagg from './secagg/index.ts';
 export * as merkle from './merkle-tree.ts';

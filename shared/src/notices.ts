@@ -1,3 +1,3 @@
-/** Said wherever a node is about to send, until secure aggregation is there. */
-export const plainModeNotice =
-  "This federation aggregates in plain mode: the coordinator can read each node's delta. Raw data never leaves a node.";
+/** Said wherever a node is about to send. */
+export const privacyNotice =
+  "In a run with secure aggregation, the default, the coordinator learns the sum of the deltas and no single one; in a run with aggregation.mode plain it can read each node's delta. Raw data never leaves a node.";

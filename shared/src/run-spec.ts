@@ -5,6 +5,7 @@ import { WeftError } from './errors/weft-error.ts';
 import { sha256 } from './hash.ts';
 import { isSha256, type Sha256 } from './ids.ts';
 import { ringLimits } from './ring.ts';
+import { cohortSizes, maxShardMembers, minCohort } from './secagg/sizes.ts';
 
 const hash = z.string().refine(isSha256, 'must be 64 lower-case hex digits');
 const positive = z.number().positive();
@@ -58,8 +59,23 @@ export const runSpecSchema = z
       })
       .prefault({}),
     aggregation: z.strictObject({
-      /** plain: the coordinator can read each node's delta. */
-      mode: z.literal('plain'),
+      /** secure: the coordinator learns the sum of the deltas and no single one. plain: it can read each. */
+      mode: z.enum(['secure', 'plain']).default('secure'),
+      /** Of mode secure. The graver numbers come, the more must survive a round for it to end in a sum. */
+      secure: z
+        .strictObject({
+          /** Share of the cohort that may collude with the coordinator and still learn no single delta. */
+          colludingShare: z.number().min(0).max(0.5).default(0.1),
+          /** Colluders to withstand however small the cohort; of three nodes one only where none may drop. */
+          leastColluders: z.number().int().min(0).max(100).default(1),
+          /** Share of the cohort that may drop out at any stage. */
+          droppingShare: z.number().min(0).max(0.5).default(0.3),
+          /** Members whose deltas are summed beyond all that may collude. */
+          smallestSurvivors: count.max(10_000).default(2),
+          /** Each step of the protocol may take so long for a node that is alive. */
+          stepSeconds: positive.max(24 * 3600).default(120),
+        })
+        .prefault({}),
       clipNormL2: positive.default(10),
       /** examples: a node counts as min(examples, weightCap). uniform: each counts as one. */
       weighting: z.enum(['examples', 'uniform']).default('examples'),
@@ -101,6 +117,7 @@ export const runSpecSchema = z
         message: `the sum of weights could leave the ring: ${spec.cohort.maximum} nodes reach ${limits.weightSum}, the limit is ${limits.weightLimit}; lower aggregation.weightCap`,
       });
     }
+    if (spec.aggregation.mode === 'secure') for (const issue of secureIssues(spec)) context.addIssue(issue);
     if (spec.cohort.minimum > spec.cohort.maximum) {
       context.addIssue({
         code: 'custom',
@@ -109,6 +126,35 @@ export const runSpecSchema = z
       });
     }
   });
+
+/** Shares of a spec in the ten-thousandths that all members compute with. */
+export const secureSizes = ({ colludingShare, droppingShare, leastColluders }: RunSpec['aggregation']['secure']) => ({
+  colludingShare: Math.round(colludingShare * 10_000),
+  droppingShare: Math.round(droppingShare * 10_000),
+  leastColluders,
+});
+
+function* secureIssues({ cohort, aggregation }: RunSpec) {
+  const issue = (path: string[], message: string) => ({ code: 'custom' as const, path, message });
+  if (cohort.maximum > maxShardMembers) {
+    yield issue(
+      ['cohort', 'maximum'],
+      `${cohort.maximum} nodes; secure aggregation takes ${maxShardMembers} in this version, or set aggregation.mode: plain`,
+    );
+    return;
+  }
+  if (cohort.minimum < minCohort) {
+    yield issue(
+      ['cohort', 'minimum'],
+      `${cohort.minimum} is below ${minCohort}: the sum of fewer deltas hides none of them; raise it, or set aggregation.mode: plain`,
+    );
+    return;
+  }
+  for (const members of new Set([cohort.minimum, cohort.maximum])) {
+    const sizes = cohortSizes(members, secureSizes(aggregation.secure));
+    if ('refusal' in sizes) yield issue(['aggregation', 'secure'], sizes.refusal);
+  }
+}
 
 export type RunSpec = z.infer<typeof runSpecSchema>;
 /** A spec as an admin writes it: what has a default may be left out. */

@@ -54,7 +54,7 @@ const joinByCommand = async (name: string): Promise<{ home: string; data: string
   const { invite } = await federation.admin<InviteView>('POST', '/api/invites', { autoApprove: true });
   const joining = weft('node', 'join', '-', '--home', home, '--name', name, '--json');
   joining.child.stdin.end(invite);
-  expect(await joining.exited).toMatchObject({ code: 0, log: expect.stringContaining('plain mode') });
+  expect(await joining.exited).toMatchObject({ code: 0, log: expect.stringContaining('secure aggregation') });
   expect(JSON.parse(joining.lines[0]!)).toMatchObject({ nodeName: name, status: 'approved' });
   return { home, data };
 };

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import process from 'node:process';
 import type { Command } from 'commander';
-import { plainModeNotice } from '@weft/shared';
+import { privacyNotice } from '@weft/shared';
 import type { CommandModule } from '../command.ts';
 import { addHomeOption, type HomeOption } from '../coordinator-home.ts';
 
@@ -31,7 +31,7 @@ const run = async (options: InitOptions): Promise<void> => {
       ? 'The password for the admin page is the one in WEFT_ADMIN_PASSWORD_FILE.\n'
       : 'The password opens the admin page. It is shown this once; only its hash is kept.\n',
   );
-  process.stderr.write(`${plainModeNotice}\n`);
+  process.stderr.write(`${privacyNotice}\n`);
 };
 
 export const command: CommandModule = {

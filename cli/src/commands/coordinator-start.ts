@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import process from 'node:process';
 import type { Command } from 'commander';
-import { plainModeNotice } from '@weft/shared';
+import { privacyNotice } from '@weft/shared';
 import type { CommandModule } from '../command.ts';
 import { addHomeOption, type HomeOption } from '../coordinator-home.ts';
 import { onInterrupt } from '../interrupt.ts';
@@ -26,7 +26,7 @@ const run = async ({ json, ...options }: StartOptions): Promise<void> => {
     process.stdout.write(
       `nodes       ${grpcAddress}${advertised === grpcAddress ? '' : `, in invites ${advertised}`}\nadmin page  ${httpUrl}\n`,
     );
-    process.stderr.write(`${plainModeNotice}\n`);
+    process.stderr.write(`${privacyNotice}\n`);
   }
   if (!signal.aborted) await once(signal, 'abort');
   await coordinator.close();

@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import process from 'node:process';
 import { text } from 'node:stream/consumers';
 import { Option, type Command } from 'commander';
-import { plainModeNotice } from '@weft/shared';
+import { privacyNotice } from '@weft/shared';
 import type { CommandModule } from '../command.ts';
 import { addNodeHome } from '../node-home.ts';
 
@@ -30,10 +30,10 @@ const run = async (argument: string, { home, name, organisation, json }: NodeJoi
     ...(organisation !== undefined && { organisation }),
   });
   const { federationId, federationName, nodeId, nodeName, address } = federation;
-  process.stderr.write(`${plainModeNotice}\n`);
+  process.stderr.write(`${privacyNotice}\n`);
   if (json) {
     process.stdout.write(
-      `${JSON.stringify({ federationId, federationName, nodeId, nodeName, address, status, home, notice: plainModeNotice })}\n`,
+      `${JSON.stringify({ federationId, federationName, nodeId, nodeName, address, status, home, notice: privacyNotice })}\n`,
     );
     return;
   }

@@ -17,6 +17,7 @@ interface NodeStartOptions {
   readonly cache?: string;
   readonly threads: number;
   readonly device: Device;
+  readonly smallCohort?: true;
   readonly untilRunEnds?: true;
   readonly json?: true;
 }
@@ -28,6 +29,7 @@ const run = async ({
   cache,
   threads,
   device,
+  smallCohort,
   untilRunEnds,
   json,
 }: NodeStartOptions): Promise<void> => {
@@ -45,6 +47,7 @@ const run = async ({
       unpackFolder: cache,
       threads,
       device,
+      securePolicy: { acceptsSmallCohort: smallCohort === true },
       untilRunEnds,
       onEvent,
       signal: onInterrupt('sending what was promised, then stopping'),
@@ -77,6 +80,7 @@ export const command: CommandModule = {
       )
       .addOption(new Option('--device <name>', 'where to compute').choices(devices).default('auto'))
       .option('--cache <dir>', cacheWords)
+      .option('--small-cohort', 'also send masked updates among three or four nodes: so few hide a single one badly')
       .option('--until-run-ends', 'end when the first run has ended, instead of waiting for the next')
       .option('--json', 'a JSON line for each event on standard output, the last one {"event":"summary"}')
       .action((_options: unknown, command: Command) => run(command.opts<NodeStartOptions>()));

@@ -127,6 +127,7 @@ async function startNode(
     plan.modelPath,
     '--threads',
     String(plan.threadsPerNode),
+    '--small-cohort',
     '--until-run-ends',
   ];
   plan.onCommand(commandLine(args));

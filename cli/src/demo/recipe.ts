@@ -34,7 +34,7 @@ export const bundledModelRecipe: DemoRecipe = {
   training: { learningRate: 5e-3, schedule: 'linear', steps: 16, batchSize: 8, sequenceLength: 64 },
   // languages count alike: one whose script the tokenizer does not know has more rows, not more to say
   aggregation: {
-    mode: 'plain',
+    mode: 'secure',
     clipNormL2: 10,
     weighting: 'uniform',
     server: { optimizer: 'fedavg', learningRate: 1.5 },
@@ -55,7 +55,7 @@ export const givenModelRecipe: DemoRecipe = {
   adapter: { rank: 8, alpha: 16, targets: [...loraTargets], schedule: 'rolora' },
   training: { learningRate: 2e-3, schedule: 'linear', steps: 6, batchSize: 4, sequenceLength: 64 },
   aggregation: {
-    mode: 'plain',
+    mode: 'secure',
     clipNormL2: 10,
     weighting: 'uniform',
     server: { optimizer: 'fedavg', learningRate: 1.5 },

@@ -6,7 +6,7 @@ import {
   createAdapterLayout,
   type NodeId,
   parseRunSpec,
-  plainModeNotice,
+  privacyNotice,
   type RunId,
   type RunSpec,
   type RunSpecInput,
@@ -58,7 +58,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoReport> {
       signal,
       ...(options.cacheDir !== undefined && { cacheDir: options.cacheDir }),
     });
-    progress.log(plainModeNotice);
+    progress.log(privacyNotice);
     const languages = await Promise.all(demoLocales.map((tag) => prepareLanguage(folder, tag, model, options.recipe)));
     const recipe = await fitToMachine(options, model, languages);
     const spec = demoSpec(model, recipe);

@@ -17,7 +17,7 @@ import {
   nodeViewSchema,
   parseInvite,
   parseRunSpec,
-  plainModeNotice,
+  privacyNotice,
   type NodeId,
 } from '@weft/shared';
 import { createRegistry, type Registry } from '../registry/registry.ts';
@@ -119,7 +119,7 @@ const enrol = (): NodeId => {
 describe('the admin API', () => {
   it('shows the federation, and says in plain words who can read a delta', async () => {
     const answer = await app.inject({ url: '/api/federation', headers: command });
-    expect(federationViewSchema.parse(answer.json()).privacyNotice).toBe(plainModeNotice);
+    expect(federationViewSchema.parse(answer.json()).privacyNotice).toBe(privacyNotice);
   });
 
   it('approves and revokes a node', async () => {

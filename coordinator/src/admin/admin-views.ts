@@ -1,4 +1,4 @@
-import { plainModeNotice, type FederationView, type NodeView } from '@weft/shared';
+import { privacyNotice, type FederationView, type NodeView } from '@weft/shared';
 import type { RegisteredModel } from '../models/models.ts';
 import type { RegisteredNode } from '../registry/registry-state.ts';
 import type { Presence } from '../sessions/sessions.ts';
@@ -19,7 +19,7 @@ export const toNodeView = (
 
 export const toFederationView = (federation: Omit<FederationView, 'privacyNotice'>): FederationView => ({
   ...federation,
-  privacyNotice: plainModeNotice,
+  privacyNotice: privacyNotice,
 });
 
 /** Without the path: where files lie on this machine is nobody's business elsewhere. */

@@ -1,4 +1,4 @@
-import { addToRing, bytesToRingWords, ring } from '@weft/shared';
+import { addToRing, bytesToRingWords, ring, secagg } from '@weft/shared';
 
 /**
  * The sum of all updates of a round: one array of ring words, however many nodes. The last word sums the weights.
@@ -23,6 +23,11 @@ export class Accumulator {
     }
     addToRing(this.words.subarray(this.#position, this.#position + words.length), words);
     this.#position += words.length;
+  }
+
+  /** Σ sign · PRG(seed) on top of the sum: what is left of the masks of those who dropped, and everyone's own. */
+  addMasks(masks: readonly secagg.MaskTerm[]): void {
+    for (const { seed, sign } of masks) secagg.addMask(this.words, seed, sign);
   }
 
   /** The current update is complete; the next piece begins another. */

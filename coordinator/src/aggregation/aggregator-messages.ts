@@ -1,9 +1,12 @@
+import type { secagg } from '@weft/shared';
 import type { ServerSettings } from './server-optimizer.ts';
 
 export type AggregatorRequest =
   | { readonly kind: 'begin'; readonly values: number }
   | { readonly kind: 'piece'; readonly bytes: Uint8Array }
   | { readonly kind: 'endUpdate' }
+  /** Take the masks off the sum. */
+  | { readonly kind: 'unmask'; readonly masks: readonly secagg.MaskTerm[] }
   | {
       readonly kind: 'finish';
       readonly clipNormL2: number;

@@ -17,6 +17,9 @@ function answer(request: AggregatorRequest): AggregationResult | undefined {
     case 'endUpdate':
       accumulator.endUpdate();
       return undefined;
+    case 'unmask':
+      accumulator.addMasks(request.masks);
+      return undefined;
     case 'finish': {
       const { meanDelta, weightSum } = dequantizeSum(accumulator.words, request);
       accumulator = new Accumulator(0);

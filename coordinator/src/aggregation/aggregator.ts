@@ -1,6 +1,6 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { WeftError } from '@weft/shared';
+import { WeftError, type secagg } from '@weft/shared';
 import type { AggregationResult, AggregatorAnswer, AggregatorRequest } from './aggregator-messages.ts';
 import type { ServerSettings } from './server-optimizer.ts';
 
@@ -9,6 +9,8 @@ export interface AggregationJob {
   readonly values: number;
   /** Each update's ring words in pieces; read one after the other, one piece in memory. */
   readonly updates: Iterable<AsyncIterable<Uint8Array>>;
+  /** What takes the masks off the sum, in mode secure. */
+  readonly masks?: readonly secagg.MaskTerm[];
   readonly clipNormL2: number;
   readonly weightCap: number;
   readonly server: ServerSettings;
@@ -52,7 +54,8 @@ async function run(thread: AggregatorThread, job: AggregationJob): Promise<Aggre
     }
     await thread.ask({ kind: 'endUpdate' });
   }
-  const { clipNormL2, weightCap, server, previous, momentum } = job;
+  const { masks = [], clipNormL2, weightCap, server, previous, momentum } = job;
+  if (masks.length > 0) await thread.ask({ kind: 'unmask', masks });
   const result = await thread.ask({ kind: 'finish', clipNormL2, weightCap, server, previous, momentum });
   if (result === undefined) throw new WeftError('WEFT_INTERNAL', 'the aggregator gave no result');
   return result;

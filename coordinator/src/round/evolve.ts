@@ -1,6 +1,14 @@
 import type { NodeId } from '@weft/shared';
 import type { EventData, NewEvent, StoredEvent } from '../store/events.ts';
-import { activePhase, hasEnded, type Participant, type RoundTiming, type RunState } from './state.ts';
+import { moveSession, openSession, postpone } from './secure-session.ts';
+import {
+  activePhase,
+  type FactorValues,
+  hasEnded,
+  type Participant,
+  type RoundTiming,
+  type RunState,
+} from './state.ts';
 
 /** Rows that the machine wrote, with the moment at which it did. */
 export type RunEvent = (NewEvent | StoredEvent) & { readonly at: number };
@@ -9,6 +17,7 @@ export const initialState = (
   runId: RunState['runId'],
   { spec, layoutSha256, adapter }: EventData<'run.created'>,
   timing: RoundTiming,
+  factorValues: FactorValues,
 ): RunState => ({
   runId,
   spec,
@@ -27,6 +36,9 @@ export const initialState = (
   momentum: undefined,
   participants: new Map(),
   cohort: [],
+  factorValues,
+  secure: undefined,
+  blamed: new Set(),
   startedAt: 0,
   cohortAt: 0,
   committingAt: 0,
@@ -85,6 +97,7 @@ function apply(state: RunState, event: RunEvent): RunState {
         factor: event.data.factor,
         participants: new Map(),
         cohort: [],
+        secure: undefined,
         startedAt: event.at,
         quorumDeadlineAt: event.data.quorumDeadlineAt,
         deadlineAt: event.data.deadlineAt,
@@ -122,6 +135,7 @@ function apply(state: RunState, event: RunEvent): RunState {
               stage: 'ready',
               payload: { sha256: event.data.payloadSha256, sizeBytes: event.data.payloadBytes },
               announcements: known.announcements + 1,
+              publicKey: event.data.publicKey,
             },
         ),
         trainingTimes: [...state.trainingTimes, event.data.elapsedMs].slice(-rememberedTrainingTimes),
@@ -132,6 +146,12 @@ function apply(state: RunState, event: RunEvent): RunState {
       return withParticipant(state, event.nodeId!, (known) => known && { ...known, stage: 'left' });
     case 'cohort.fixed':
       return { ...state, cohort: event.data.nodeIds, cohortAt: event.at, deadlineAt: event.data.deadlineAt };
+    case 'secagg.opened':
+      return { ...state, secure: openSession(state, event.data, event.at) };
+    case 'secagg.moved':
+      return { ...state, secure: state.secure && moveSession(state.secure, event.data, event.at) };
+    case 'node.blamed':
+      return { ...state, blamed: new Set(state.blamed).add(event.nodeId!) };
     case 'update.accepted':
       return withParticipant(
         state,
@@ -158,6 +178,7 @@ const moveDeadlines = (state: RunState, ms: number): RunState => ({
   ...state,
   quorumDeadlineAt: state.quorumDeadlineAt + ms,
   deadlineAt: state.deadlineAt + ms,
+  secure: state.secure && postpone(state.secure, ms),
 });
 
 function enterPhase(state: RunState, event: RunEvent & { kind: 'round.phase' }): RunState {
@@ -165,7 +186,7 @@ function enterPhase(state: RunState, event: RunEvent & { kind: 'round.phase' }):
   if (hasEnded(state)) return state;
   switch (phase) {
     case 'waiting':
-      return { ...state, phase, participants: new Map(), cohort: [] };
+      return { ...state, phase, participants: new Map(), cohort: [], secure: undefined };
     case 'committing':
       return { ...state, phase, committingAt: event.at };
     case 'evaluating':
@@ -199,4 +220,5 @@ const toAccepted = (data: EventData<'update.accepted'>) => ({
   clipped: data.clipped,
   saturatedValues: data.saturatedValues,
   values: data.values,
+  chunkRoot: data.chunkRoot,
 });

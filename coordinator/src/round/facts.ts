@@ -1,5 +1,6 @@
-import { WeftError, type NodeId } from '@weft/shared';
+import { secagg, WeftError, type NodeId } from '@weft/shared';
 import type { RoundInput } from './inputs.ts';
+import { placeOf } from './secure-session.ts';
 import { activePhase, hasEnded, hasRoom, type Participant } from './state.ts';
 import type { Turn } from './turn.ts';
 
@@ -9,7 +10,7 @@ const announcementLimit = 20;
 type Fact<K extends RoundInput['kind']> = Extract<RoundInput, { kind: K }>;
 
 /** What nodes report. A fact is recorded once; what does not belong to this round is refused, and changes nothing. */
-export function takeReady(turn: Turn, { nodeId, round, payload, trainingMs }: Fact<'ready'>): void {
+export function takeReady(turn: Turn, { nodeId, round, payload, trainingMs, publicKey }: Fact<'ready'>): void {
   const known = participantOf(turn, nodeId, round);
   if (known.payload?.sha256 === payload.sha256 && (known.stage === 'ready' || known.stage === 'accepted')) return;
   if (known.stage === 'accepted') {
@@ -20,7 +21,9 @@ export function takeReady(turn: Turn, { nodeId, round, payload, trainingMs }: Fa
   }
   const phase = activePhase(turn.state);
   // A member that lost its update, by a crash for instance, may announce another until one is accepted.
-  const inTime = phase === 'training' || (phase === 'collecting' && turn.state.cohort.includes(nodeId));
+  const inTime =
+    phase === 'training' ||
+    (phase === 'collecting' && turn.state.secure === undefined && turn.state.cohort.includes(nodeId));
   if (!inTime)
     throw new WeftError(
       'WEFT_UPDATE_NOT_EXPECTED',
@@ -46,6 +49,7 @@ export function takeReady(turn: Turn, { nodeId, round, payload, trainingMs }: Fa
       payloadBytes: payload.sizeBytes,
       trainingMs,
       elapsedMs: Math.max(0, turn.now - known.offeredAt),
+      publicKey,
     },
   });
 }
@@ -89,6 +93,11 @@ export function checkUpload(
       'WEFT_UPDATE_NOT_EXPECTED',
       `round ${round} is ${phase}, and ${nodeId} is ${isMember ? '' : 'not '}in its cohort`,
     );
+  }
+  if (turn.state.secure !== undefined) {
+    // What is masked has no hash before the masks are known.
+    if (secagg.awaitedPlaces(turn.state.secure.server).includes(placeOf(turn.state.secure, nodeId))) return 'expected';
+    throw new WeftError('WEFT_UPDATE_NOT_EXPECTED', `${nodeId} dealt no shares in round ${round}`);
   }
   if (participant.payload?.sha256 !== payloadSha256) {
     throw new WeftError(

@@ -1,4 +1,4 @@
-import type { NodeId, Sha256 } from '@weft/shared';
+import type { NodeId, secagg, Sha256 } from '@weft/shared';
 import type { BlobInfo, EventData, NewEvent, Reason } from '../store/events.ts';
 import type { AcceptedUpdate } from './state.ts';
 
@@ -14,6 +14,8 @@ export type RoundInput =
       readonly round: number;
       readonly payload: BlobInfo;
       readonly trainingMs: number;
+      /** Ed25519, in hex. */
+      readonly publicKey: string;
     }
   | { readonly kind: 'declined'; readonly nodeId: NodeId; readonly round: number; readonly reason: Reason }
   | {
@@ -30,6 +32,14 @@ export type RoundInput =
       readonly nodeId: NodeId;
       readonly round: number;
       readonly update: EventData<'update.accepted'>;
+    }
+  /** A step of secure aggregation, as the node signed it. */
+  | {
+      readonly kind: 'secure';
+      readonly nodeId: NodeId;
+      readonly round: number;
+      readonly name: string;
+      readonly signed: secagg.Signed;
     }
   | { readonly kind: 'aggregated'; readonly round: number; readonly aggregate: Aggregate }
   | { readonly kind: 'aggregationFailed'; readonly round: number; readonly reason: Reason };
@@ -58,6 +68,16 @@ export type Effect =
       readonly kind: 'aggregate';
       readonly round: number;
       readonly updates: ReadonlyMap<NodeId, AcceptedUpdate>;
+      /** What takes the masks off their sum; nothing in mode plain. */
+      readonly masks: readonly secagg.MaskTerm[];
+    }
+  | {
+      readonly kind: 'sendSecure';
+      readonly to: readonly NodeId[];
+      readonly round: number;
+      readonly message: secagg.ServerMessage;
+      /** With an offer: who may take part. */
+      readonly memberKeys?: readonly Uint8Array[];
     }
   | {
       readonly kind: 'announceResult';

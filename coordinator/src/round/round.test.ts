@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { RunEvent } from './evolve.ts';
 import { evolve, initialState } from './evolve.ts';
-import { simulate, simulatedNodes, type Simulation } from './simulation.ts';
+import { simulate, simulatedNodes, type Simulation, simulatedValues } from './simulation.ts';
 import { defaultTiming, hasEnded, type RunState } from './state.ts';
 
 const [a, b, c, d] = simulatedNodes as [never, never, never, never];
@@ -325,7 +325,7 @@ function checkHistory(run: Simulation): void {
 }
 
 function replay(created: Simulation['created'], events: readonly RunEvent[]): RunState {
-  return events.reduce(evolve, initialState(created.runId!, created.data, defaultTiming));
+  return events.reduce(evolve, initialState(created.runId!, created.data, defaultTiming, simulatedValues));
 }
 
 /** What a replay must give back: all but what belongs to one process. */

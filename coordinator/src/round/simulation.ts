@@ -15,6 +15,9 @@ import { step } from './step.ts';
 
 export const simulatedNodes = Array.from({ length: 5 }, (_, i) => `n_${String(i).repeat(32)}` as NodeId);
 
+/** One coordinate, whichever factor trains. */
+export const simulatedValues = { A: 1, B: 1, both: 1 };
+
 /** A run of the pure machine under a clock of its own, with nodes that do what a test tells them. */
 export interface Simulation {
   readonly state: RunState;
@@ -62,7 +65,7 @@ export function simulate(spec: Partial<RunSpec['cohort']> & { rounds: number; he
   const random = createSeededRandom('simulation');
   const events: (NewEvent & { at: number })[] = [];
   const effects: Effect[] = [];
-  let state = initialState(runId, created.data, defaultTiming);
+  let state = initialState(runId, created.data, defaultTiming, simulatedValues);
   let now = 1_000_000;
   let timerAt: number | undefined;
   let job: Extract<Effect, { kind: 'aggregate' }> | undefined;
@@ -115,7 +118,7 @@ export function simulate(spec: Partial<RunSpec['cohort']> & { rounds: number; he
       apply({ kind: 'recover' });
     },
     ready: (nodeId, payload = 'first', round = state.round) =>
-      apply({ kind: 'ready', nodeId, round, payload: payloadOf(nodeId, payload), trainingMs: 5 }),
+      apply({ kind: 'ready', nodeId, round, payload: payloadOf(nodeId, payload), trainingMs: 5, publicKey: '' }),
     upload(nodeId, payload = 'first', round = state.round) {
       const { sha256: payloadSha256, sizeBytes } = payloadOf(nodeId, payload);
       return apply({

@@ -1,4 +1,4 @@
-import type { NodeId, RoundPhase, RunId, RunSpec, Sha256, TrainedFactor } from '@weft/shared';
+import type { NodeId, RoundPhase, RunId, RunSpec, secagg, Sha256, TrainedFactor } from '@weft/shared';
 import type { BlobInfo, Reason } from '../store/events.ts';
 
 export type Lifecycle = 'created' | 'running' | 'paused' | 'finished' | 'stopped' | 'aborted';
@@ -39,6 +39,8 @@ export interface Participant {
   /** What it announced last, and how often it did. */
   readonly payload?: BlobInfo;
   readonly announcements: number;
+  /** Ed25519, in hex. */
+  readonly publicKey?: string | undefined;
   /** What was accepted. */
   readonly update?: AcceptedUpdate;
 }
@@ -50,7 +52,18 @@ export interface AcceptedUpdate {
   readonly clipped: boolean;
   readonly saturatedValues: number;
   readonly values: number;
+  /** Of a masked vector, in hex. */
+  readonly chunkRoot: Sha256 | undefined;
 }
+
+/** A session of secure aggregation, from its rows alone. */
+export interface SecureSession {
+  readonly options: secagg.ServerOptions;
+  readonly server: secagg.ServerState;
+}
+
+/** Coordinates of an update that trains this factor. */
+export type FactorValues = Readonly<Record<TrainedFactor, number>>;
 
 /**
  * One run. All but the last block follows from the event table alone, so folding the rows again gives it back.
@@ -77,6 +90,11 @@ export interface RunState {
   readonly momentum: BlobInfo | undefined;
   readonly participants: ReadonlyMap<NodeId, Participant>;
   readonly cohort: readonly NodeId[];
+  readonly factorValues: FactorValues;
+  /** Of the current round, in mode secure, from the moment at which its cohort is fixed. */
+  readonly secure: SecureSession | undefined;
+  /** Nodes that secure aggregation caught lying in this run. */
+  readonly blamed: ReadonlySet<NodeId>;
   readonly startedAt: number;
   readonly cohortAt: number;
   readonly committingAt: number;

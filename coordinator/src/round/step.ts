@@ -5,13 +5,24 @@ import { collecting } from './phases/collecting.ts';
 import { commit, committing } from './phases/committing.ts';
 import { evaluating } from './phases/evaluating.ts';
 import type { Phase } from './phases/phase.ts';
+import { secure, takeSecure } from './phases/secure.ts';
 import { training } from './phases/training.ts';
 import { waiting } from './phases/waiting.ts';
 import { activePhase, hasEnded, nodesIn, type RunState } from './state.ts';
 import { Turn, type RoundRandom } from './turn.ts';
 
-/** The phases in which a plain-mode run does something by itself. */
-const phases: Partial<Record<RoundPhase, Phase>> = { waiting, training, collecting, committing, evaluating };
+/** The phases in which a run does something by itself. */
+const plainPhases: Partial<Record<RoundPhase, Phase>> = { waiting, training, collecting, committing, evaluating };
+const securePhases: typeof plainPhases = {
+  ...plainPhases,
+  keys: secure,
+  shares: secure,
+  collecting: secure,
+  unmasking: secure,
+};
+
+const phaseIn = (state: RunState, phase: RoundPhase): Phase | undefined =>
+  (state.secure ? securePhases : plainPhases)[phase];
 
 /**
  * The round machine: no clock, no randomness, no file, no socket of its own.
@@ -30,9 +41,9 @@ export function step(
   // Each pass enters a later phase or stops; a round that aborts waits for its retry.
   for (let before: RunState | undefined; before !== turn.state && turn.state.lifecycle === 'running';) {
     before = turn.state;
-    phases[turn.state.phase]?.advance(turn);
+    phaseIn(turn.state, turn.state.phase)?.advance(turn);
   }
-  const at = turn.state.lifecycle === 'running' ? phases[turn.state.phase]?.dueAt(turn.state) : undefined;
+  const at = turn.state.lifecycle === 'running' ? phaseIn(turn.state, turn.state.phase)?.dueAt(turn.state) : undefined;
   return {
     state: turn.state,
     effects: [
@@ -76,7 +87,11 @@ function take(turn: Turn, input: RoundInput): void {
       return disconnect(turn, input.nodeId);
     case 'revoked':
       disconnect(turn, input.nodeId);
-      if (nodesIn(turn.state, 'offered', 'ready').includes(input.nodeId)) {
+      if (
+        nodesIn(turn.state, 'offered', 'ready', ...(turn.state.secure ? (['accepted'] as const) : [])).includes(
+          input.nodeId,
+        )
+      ) {
         turn.record({ kind: 'node.left', nodeId: input.nodeId, data: { cause: 'revoked', silentMs: 0 } });
       }
       return;
@@ -101,6 +116,9 @@ function take(turn: Turn, input: RoundInput): void {
     case 'uploaded':
       hear(turn, input.nodeId);
       return takeUpload(turn, input);
+    case 'secure':
+      hear(turn, input.nodeId);
+      return takeSecure(turn, input);
     case 'aggregated':
     case 'aggregationFailed':
       return takeAggregate(turn, input);
@@ -125,7 +143,7 @@ function stop(turn: Turn): void {
 
 function greet(turn: Turn, nodeId: NodeId): void {
   if (turn.state.lifecycle === 'running' || turn.state.lifecycle === 'paused')
-    phases[activePhase(turn.state)]?.greet(turn, nodeId);
+    phaseIn(turn.state, activePhase(turn.state))?.greet(turn, nodeId);
 }
 
 const hear = (turn: Turn, nodeId: NodeId): void =>

@@ -12,7 +12,7 @@ export async function aggregateRound(
   context: RunContext,
   state: RunState,
   layout: AdapterLayout,
-  { updates }: Extract<Effect, { kind: 'aggregate' }>,
+  { updates, masks }: Extract<Effect, { kind: 'aggregate' }>,
 ): Promise<Aggregate> {
   const startedAt = context.clock.now();
   const { spec, factor } = state;
@@ -21,6 +21,7 @@ export async function aggregateRound(
   const { next, momentum, weightSum, stepNormL2 } = await context.aggregator.aggregate({
     values: factorSize(layout, factor),
     updates: [...updates.values()].map(({ payload }) => readUpdate(context, payload)),
+    masks,
     clipNormL2: spec.aggregation.clipNormL2,
     weightCap: weightCapOf(spec),
     server: spec.aggregation.server,

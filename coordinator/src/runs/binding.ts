@@ -14,6 +14,8 @@ export interface BoundUpdate {
   readonly values: number;
   readonly clipped: boolean;
   readonly saturatedValues: number;
+  /** What arrives is uniform noise to the coordinator: nothing about its words can be checked. */
+  readonly masked: boolean;
 }
 
 /**
@@ -35,7 +37,14 @@ export function checkBinding(update: Update, nodeId: NodeId, state: RunState, la
   same('WEFT_UPDATE_WRONG_RING', 'number of ring bits', update.ringBits, ring.bits);
   same('WEFT_UPDATE_WRONG_LENGTH', 'number of values', update.values, BigInt(values));
   same('WEFT_UPDATE_WRONG_LENGTH', 'number of bytes', update.payloadBytes, BigInt(payloadBytes));
-  if (update.weight < 1n || update.weight > BigInt(weightCap)) {
+  const masked = spec.aggregation.mode === 'secure';
+  if (masked && (update.weight !== 0n || update.clipped || update.saturatedValues !== 0n)) {
+    throw new WeftError(
+      'WEFT_UPDATE_WRONG_WEIGHT',
+      `the update says something of its contents (weight ${update.weight}); under secure aggregation it travels masked`,
+    );
+  }
+  if (!masked && (update.weight < 1n || update.weight > BigInt(weightCap))) {
     throw new WeftError(
       'WEFT_UPDATE_WRONG_WEIGHT',
       `the update's weight is ${update.weight}, the limit is ${weightCap}`,
@@ -53,6 +62,7 @@ export function checkBinding(update: Update, nodeId: NodeId, state: RunState, la
     values,
     clipped: update.clipped,
     saturatedValues: Number(update.saturatedValues),
+    masked,
   };
 }
 

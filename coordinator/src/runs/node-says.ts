@@ -12,6 +12,7 @@ const limits = { codeLength: 100, messageLength: 1000 } as const;
 export function toInputs(
   nodeId: NodeId,
   said: NodeSays,
+  publicKey: Uint8Array | undefined,
 ): { readonly runId?: string; readonly inputs: readonly RoundInput[] } {
   const heard = { kind: 'heard', nodeId } as const;
   switch (said.case) {
@@ -24,7 +25,16 @@ export function toInputs(
       const payload = { sha256: toHash(payloadSha256, 'payload'), sizeBytes: toCount(payloadBytes, 'payload_bytes') };
       return {
         runId,
-        inputs: [{ kind: 'ready', nodeId, round, payload, trainingMs: toCount(trainingMs, 'training_ms') }],
+        inputs: [
+          {
+            kind: 'ready',
+            nodeId,
+            round,
+            payload,
+            trainingMs: toCount(trainingMs, 'training_ms'),
+            publicKey: Buffer.from(publicKey ?? []).toString('hex'),
+          },
+        ],
       };
     }
     case 'evaluation': {
@@ -49,6 +59,10 @@ export function toInputs(
       const { runId, round, code, message } = said.value;
       const reason = { code: code.slice(0, limits.codeLength), message: message.slice(0, limits.messageLength) };
       return { runId, inputs: [{ kind: 'declined', nodeId, round, reason }] };
+    }
+    case 'secure': {
+      const { runId, round, name, body, signature } = said.value;
+      return { runId, inputs: [{ kind: 'secure', nodeId, round, name, signed: { body, signature } }] };
     }
     default:
       throw malformed(`a session does not take ${said.case ?? 'an empty message'} here`);

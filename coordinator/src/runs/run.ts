@@ -1,5 +1,7 @@
 import {
   createAdapterLayout,
+  factorSize,
+  secagg,
   toWeftError,
   type AdapterLayout,
   type NodeId,
@@ -40,7 +42,12 @@ export class Run {
     this.id = created.runId!;
     const { spec } = created.data;
     this.layout = createAdapterLayout(context.models.get(spec.baseModel.sha256).dimensions, spec.adapter);
-    this.#state = initialState(this.id, created.data, context.timing);
+    const values = (factor: 'A' | 'B' | 'both'): number => factorSize(this.layout, factor);
+    this.#state = initialState(this.id, created.data, context.timing, {
+      A: values('A'),
+      B: values('B'),
+      both: values('both'),
+    });
   }
 
   get state(): RunState {
@@ -146,6 +153,8 @@ export class Run {
         }
         return;
       }
+      case 'sendSecure':
+        return this.#sendSecure(effect);
       case 'announceResult': {
         const { round, committed, reason, contributors } = effect;
         for (const nodeId of effect.to) {
@@ -180,6 +189,21 @@ export class Run {
         this.#inBackground(() => this.#discard(effect));
         return;
     }
+  }
+
+  #sendSecure({ to, round, message, memberKeys = [] }: Extract<Effect, { kind: 'sendSecure' }>): void {
+    const { gateway, identity } = this.#context;
+    const { name, body, proof } = message;
+    const value = {
+      runId: this.id,
+      round,
+      name,
+      body,
+      signature: identity.sign(secagg.signedMessage(body)),
+      ...(proof && { proof: secagg.encode(secagg.cutProofLayout, proof) }),
+      memberKeys: [...memberKeys],
+    };
+    for (const nodeId of to) gateway.send(nodeId, { case: 'secure', value });
   }
 
   async #aggregate(effect: Extract<Effect, { kind: 'aggregate' }>): Promise<void> {

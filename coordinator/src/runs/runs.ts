@@ -160,7 +160,7 @@ export async function createRuns(options: RunsOptions): Promise<Runs> {
       for (const run of active()) run.dispatch({ kind: 'disconnected', nodeId });
     },
     async receive(nodeId: NodeId, said: NodeMessage['kind']) {
-      const { runId, inputs } = toInputs(nodeId, said);
+      const { runId, inputs } = toInputs(nodeId, said, context.registry.publicKey(nodeId));
       // A sign of life is one for every run.
       const addressed = runId === undefined ? active() : [get(runId)];
       for (const run of addressed)

@@ -1,5 +1,5 @@
 import { UpdateSchema, type Envelope } from '@weft/proto';
-import { domains, openEnvelope, parseBody, sha256, WeftError, type NodeId, type Sha256 } from '@weft/shared';
+import { domains, openEnvelope, parseBody, secagg, sha256, WeftError, type NodeId, type Sha256 } from '@weft/shared';
 import type { UploadSink, UploadState } from '../federation/ports.ts';
 import { checkUpload } from '../round/index.ts';
 import type { PartialBlob } from '../store/blob-store.ts';
@@ -52,7 +52,7 @@ export function createUploads(context: RunContext, runOf: (runId: string) => Run
       current.set(nodeId, token);
       const openedAt = clock.now();
       /** Everything holds and the bytes are durable: one row, then the receipt. */
-      const accept = async (): Promise<Envelope> => {
+      const accept = async (chunkRoot?: Sha256): Promise<Envelope> => {
         const input = {
           kind: 'uploaded',
           nodeId,
@@ -68,6 +68,7 @@ export function createUploads(context: RunContext, runOf: (runId: string) => Run
             saturatedValues: bound.saturatedValues,
             values: bound.values,
             transferMs: clock.now() - openedAt,
+            ...(chunkRoot && { chunkRoot }),
           },
         } as const;
         try {
@@ -88,9 +89,9 @@ export function createUploads(context: RunContext, runOf: (runId: string) => Run
       // The process died between the file and its row: nothing is missing but the row.
       if ((await blobs.updates.sizeBytes(bound.payload.sha256)) === bound.payload.sizeBytes) {
         return repeatedSink(async () => {
-          const check = createPayloadCheck(bound);
-          for await (const piece of blobs.updates.read(bound.payload.sha256)) check(piece);
-          return accept();
+          const check = checkOf(bound);
+          for await (const piece of blobs.updates.read(bound.payload.sha256)) check.take(piece);
+          return accept(check.chunkRoot());
         });
       }
 
@@ -143,6 +144,16 @@ export function createUploads(context: RunContext, runOf: (runId: string) => Run
   };
 }
 
+/** In mode plain each word is looked at; of a masked vector only the root over its chunks can be kept. */
+function checkOf(bound: BoundUpdate): { take: (piece: Uint8Array) => void; chunkRoot: () => Sha256 | undefined } {
+  if (!bound.masked) return { take: createPayloadCheck(bound), chunkRoot: () => undefined };
+  const root = new secagg.ChunkRoot();
+  return {
+    take: (piece) => root.add(piece),
+    chunkRoot: () => Buffer.from(root.root()).toString('hex') as Sha256,
+  };
+}
+
 const takenOver = (): WeftError =>
   new WeftError('WEFT_TRANSFER_TRUNCATED', 'a later connection of this node took the upload over');
 
@@ -150,10 +161,11 @@ interface SinkOwner {
   /** @throws where another connection took over, or the round no longer waits for this update */
   requireCurrent(): void;
   heard(): void;
-  accept(): Promise<Envelope>;
+  accept(chunkRoot: Sha256 | undefined): Promise<Envelope>;
 }
 
-function partialSink(partial: PartialBlob, { payload, ...bound }: BoundUpdate, owner: SinkOwner): UploadSink {
+function partialSink(partial: PartialBlob, bound: BoundUpdate, owner: SinkOwner): UploadSink {
+  const { payload } = bound;
   return {
     async write(chunk) {
       owner.requireCurrent();
@@ -167,14 +179,15 @@ function partialSink(partial: PartialBlob, { payload, ...bound }: BoundUpdate, o
       owner.heard();
     },
     async finish() {
+      const check = checkOf(bound);
       try {
         owner.requireCurrent();
-        await partial.seal(payload, createPayloadCheck(bound));
+        await partial.seal(payload, check.take);
       } catch (error) {
         await partial.close();
         throw error;
       }
-      return owner.accept();
+      return owner.accept(check.chunkRoot());
     },
     suspend: () => partial.close(),
   };

@@ -75,10 +75,28 @@ export const eventSchemas = {
     trainingMs: count,
     /** From the offer to this row. */
     elapsedMs: count,
+    /** Under which secure aggregation will know it. */
+    publicKey: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/)
+      .optional(),
   }),
   'node.declined': reason,
   'node.left': z.strictObject({ cause: z.enum(['lease', 'revoked']), silentMs: count }),
   'cohort.fixed': z.strictObject({ nodeIds: z.array(nodeId), deadlineAt: timestamp }),
+  /** Secure aggregation begins among the ready nodes: the Offer's exact bytes, and who may answer it. */
+  'secagg.opened': z.strictObject({
+    offer: z.base64(),
+    members: z.array(z.strictObject({ nodeId, publicKey: z.string().regex(/^[0-9a-f]{64}$/) })),
+  }),
+  /** What moved the session on: a member's signed body, or the end of a deadline. The rows replay to the same session. */
+  'secagg.moved': z.strictObject({
+    kind: z.enum(['keyAdvert', 'reveal', 'shares', 'complaint', 'maskedInput', 'cutAck', 'opening', 'deadline']),
+    body: z.base64().optional(),
+    signature: z.base64().optional(),
+  }),
+  /** Named by the evidence in the session's rows; left out of the next try. */
+  'node.blamed': z.strictObject({ because: z.string() }),
   'update.accepted': z.strictObject({
     /** Of the Update's exact bytes, which follow with their signature: evidence for an audit. */
     updateSha256: hash,
@@ -91,6 +109,8 @@ export const eventSchemas = {
     saturatedValues: count,
     values: count,
     transferMs: count,
+    /** Of a masked vector: RFC 6962 over its chunks, in hex. */
+    chunkRoot: hash.optional(),
   }),
   'round.committed': z.strictObject({
     adapter: blob,
@@ -98,8 +118,9 @@ export const eventSchemas = {
     momentum: blob.optional(),
     nodeIds: z.array(nodeId),
     weightSum: count,
-    clippedShare: share,
-    saturatedShare: share,
+    /** Not known under secure aggregation. */
+    clippedShare: share.optional(),
+    saturatedShare: share.optional(),
     /** Of the server's step. */
     deltaNormL2: z.number(),
     seconds: z.strictObject({ training: z.number(), transfer: z.number(), aggregation: z.number() }),

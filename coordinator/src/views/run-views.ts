@@ -215,8 +215,8 @@ function commitRound(round: RoundView, { at, data }: StoredEvent<'round.committe
     endedAt: at,
     adapterAfter: data.adapter.sha256,
     contributors: data.nodeIds.length,
-    clippedShare: data.clippedShare,
-    saturatedShare: data.saturatedShare,
+    clippedShare: data.clippedShare ?? null,
+    saturatedShare: data.saturatedShare ?? null,
     deltaNormL2: data.deltaNormL2,
     seconds: { ...data.seconds },
   });

@@ -42,6 +42,8 @@ const sentSchema = z.discriminatedUnion('kind', [
     values: z.number(),
     weight: z.number(),
     weighting: z.enum(['examples', 'uniform']),
+    /** secure: what left was masked. */
+    mode: z.enum(['secure', 'plain']).default('plain'),
     normL2: z.number(),
     clipped: z.boolean(),
     saturatedValues: z.number(),
@@ -96,13 +98,18 @@ function inPlainWords(facts: SentFacts): string {
       return (
         `Sent the update of round ${facts.round + 1} of "${facts.runName}": ${facts.values} numbers in ${facts.payloadBytes} bytes, the change that training made to ${facts.factor === 'both' ? 'both factors' : `factor ${facts.factor}`} of the adapter ` +
         `(L2 norm ${facts.normL2.toPrecision(4)}${facts.clipped ? ', clipped' : ''}). ` +
-        `${facts.weighting === 'examples' ? `Its weight, ${facts.weight}, tells the coordinator the number of examples (up to the run's cap).` : 'Its weight is 1: all nodes count alike.'} ` +
-        'The coordinator can read the update; the text itself is not in it.'
+        `${facts.mode === 'secure' ? maskedWords : plainWords(facts)}`
       );
     case 'decline':
       return `Declined round ${facts.round + 1} of "${facts.runName}" with the code ${facts.code}; no update was sent.`;
   }
 }
+
+const maskedWords =
+  'It left masked: the coordinator learns the sum over all members of the round, and neither this update nor its weight.';
+
+const plainWords = ({ weighting, weight }: Extract<SentFacts, { kind: 'update' }>): string =>
+  `${weighting === 'examples' ? `Its weight, ${weight}, tells the coordinator the number of examples (up to the run's cap).` : 'Its weight is 1: all nodes count alike.'} The coordinator can read the update; the text itself is not in it.`;
 
 const newline = 0x0a;
 

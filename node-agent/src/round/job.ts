@@ -200,10 +200,7 @@ async function prepareUpdate(
     }),
     identity,
   );
-  const kept = await pending.save(
-    { update, runName: spec.name, weighting: spec.aggregation.weighting, normL2, trainingMs },
-    payload,
-  );
+  const kept = await pending.save({ update, runName: spec.name, spec, normL2, trainingMs }, payload);
   const trainedEvent = {
     event: 'trained',
     runId,
@@ -225,11 +222,14 @@ const answers = ({ body }: PendingUpdate, { spec, layoutSha256, adapter, factor 
   body.previousAdapterSha256 === adapter.sha256 &&
   body.factor === factors[factor];
 
-export const readyOf = ({ body, trainingMs }: PendingUpdate): Ready => ({
+/** Under secure aggregation not even the hash of the update leaves: it could confirm a guess. */
+const hiddenHash = '0'.repeat(64);
+
+export const readyOf = ({ body, spec, trainingMs }: PendingUpdate): Ready => ({
   $typeName: 'weft.v1.Ready',
   runId: body.runId,
   round: body.round,
-  payloadSha256: body.payloadSha256,
+  payloadSha256: spec.aggregation.mode === 'secure' ? hiddenHash : body.payloadSha256,
   payloadBytes: body.payloadBytes,
   trainingMs: BigInt(trainingMs),
 });

@@ -2,7 +2,7 @@ import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { EnvelopeSchema, UpdateSchema, type Envelope, type Update } from '@weft/proto';
-import { sha256File, type RunId } from '@weft/shared';
+import { runSpecSchema, sha256File, type RunId, type RunSpec } from '@weft/shared';
 import { writeFileAtomically } from '@weft/trainer';
 import { z } from 'zod';
 
@@ -10,7 +10,8 @@ const pendingSchema = z.strictObject({
   /** The signed Update, an Envelope in base64: what is sent after a restart is what was meant before it. */
   update: z.string(),
   runName: z.string(),
-  weighting: z.enum(['examples', 'uniform']),
+  /** The run spec that the node agreed to. */
+  spec: runSpecSchema,
   normL2: z.number(),
   trainingMs: z.number(),
 });
@@ -21,7 +22,7 @@ export interface PendingUpdate {
   readonly body: Update;
   readonly payloadPath: string;
   readonly runName: string;
-  readonly weighting: 'examples' | 'uniform';
+  readonly spec: RunSpec;
   readonly normL2: number;
   readonly trainingMs: number;
 }

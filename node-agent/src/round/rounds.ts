@@ -1,4 +1,4 @@
-import type { Cohort, Envelope, Evaluation, RoundResult, RunEnded } from '@weft/proto';
+import type { Cohort, Envelope, Evaluation, RoundResult, RunEnded, SecureMessage } from '@weft/proto';
 import { catalogue, isRunId, toWeftError, WeftError, type RunId } from '@weft/shared';
 import { toEventFault } from '../event-fault.ts';
 import type { Federation } from '../home/federation-file.ts';
@@ -8,8 +8,9 @@ import { openOffer, type Offer, type OfferSubject } from './offer.ts';
 import type { PendingUpdate } from './pending-updates.ts';
 import { batchOrderSeed } from './seeds.ts';
 import { sendUpdate } from './send-update.ts';
+import { createSecureRound, type SecureContext, type SecureRound } from '../secure/secure-round.ts';
 
-export interface RoundsContext extends JobContext {
+export interface RoundsContext extends JobContext, Pick<SecureContext, 'pendingFolder' | 'policy'> {
   readonly home: string;
   readonly federation: () => Federation;
   readonly onTiming: (kind: 'training' | 'evaluating' | 'transfer', seconds: number) => void;
@@ -19,6 +20,7 @@ export interface RoundsContext extends JobContext {
 export interface Rounds {
   offer(envelope: Envelope): void;
   cohort(cohort: Cohort): void;
+  secure(message: SecureMessage): void;
   result(result: RoundResult): void;
   runEnded(ended: RunEnded): void;
   /** Takes no more offers, gives up what is not promised yet, and resolves when what is promised was sent. */
@@ -38,6 +40,7 @@ interface Job {
   evaluation?: Evaluation;
   update?: PendingUpdate;
   uploading?: boolean;
+  secure?: SecureRound;
   /** Only a score was asked for, and it was said. */
   scored?: boolean;
 }
@@ -55,6 +58,7 @@ export function createRounds(context: RoundsContext): Rounds {
 
   const finish = (job: Job): void => {
     job.over.abort();
+    job.secure?.end();
     if (jobs.get(job.runId) === job) jobs.delete(job.runId);
     if (draining && jobs.size === 0) onIdle.resolve();
   };
@@ -127,6 +131,10 @@ export function createRounds(context: RoundsContext): Rounds {
 
   const send = async (job: Job, update: PendingUpdate): Promise<void> => {
     if (job.uploading === true) return;
+    if (update.spec.aggregation.mode === 'secure') {
+      // A coordinator that asks for it in the clear breaks the spec that it signed.
+      return decline(job, new WeftError('WEFT_SECAGG_REFUSED', 'the coordinator asked for an unmasked update'));
+    }
     job.uploading = true;
     try {
       context.onTiming('transfer', await sendUpdate(update, context, job.over.signal));
@@ -137,17 +145,38 @@ export function createRounds(context: RoundsContext): Rounds {
     }
   };
 
-  /** A cohort names a round that this process knows nothing of: it was restarted after it had reported ready. */
-  const resume = async (runId: RunId, round: number): Promise<void> => {
+  /** A message names a round that this process knows nothing of: it was restarted after it had reported ready. */
+  const resume = async (runId: RunId, round: number): Promise<Job | undefined> => {
     const update = await pending.find(runId, round);
-    if (jobs.has(runId)) return;
+    const known = jobs.get(runId);
+    if (known !== undefined) return known;
     if (update === undefined) {
       sayDecline({ runId, round }, new WeftError('WEFT_NODE_UPDATE_LOST', 'the update of this round is gone'));
-      return;
+      return undefined;
     }
     const job: Job = { runId, round, runName: update.runName, task: '', over: new AbortController(), update };
     jobs.set(runId, job);
-    await send(job, update);
+    return job;
+  };
+
+  const sendResumed = async (runId: RunId, round: number): Promise<void> => {
+    const job = await resume(runId, round);
+    if (job?.round === round && job.update !== undefined) await send(job, job.update);
+  };
+
+  const takeSecure = async (runId: RunId, message: SecureMessage): Promise<void> => {
+    const job = jobs.get(runId) ?? (await resume(runId, message.round));
+    if (job?.round !== message.round || job.update === undefined) return;
+    if (job.update.spec.aggregation.mode !== 'secure') return;
+    job.secure ??= createSecureRound(job.update, context, {
+      signal: job.over.signal,
+      onSent: (seconds) => context.onTiming('transfer', seconds),
+    });
+    try {
+      await job.secure.take(message);
+    } catch (error) {
+      await decline(job, error);
+    }
   };
 
   return {
@@ -189,11 +218,14 @@ export function createRounds(context: RoundsContext): Rounds {
       const isMember = nodeIds.includes(context.nodeId);
       const job = jobs.get(runId);
       if (job === undefined || job.round !== round) {
-        if (isMember) void inBackground(resume(runId, round));
+        if (isMember) void inBackground(sendResumed(runId, round));
       } else if (!isMember) {
         emit({ event: 'left-out', runId, round });
         finish(job);
       } else if (job.update !== undefined) void inBackground(send(job, job.update));
+    },
+    secure(message) {
+      if (isRunId(message.runId)) void inBackground(takeSecure(message.runId, message));
     },
     result({ runId, round, committed, contributors, reason }) {
       const job = jobs.get(runId);

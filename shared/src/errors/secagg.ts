@@ -9,4 +9,18 @@ export const secaggErrors = defineErrors({
     todo: 'use the same version of Weft on both sides',
     retry: false,
   },
+  WEFT_SECAGG_ABORTED: {
+    grpc: 'ABORTED',
+    http: 409,
+    exit: 4,
+    todo: 'nothing to do at once: the next round starts by itself, without the nodes that are to blame',
+    retry: true,
+  },
+  WEFT_SECAGG_REFUSED: {
+    grpc: 'PERMISSION_DENIED',
+    http: 403,
+    exit: 4,
+    todo: "ask the federation's admin: this node sends nothing in a round whose messages do not hold together",
+    retry: false,
+  },
 });

@@ -1,4 +1,15 @@
-export { bodies, encodeBody, decodeBody, type Body, type BodyInit, type BodyName, type Signed } from './bodies.ts';
+export {
+  bodies,
+  noPlace,
+  cutProofLayout,
+  encodeBody,
+  decodeBody,
+  type Body,
+  type BodyInit,
+  type BodyName,
+  type Signed,
+} from './bodies.ts';
+export { ChunkRoot } from './chunk-root.ts';
 export { addMask, packedBytes, packWords, reduceWords, ringWords, unpackWords, type RingWords } from './mask.ts';
 export { nodeChecks, type NodeKnowledge, type NodePolicy } from './node-checks.ts';
 export {
@@ -10,14 +21,19 @@ export {
   type NodeOptions,
   type NodeState,
 } from './node.ts';
+export { awaitedPlaces, deadlineMs, stepServer } from './server.ts';
+export { messagesToAll, messageTo } from './server-messages.ts';
+export { openCut } from './server-opening.ts';
 export {
   newServer,
-  stepServer,
   type Blame,
   type ServerEffect,
   type ServerEvent,
+  type ServerMessage,
   type ServerOptions,
   type ServerState,
-} from './server.ts';
+  type ShardOpening,
+} from './server-state.ts';
+export { decode, encode } from './byte-layout.ts';
 export { nodeIdOf, signedMessage, verifySigned, type Directory, type Enrolled } from './session.ts';
 export { cohortSizes, type CohortSizes, type SizeOptions } from './sizes.ts';

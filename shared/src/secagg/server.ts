@@ -1,21 +1,21 @@
-import { inclusionProof, leafHash, merkleRoot } from '../merkle-tree.ts';
+import { leafHash, merkleRoot } from '../merkle-tree.ts';
+import { type Body, decodeBody, encodeBody, roundIdOf, type Signed } from './bodies.ts';
+import { sha256Bytes } from './keys.ts';
+import { cutHashOf, membersOf, placesOf, sharingHashOf } from './node.ts';
+import { headerOf, messagesToAll, messageTo, offerOf } from './server-messages.ts';
+import { badShare, openCut } from './server-opening.ts';
 import {
-  type Body,
-  type BodyInit,
-  type BodyName,
-  type cutProofLayout,
-  decodeBody,
-  encodeBody,
-  noPlace,
-  roundIdOf,
-  type ModelHashes,
-  type Signed,
-} from './bodies.ts';
-import { type ValueOf } from './byte-layout.ts';
-import { agree, maskSeed, selfMaskSeed, sha256Bytes, x25519PublicKey } from './keys.ts';
-import { cutHashOf, type MaskTerm, membersOf, placesOf, sharingHashOf } from './node.ts';
+  type Blame,
+  openShards,
+  type ServerEffect,
+  type ServerEvent,
+  type ServerOptions,
+  type ServerPhase,
+  type ServerState,
+  type ServerStep,
+  sharingIn,
+} from './server-state.ts';
 import {
-  type Directory,
   hex,
   noShardSeed,
   openSigned,
@@ -25,100 +25,16 @@ import {
   sessionOf,
   type Shard,
   shardSeedOf,
-  signedMessage,
   sizesOfOffer,
 } from './session.ts';
-import { combineShares, weightsAtZero } from './shamir.ts';
 
 /**
- * The coordinator's side of one session, as a pure machine: it collects, fixes the cut, and takes the masks off the
- * sum. It never sees an update in the clear, and a member that lies about its secrets is named.
+ * The coordinator's side of one session, as a pure machine: it collects, fixes the cut, and finds what takes the masks
+ * off the sum. It never sees an update in the clear, and a member that lies about its secrets is named. Its state
+ * follows from the journalled events alone; whoever carries out its effects signs what it sends.
+ *
+ * @param now milliseconds on a monotonic clock
  */
-export type ServerPhase = 'keys' | 'shards' | 'shares' | 'collecting' | 'cutting' | 'opening' | 'unmasking' | 'ended';
-
-export type ServerEvent =
-  | { readonly kind: 'begin' }
-  | { readonly kind: 'keyAdvert' | 'reveal' | 'shares' | 'complaint' | 'cutAck' | 'opening'; readonly signed: Signed }
-  /** The vector has arrived whole, and its length and root are those of the signed body. */
-  | { readonly kind: 'maskedInput'; readonly signed: Signed; readonly loggedByMs: bigint }
-  | { readonly kind: 'unmasked' }
-  | { readonly kind: 'tick' };
-
-export interface ShardOpening {
-  /** Members whose inputs are added. */
-  readonly summed: readonly number[];
-  /** What takes the masks off their sum. */
-  readonly terms: readonly MaskTerm[];
-}
-
-export type ServerEffect =
-  | { readonly kind: 'journal'; readonly event: ServerEvent }
-  | { readonly kind: 'sendToAll'; readonly name: BodyName; readonly signed: Signed }
-  | {
-      readonly kind: 'send';
-      readonly place: number;
-      readonly name: BodyName;
-      readonly signed: Signed;
-      readonly proof?: ValueOf<typeof cutProofLayout>;
-    }
-  | { readonly kind: 'log'; readonly leaf: 'roster' | 'cut' | 'open' | 'abort'; readonly bytes: Uint8Array }
-  /** Add the inputs of each shard, add its terms, and answer `unmasked`. */
-  | { readonly kind: 'unmask'; readonly bits: number; readonly words: number; readonly shards: readonly ShardOpening[] }
-  | { readonly kind: 'finished'; readonly summed: readonly number[]; readonly leftOut: readonly number[] }
-  /** `blamed` are left out of the next try; `evidence` shows why. */
-  | { readonly kind: 'aborted'; readonly reason: string; readonly blamed: readonly Blame[] };
-
-export interface Blame {
-  /** In hex. */
-  readonly nodeId: string;
-  readonly because: string;
-  readonly evidence: readonly Signed[];
-}
-
-export interface ServerState {
-  readonly phase: ServerPhase;
-  readonly since: number;
-  readonly adverts: ReadonlyMap<string, Signed>;
-  readonly roster?: { readonly adverts: readonly Signed[]; readonly root: Uint8Array };
-  readonly reveals: ReadonlyMap<string, Signed>;
-  readonly session?: Session;
-  readonly shares: ReadonlyMap<number, { readonly signed: Signed; readonly body: Body<'shares'> }>;
-  readonly complaints: readonly Signed[];
-  readonly inputs: ReadonlyMap<number, Signed>;
-  readonly cut?: { readonly bytes: Uint8Array; readonly hash: Uint8Array; readonly surviving: readonly boolean[] };
-  readonly acks: ReadonlyMap<number, Uint8Array>;
-  readonly openings: ReadonlyMap<number, { readonly signed: Signed; readonly body: Body<'opening'> }>;
-  readonly blamed: readonly Blame[];
-}
-
-export interface ServerOptions {
-  readonly offer: BodyInit<'offer'>;
-  readonly loaded: ModelHashes;
-  readonly directory: Directory;
-  /** Nodes that were offered the session: with all of them heard, no deadline is waited for. */
-  readonly invited: number;
-  readonly sign: (message: Uint8Array) => Uint8Array;
-}
-
-export interface ServerStep {
-  readonly state: ServerState;
-  readonly effects: readonly ServerEffect[];
-}
-
-export const newServer = (): ServerState => ({
-  phase: 'keys',
-  since: 0,
-  adverts: new Map(),
-  reveals: new Map(),
-  shares: new Map(),
-  complaints: [],
-  inputs: new Map(),
-  acks: new Map(),
-  openings: new Map(),
-  blamed: [],
-});
-
-/** @param now milliseconds on a monotonic clock */
 export function stepServer(options: ServerOptions, state: ServerState, event: ServerEvent, now: number): ServerStep {
   if (state.phase === 'ended') return { state, effects: [] };
   return new ServerMachine(options, state, now).take(event);
@@ -128,19 +44,17 @@ class ServerMachine {
   readonly #options: ServerOptions;
   readonly #state: ServerState;
   readonly #now: number;
-  readonly #offerBytes: Uint8Array;
 
   constructor(options: ServerOptions, state: ServerState, now: number) {
     this.#options = options;
     this.#state = state;
     this.#now = now;
-    this.#offerBytes = encodeBody('offer', options.offer);
   }
 
   take(event: ServerEvent): ServerStep {
     switch (event.kind) {
       case 'begin':
-        return this.#keep(event, { since: this.#now }, [this.#broadcast('offer', this.#offerBytes)]);
+        return this.#then(event, {}, (machine) => machine.#enter('keys', {}));
       case 'keyAdvert':
         return this.#advert(event);
       case 'reveal':
@@ -157,8 +71,12 @@ class ServerMachine {
         return this.#opening(event);
       case 'unmasked':
         return this.#finish(event);
-      case 'tick':
-        return this.#now - this.#state.since > this.#deadlineMs() ? this.#deadline() : this.#stay();
+      case 'deadline':
+        return this.#then(event, {}, (machine) => machine.#deadline());
+      case 'tick': {
+        const limitMs = deadlineMs(this.#options, this.#state);
+        return this.#now - this.#state.since > limitMs ? this.take({ kind: 'deadline' }) : this.#stay();
+      }
     }
   }
 
@@ -177,46 +95,30 @@ class ServerMachine {
     return { state: step.state, effects: [...kept.effects, ...step.effects] };
   }
 
-  #enter(phase: ServerPhase, changed: Partial<ServerState>, effects: ServerEffect[]): ServerStep {
-    return { state: { ...this.#state, ...changed, phase, since: this.#now }, effects };
+  /** Begins a phase and tells everyone what belongs to it. */
+  #enter(phase: ServerPhase, changed: Partial<ServerState>, effects: ServerEffect[] = []): ServerStep {
+    const state = { ...this.#state, ...changed, phase, since: this.#now };
+    const toAll = messagesToAll(this.#options, state);
+    // Who heard the roster when the beacons were asked need not hear it again.
+    const fresh = phase === 'shares' && toAll.length > 1 ? toAll.slice(1) : toAll;
+    const toEach = (state.session?.members ?? []).flatMap((_, place) => {
+      const message = messageTo(this.#options, state, place);
+      return message ? [{ kind: 'send' as const, place, ...message }] : [];
+    });
+    return {
+      state,
+      effects: [...effects, ...fresh.map((message) => ({ kind: 'sendToAll' as const, ...message })), ...toEach],
+    };
   }
 
   #abort(reason: string, blamed: readonly Blame[] = []): ServerStep {
     const all = [...this.#state.blamed, ...blamed];
-    const bytes = encodeBody('abort', { ...this.#header(), reason: 0 });
-    return this.#enter('ended', { blamed: all }, [
-      this.#broadcast('abort', bytes),
-      { kind: 'log', leaf: 'abort', bytes },
+    const body = encodeBody('abort', { ...headerOf(this.#options, this.#state), reason: 0 });
+    return this.#enter('ended', { blamed: all, abortedBecause: reason }, [
+      { kind: 'log', leaf: 'abort', bytes: body },
+      { kind: 'sendToAll', name: 'abort', body },
       { kind: 'aborted', reason, blamed: all },
     ]);
-  }
-
-  #sign(bytes: Uint8Array): Signed {
-    return { body: bytes, signature: this.#options.sign(signedMessage(bytes)) };
-  }
-
-  #broadcast(name: BodyName, bytes: Uint8Array): ServerEffect {
-    return { kind: 'sendToAll', name, signed: this.#sign(bytes) };
-  }
-
-  /** Of a message to the whole cohort: it carries the session id of the first shard. */
-  #header(sessionId = this.#state.session?.shards[0]?.sessionId ?? noShardSeed, index = noPlace) {
-    return { roundId: roundIdOf(this.#offerBytes), sessionId, index };
-  }
-
-  #deadlineMs(): number {
-    const { advertMs, sharesMs, inputMs, cutAckMs, openingMs } = this.#options.offer.deadlines;
-    const limits: Record<ServerPhase, number> = {
-      keys: advertMs,
-      shards: advertMs,
-      shares: sharesMs,
-      collecting: inputMs,
-      cutting: cutAckMs,
-      opening: openingMs,
-      unmasking: Number.POSITIVE_INFINITY,
-      ended: Number.POSITIVE_INFINITY,
-    };
-    return limits[this.#state.phase];
   }
 
   #deadline(): ServerStep {
@@ -229,10 +131,10 @@ class ServerMachine {
         return this.#deliver();
       case 'collecting':
         return this.#fixCut();
-      case 'cutting':
-        return this.#abort(
-          `${this.#state.acks.size} members signed the cut, ${this.#state.session!.sizes.cutThreshold} are needed`,
-        );
+      case 'cutting': {
+        const { acks, session } = this.#state;
+        return this.#abort(`${acks.size} members signed the cut, ${session!.sizes.cutThreshold} are needed`);
+      }
       case 'opening':
         return this.#unmask();
       case 'unmasking':
@@ -242,28 +144,19 @@ class ServerMachine {
   }
 
   #advert(event: ServerEvent & { signed: Signed }): ServerStep {
-    if (this.#state.phase !== 'keys') return this.#stay();
+    const { adverts: known, phase } = this.#state;
+    const { offer, invited } = this.#options;
+    if (phase !== 'keys') return this.#stay();
     const [member] = membersOf([event.signed], this.#options) ?? [];
-    if (!member) return this.#stay();
-    const { advert, identityKey } = member;
+    if (!member || !openSigned('keyAdvert', event.signed, member.identityKey)) return this.#stay();
+    const { advert } = member;
     const nodeId = hex(advert.nodeId);
-    const opened = openSigned('keyAdvert', event.signed, identityKey);
-    const fresh = opened && sameBytes(advert.roundId, roundIdOf(this.#offerBytes)) && !this.#state.adverts.has(nodeId);
-    if (!fresh || this.#keysTaken(advert) || this.#state.adverts.size >= this.#options.offer.maxMembers)
-      return this.#stay();
-    const adverts = new Map(this.#state.adverts).set(nodeId, event.signed);
-    return adverts.size >= Math.min(this.#options.invited, this.#options.offer.maxMembers)
+    const ours = sameBytes(advert.roundId, roundIdOf(offerOf(this.#options)));
+    if (!ours || known.has(nodeId) || keysTaken(known, advert) || known.size >= offer.maxMembers) return this.#stay();
+    const adverts = new Map(known).set(nodeId, event.signed);
+    return adverts.size >= Math.min(invited, offer.maxMembers)
       ? this.#then(event, { adverts }, (machine) => machine.#fixRoster())
       : this.#keep(event, { adverts });
-  }
-
-  #keysTaken({ shareKey, maskKey }: Body<'keyAdvert'>): boolean {
-    if (sameBytes(shareKey, maskKey)) return true;
-    const wanted = new Set([hex(shareKey), hex(maskKey)]);
-    return [...this.#state.adverts.values()].some(({ body }) => {
-      const taken = decodeBody('keyAdvert', body);
-      return wanted.has(hex(taken.shareKey)) || wanted.has(hex(taken.maskKey));
-    });
   }
 
   #fixRoster(): ServerStep {
@@ -271,21 +164,19 @@ class ServerMachine {
     const adverts = [...this.#state.adverts].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, signed]) => signed);
     if (adverts.length < offer.minMembers)
       return this.#abort(`${adverts.length} nodes sent keys, ${offer.minMembers} are needed`);
-    const sizes = sizesOfOffer({ ...offer, version: 0, type: 0 }, adverts.length);
+    const sizes = sizesOfOffer(offer, adverts.length);
     if ('refusal' in sizes) return this.#abort(sizes.refusal);
-    const root = rosterRootOf(adverts);
-    const bytes = encodeBody('roster', { ...this.#header(noShardSeed), rosterRoot: root, adverts });
-    const effects: ServerEffect[] = [{ kind: 'log', leaf: 'roster', bytes: root }, this.#broadcast('roster', bytes)];
-    const roster = { adverts, root };
-    if (sizes.shards.length > 1) return this.#enter('shards', { roster }, effects);
-    return this.#enter('shares', { roster, session: this.#session(roster.adverts, noShardSeed) }, effects);
+    const roster = { adverts, root: rosterRootOf(adverts) };
+    const log: ServerEffect = { kind: 'log', leaf: 'roster', bytes: roster.root };
+    if (sizes.shards.length > 1) return this.#enter('shards', { roster }, [log]);
+    return this.#enter('shares', { roster, session: this.#session(roster.adverts, noShardSeed) }, [log]);
   }
 
   #session(adverts: readonly Signed[], shardSeed: Uint8Array): Session {
     const members = membersOf(adverts, this.#options)!;
-    const sizes = sizesOfOffer({ ...this.#options.offer, version: 0, type: 0 }, members.length);
+    const sizes = sizesOfOffer(this.#options.offer, members.length);
     if ('refusal' in sizes) throw new RangeError(sizes.refusal);
-    return sessionOf(this.#offerBytes, { adverts, members, sizes, shardSeed, loaded: this.#options.loaded });
+    return sessionOf(offerOf(this.#options), { adverts, members, sizes, shardSeed, loaded: this.#options.loaded });
   }
 
   #reveal(event: ServerEvent & { signed: Signed }): ServerStep {
@@ -298,17 +189,17 @@ class ServerMachine {
     });
     if (!beacon) return this.#stay();
     const reveals = new Map(this.#state.reveals).set(hex(beacon.beaconKey), event.signed);
-    if (reveals.size < beacons.length) return this.#keep(event, { reveals });
-    return this.#then(event, { reveals }, (machine) => machine.#fixShards());
+    return reveals.size < beacons.length
+      ? this.#keep(event, { reveals })
+      : this.#then(event, { reveals }, (machine) => machine.#fixShards());
   }
 
   #fixShards(): ServerStep {
     const { roster, reveals } = this.#state;
-    const ordered = this.#options.offer.beacons.map(({ beaconKey }) => reveals.get(hex(beaconKey))!);
-    const randoms = ordered.map(({ body }) => decodeBody('reveal', body).random);
-    const bytes = encodeBody('shardSeed', { ...this.#header(noShardSeed), reveals: ordered });
-    const session = this.#session(roster!.adverts, shardSeedOf(roster!.root, randoms));
-    return this.#enter('shares', { session }, [this.#broadcast('shardSeed', bytes)]);
+    const randoms = this.#options.offer.beacons.map(
+      ({ beaconKey }) => decodeBody('reveal', reveals.get(hex(beaconKey))!.body).random,
+    );
+    return this.#enter('shares', { session: this.#session(roster!.adverts, shardSeedOf(roster!.root, randoms)) });
   }
 
   /** A body of this session, signed by the member at its index. */
@@ -332,61 +223,40 @@ class ServerMachine {
   }
 
   #shares(event: ServerEvent & { signed: Signed }): ServerStep {
-    if (this.#state.phase !== 'shares') return this.#stay();
-    const from = this.#fromMember('shares', event.signed);
-    if (!from || this.#state.shares.has(from.place) || from.body.sealed.length !== from.shard.places.length)
-      return this.#stay();
-    const shares = new Map(this.#state.shares).set(from.place, { signed: event.signed, body: from.body });
-    return shares.size === this.#state.session!.members.length
+    const { phase, shares: known, session } = this.#state;
+    const from = phase === 'shares' ? this.#fromMember('shares', event.signed) : undefined;
+    if (!from || known.has(from.place) || from.body.sealed.length !== from.shard.places.length) return this.#stay();
+    const shares = new Map(known).set(from.place, { signed: event.signed, body: from.body });
+    return shares.size === session!.members.length
       ? this.#then(event, { shares }, (machine) => machine.#deliver())
       : this.#keep(event, { shares });
   }
 
-  #sharingIn(shard: Shard): number[] {
-    return shard.places.filter((place) => this.#state.shares.has(place));
-  }
-
   /** U1 of each shard is fixed; a shard with too few is left out. */
   #deliver(): ServerStep {
-    const { session, shares } = this.#state;
-    const effects: ServerEffect[] = [];
-    for (const shard of session!.shards) {
-      const sharing = this.#sharingIn(shard);
-      if (sharing.length < shard.sizes.threshold) continue;
-      const among = session!.members.map((_, place) => sharing.includes(place));
-      for (const [rank, place] of shard.places.entries()) {
-        if (!shares.has(place)) continue;
-        const sealed = sharing.map((dealer) => shares.get(dealer)!.body.sealed[rank]!);
-        const bytes = encodeBody('shareDelivery', { ...this.#header(shard.sessionId, place), sharing: among, sealed });
-        effects.push({ kind: 'send', place, name: 'shareDelivery', signed: this.#sign(bytes) });
-      }
-    }
-    return effects.length === 0
-      ? this.#abort(`${shares.size} members dealt their shares, too few in every shard`)
-      : this.#enter('collecting', {}, effects);
+    return openShards(this.#state).length === 0
+      ? this.#abort(`${this.#state.shares.size} members dealt their shares, too few in every shard`)
+      : this.#enter('collecting', {});
   }
 
   #input(event: ServerEvent & { kind: 'maskedInput' }): ServerStep {
-    if (this.#state.phase !== 'collecting') return this.#stay();
-    const from = this.#fromMember('maskedInput', event.signed);
-    if (!from || this.#state.inputs.has(from.place)) return this.#stay();
-    const sharing = this.#sharingIn(from.shard);
+    const { phase, inputs: known } = this.#state;
+    const from = phase === 'collecting' ? this.#fromMember('maskedInput', event.signed) : undefined;
+    if (!from || known.has(from.place)) return this.#stay();
+    const sharing = sharingIn(this.#state, from.shard);
     if (!sharing.includes(from.place) || !sameBytes(from.body.sharingHash, sharingHashOf(sharing))) return this.#stay();
-    const inputs = new Map(this.#state.inputs).set(from.place, event.signed);
+    const inputs = new Map(known).set(from.place, event.signed);
     const receipt = encodeBody('receipt', {
-      ...this.#header(from.shard.sessionId, from.place),
+      ...headerOf(this.#options, this.#state, from.shard.sessionId, from.place),
       maskedInputHash: sha256Bytes(event.signed.body),
       loggedByMs: event.loggedByMs,
     });
-    const answer: ServerEffect = { kind: 'send', place: from.place, name: 'receipt', signed: this.#sign(receipt) };
-    const awaited = this.#state.session!.shards.flatMap((shard) =>
-      this.#sharingIn(shard).length >= shard.sizes.threshold ? this.#sharingIn(shard) : [],
-    );
-    if (awaited.every((place) => inputs.has(place))) {
-      const step = this.#then(event, { inputs }, (machine) => machine.#fixCut());
-      return { state: step.state, effects: [step.effects[0]!, answer, ...step.effects.slice(1)] };
-    }
-    return this.#keep(event, { inputs }, [answer]);
+    const answer: ServerEffect = { kind: 'send', place: from.place, name: 'receipt', body: receipt };
+    const kept = this.#keep(event, { inputs }, [answer]);
+    const awaited = openShards(this.#state).flatMap((shard) => sharingIn(this.#state, shard));
+    if (!awaited.every((place) => inputs.has(place))) return kept;
+    const step = new ServerMachine(this.#options, kept.state, this.#now).#fixCut();
+    return { state: step.state, effects: [...kept.effects, ...step.effects] };
   }
 
   /** Who is summed and who dropped, once and for all. */
@@ -395,71 +265,42 @@ class ServerMachine {
     const surviving = session!.members.map(() => false);
     const dropped = session!.members.map(() => false);
     for (const shard of session!.shards) {
-      const sharing = this.#sharingIn(shard);
-      const alive = sharing.filter((place) => inputs.has(place));
-      const opens = alive.length >= shard.sizes.threshold;
+      const sharing = sharingIn(this.#state, shard);
+      const opens = sharing.filter((place) => inputs.has(place)).length >= shard.sizes.threshold;
       for (const place of sharing) (opens && inputs.has(place) ? surviving : dropped)[place] = true;
     }
     const summed = placesOf(surviving);
-    if (summed.length < session!.sizes.cutThreshold) {
+    if (summed.length < session!.sizes.cutThreshold)
       return this.#abort(`${summed.length} members sent an input, ${session!.sizes.cutThreshold} must survive`);
-    }
-    const leaves = summed.map((place) => leafHash(inputs.get(place)!.body));
-    const bytes = encodeBody('cut', { ...this.#header(), surviving, dropped, inputRoot: merkleRoot(leaves) });
-    const signed = this.#sign(bytes);
-    const sends = summed.map((place, rank): ServerEffect => ({
-      kind: 'send',
-      place,
-      name: 'cut',
-      signed,
-      proof: { place: rank, proof: inclusionProof(leaves, rank) },
-    }));
+    const inputRoot = merkleRoot(summed.map((place) => leafHash(inputs.get(place)!.body)));
+    const bytes = encodeBody('cut', { ...headerOf(this.#options, this.#state), surviving, dropped, inputRoot });
     return this.#enter('cutting', { cut: { bytes, hash: cutHashOf(bytes), surviving } }, [
       { kind: 'log', leaf: 'cut', bytes },
-      ...sends,
     ]);
   }
 
-  #ack(event: ServerEvent & { signed: Signed }): ServerStep {
-    const { phase, session, cut } = this.#state;
-    if (phase !== 'cutting') return this.#stay();
-    const from = this.#fromMember('cutAck', event.signed);
-    if (
-      !from ||
-      this.#state.acks.has(from.place) ||
-      !cut!.surviving[from.place] ||
-      !sameBytes(from.body.cutHash, cut!.hash)
-    )
-      return this.#stay();
-    const acks = new Map(this.#state.acks).set(from.place, event.signed.signature);
-    if (acks.size < session!.sizes.cutThreshold) return this.#keep(event, { acks });
-    return this.#then(event, { acks }, (machine) => machine.#askToOpen());
+  /** A message about the cut, from someone who survives in it. */
+  #fromSurvivor<N extends 'cutAck' | 'opening'>(name: N, signed: Signed) {
+    const { cut } = this.#state;
+    const from = this.#fromMember(name, signed);
+    return from && cut!.surviving[from.place] && sameBytes(from.body.cutHash, cut!.hash) ? from : undefined;
   }
 
-  #askToOpen(): ServerStep {
-    const { cut, acks } = this.#state;
-    const signatures = [...acks].toSorted(([a], [b]) => a - b).map(([index, signature]) => ({ index, signature }));
-    const bytes = encodeBody('unmask', { ...this.#header(), cutHash: cut!.hash, acks: signatures });
-    const signed = this.#sign(bytes);
-    return this.#enter(
-      'opening',
-      {},
-      placesOf(cut!.surviving).map((place) => ({ kind: 'send', place, name: 'unmask', signed })),
-    );
+  #ack(event: ServerEvent & { signed: Signed }): ServerStep {
+    const { phase, session, acks: known } = this.#state;
+    const from = phase === 'cutting' ? this.#fromSurvivor('cutAck', event.signed) : undefined;
+    if (!from || known.has(from.place)) return this.#stay();
+    const acks = new Map(known).set(from.place, event.signed.signature);
+    return acks.size < session!.sizes.cutThreshold
+      ? this.#keep(event, { acks })
+      : this.#then(event, { acks }, (machine) => machine.#enter('opening', {}));
   }
 
   #opening(event: ServerEvent & { signed: Signed }): ServerStep {
-    const { phase, session, cut } = this.#state;
-    if (phase !== 'opening') return this.#stay();
-    const from = this.#fromMember('opening', event.signed);
-    if (
-      !from ||
-      this.#state.openings.has(from.place) ||
-      !cut!.surviving[from.place] ||
-      !sameBytes(from.body.cutHash, cut!.hash)
-    )
-      return this.#stay();
-    const bad = this.#badShare(from);
+    const { phase, session, cut, openings: known } = this.#state;
+    const from = phase === 'opening' ? this.#fromSurvivor('opening', event.signed) : undefined;
+    if (!from || known.has(from.place)) return this.#stay();
+    const bad = badShare(this.#state, from);
     if (bad !== undefined) {
       const blame: Blame = {
         nodeId: hex(session!.members[from.place]!.advert.nodeId),
@@ -468,96 +309,71 @@ class ServerMachine {
       };
       return this.#keep(event, { blamed: [...this.#state.blamed, blame] });
     }
-    const openings = new Map(this.#state.openings).set(from.place, { signed: event.signed, body: from.body });
-    const waiting = session!.shards.some((shard) => {
-      const open = shard.places.filter((place) => openings.has(place)).length;
-      return shard.places.some((place) => cut!.surviving[place]) && open < shard.sizes.threshold;
+    const openings = new Map(known).set(from.place, { signed: event.signed, body: from.body });
+    const waiting = session!.shards.some(({ places, sizes }) => {
+      const open = places.filter((place) => openings.has(place)).length;
+      return places.some((place) => cut!.surviving[place]) && open < sizes.threshold;
     });
     return waiting ? this.#keep(event, { openings }) : this.#then(event, { openings }, (machine) => machine.#unmask());
   }
 
-  /** The first dealer whose share does not have the hash that the dealer signed. */
-  #badShare({ body, place, shard }: { body: Body<'opening'>; place: number; shard: Shard }): number | undefined {
-    const sharing = this.#sharingIn(shard);
-    const rank = shard.places.indexOf(place);
-    if (body.shares.length !== sharing.length) return sharing[0];
-    return sharing.find((dealer, k) => {
-      const { selfShareHash, maskShareHash } = this.#state.shares.get(dealer)!.body.sealed[rank]!;
-      return !sameBytes(
-        sha256Bytes(body.shares[k]!),
-        this.#state.cut!.surviving[dealer] ? selfShareHash : maskShareHash,
-      );
-    });
-  }
-
-  /** From t openings of each shard, the secrets of every dealer; a secret that misses its commitment names the dealer. */
   #unmask(): ServerStep {
-    const { session, cut, openings } = this.#state;
-    const shards: ShardOpening[] = [];
-    const blamed: Blame[] = [];
-    const leftOut: number[] = [];
-    for (const shard of session!.shards) {
-      if (!shard.places.some((place) => cut!.surviving[place])) continue;
-      const openers = shard.places.filter((place) => openings.has(place)).slice(0, shard.sizes.threshold);
-      if (openers.length < shard.sizes.threshold) {
-        leftOut.push(...shard.places);
-        continue;
-      }
-      const opened = this.#openShard(shard, openers);
-      if ('terms' in opened) shards.push(opened);
-      else blamed.push(...opened.blamed);
-    }
+    const { shards, blamed } = openCut(this.#state);
     if (blamed.length > 0) return this.#abort('a member dealt shares of a secret that is not its own', blamed);
-    if (shards.length === 0) return this.#abort(`${openings.size} members opened, too few in every shard`);
+    if (shards.length === 0) return this.#abort(`${this.#state.openings.size} members opened, too few in every shard`);
     const { bits, words } = this.#options.offer;
     return this.#enter('unmasking', {}, [{ kind: 'unmask', bits, words, shards }]);
   }
 
-  #openShard(shard: Shard, openers: readonly number[]): ShardOpening | { blamed: Blame[] } {
-    const { session, cut, shares, openings } = this.#state;
-    const weights = weightsAtZero(openers.map((place) => shard.places.indexOf(place)));
-    const sharing = this.#sharingIn(shard);
-    const summed = sharing.filter((place) => cut!.surviving[place]);
-    const terms: MaskTerm[] = [];
-    const blamed: Blame[] = [];
-    for (const [k, dealer] of sharing.entries()) {
-      const secret = combineShares(
-        openers.map((place) => openings.get(place)!.body.shares[k]!),
-        weights,
-      );
-      const { advert } = session!.members[dealer]!;
-      const { signed, body } = shares.get(dealer)!;
-      const own = cut!.surviving[dealer]
-        ? sameBytes(sha256Bytes(secret), body.selfCommitment)
-        : sameBytes(x25519PublicKey(secret), advert.maskKey);
-      if (!own) {
-        blamed.push({ nodeId: hex(advert.nodeId), because: 'it dealt shares of another secret', evidence: [signed] });
-        continue;
-      }
-      if (cut!.surviving[dealer]) {
-        terms.push({ seed: selfMaskSeed(secret, shard.sessionId, dealer), sign: -1 });
-        continue;
-      }
-      for (const member of summed) {
-        const agreed = agree(secret, session!.members[member]!.advert.maskKey);
-        if (!agreed) continue;
-        // The survivor added +PRG where the dropped place is above its own.
-        terms.push({ seed: maskSeed(agreed, shard.sessionId, dealer, member), sign: dealer > member ? -1 : 1 });
-      }
-    }
-    return blamed.length > 0 ? { blamed } : { summed, terms };
-  }
-
   #finish(event: ServerEvent): ServerStep {
-    const { phase, session, cut, openings } = this.#state;
-    if (phase !== 'unmasking') return this.#stay();
-    const summed: number[] = [];
-    const leftOut: number[] = [];
-    for (const shard of session!.shards) {
-      const open = shard.places.filter((place) => openings.has(place)).length >= shard.sizes.threshold;
-      for (const place of shard.places) if (cut!.surviving[place]) (open ? summed : leftOut).push(place);
-    }
-    const step = this.#enter('ended', {}, [{ kind: 'finished', summed: summed.toSorted((a, b) => a - b), leftOut }]);
-    return { state: step.state, effects: [{ kind: 'journal', event }, ...step.effects] };
+    if (this.#state.phase !== 'unmasking') return this.#stay();
+    const { shards, leftOut } = openCut(this.#state);
+    const summed = shards.flatMap((shard) => shard.summed).toSorted((a, b) => a - b);
+    return this.#then(event, {}, (machine) => machine.#enter('ended', {}, [{ kind: 'finished', summed, leftOut }]));
   }
+}
+
+/** How long this phase may take, from its beginning. */
+export function deadlineMs({ offer }: ServerOptions, { phase }: ServerState): number {
+  const { advertMs, sharesMs, inputMs, cutAckMs, openingMs } = offer.deadlines;
+  const limits: Record<ServerPhase, number> = {
+    keys: advertMs,
+    shards: advertMs,
+    shares: sharesMs,
+    collecting: inputMs,
+    cutting: cutAckMs,
+    opening: openingMs,
+    unmasking: Number.POSITIVE_INFINITY,
+    ended: Number.POSITIVE_INFINITY,
+  };
+  return limits[phase];
+}
+
+/** Places that this phase still waits for; before the roster, none is known. */
+export function awaitedPlaces(state: ServerState): number[] {
+  const { phase, session, shares, inputs, cut, acks, openings } = state;
+  const members = (session?.members ?? []).map((_, place) => place);
+  switch (phase) {
+    case 'shares':
+      return members.filter((place) => !shares.has(place));
+    case 'collecting':
+      return openShards(state)
+        .flatMap((shard) => sharingIn(state, shard))
+        .filter((place) => !inputs.has(place));
+    case 'cutting':
+      return members.filter((place) => cut!.surviving[place] && !acks.has(place));
+    case 'opening':
+      return members.filter((place) => cut!.surviving[place] && !openings.has(place));
+    default:
+      return [];
+  }
+}
+
+function keysTaken(adverts: ReadonlyMap<string, Signed>, { shareKey, maskKey }: Body<'keyAdvert'>): boolean {
+  if (sameBytes(shareKey, maskKey)) return true;
+  const wanted = new Set([hex(shareKey), hex(maskKey)]);
+  return [...adverts.values()].some(({ body }) => {
+    const taken = decodeBody('keyAdvert', body);
+    return wanted.has(hex(taken.shareKey)) || wanted.has(hex(taken.maskKey));
+  });
 }

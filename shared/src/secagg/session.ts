@@ -3,7 +3,7 @@ import { verifySignature } from '../identity.ts';
 import { sha256Bytes, digest } from './keys.ts';
 import { addMask, ringWords } from './mask.ts';
 import { type Body, type BodyName, decodeBody, modelHashOf, roundIdOf, type Signed } from './bodies.ts';
-import { cohortSizes, type CohortSizes, maxShardMembers, type ShardSizes } from './sizes.ts';
+import { cohortSizes, type CohortSizes, maxShardMembers, type ShardSizes, type SizeOptions } from './sizes.ts';
 
 /** A node as the log's Enrol leaves name it: by the organisation that signed for it. */
 export interface Enrolled {
@@ -54,7 +54,7 @@ export interface Session {
 export const rosterRootOf = (adverts: readonly Signed[]): Uint8Array =>
   merkleRoot(adverts.map(({ body }) => leafHash(body)));
 
-export const sizesOfOffer = (offer: Body<'offer'>, members: number) => cohortSizes(members, offer);
+export const sizesOfOffer = (offer: SizeOptions, members: number) => cohortSizes(members, offer);
 
 export const noShardSeed = new Uint8Array(32);
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { ServerEvent } from '../../src/secagg/server.ts';
+import type { ServerEvent } from '../../src/secagg/server-state.ts';
 import { Rehearsal, type Wire } from './rehearsal.ts';
 
 type Stage = ServerEvent['kind'];

@@ -15,15 +15,15 @@ import {
   type NodeState,
   stepNode,
 } from '../../src/secagg/node.ts';
+import { stepServer } from '../../src/secagg/server.ts';
 import {
   newServer,
   type ServerEffect,
   type ServerEvent,
   type ServerOptions,
   type ServerState,
-  stepServer,
-} from '../../src/secagg/server.ts';
-import { type Directory, hex, nodeIdOf } from '../../src/secagg/session.ts';
+} from '../../src/secagg/server-state.ts';
+import { type Directory, hex, nodeIdOf, signedMessage } from '../../src/secagg/session.ts';
 
 /** One session in one process: the product's machines, vectors in memory, a clock that only deadlines move. */
 
@@ -130,7 +130,6 @@ export class Rehearsal {
       loaded,
       directory,
       invited: members,
-      sign: (message) => this.coordinator.sign(message),
     };
     this.nodes = identities.map((identity, node) => {
       const knowledge: NodeKnowledge = {
@@ -161,6 +160,11 @@ export class Rehearsal {
         },
       };
     });
+  }
+
+  /** As the coordinator. */
+  sign(body: Uint8Array): Signed {
+    return { body, signature: this.coordinator.sign(signedMessage(body)) };
   }
 
   bytes(length: number): Uint8Array {
@@ -198,12 +202,12 @@ export class Rehearsal {
   #serve(effect: ServerEffect): void {
     if (effect.kind === 'sendToAll') {
       if (effect.name === 'roster') this.#orderNodes();
-      this.nodes.forEach((_, number) => this.#deliver(number, toNodeEvent(effect.name, effect.signed)));
+      this.nodes.forEach((_, number) => this.#deliver(number, toNodeEvent(effect.name, this.sign(effect.body))));
     } else if (effect.kind === 'send') {
       const event =
         effect.name === 'cut'
-          ? { kind: 'cut' as const, signed: effect.signed, proof: effect.proof! }
-          : toNodeEvent(effect.name, effect.signed);
+          ? { kind: 'cut' as const, signed: this.sign(effect.body), proof: effect.proof! }
+          : toNodeEvent(effect.name, this.sign(effect.body));
       this.#deliver(this.order[effect.place]!, event);
     } else if (effect.kind === 'unmask') {
       this.sum = ringWords(effect.bits, effect.words);

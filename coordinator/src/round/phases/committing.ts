@@ -1,6 +1,7 @@
-import type { NodeId } from '@weft/shared';
+import { secagg, type NodeId } from '@weft/shared';
 import type { Aggregate } from '../inputs.ts';
-import type { AcceptedUpdate, RunState } from '../state.ts';
+import { nodeAt } from '../secure-session.ts';
+import type { AcceptedUpdate, RunState, SecureSession } from '../state.ts';
 import type { Turn } from '../turn.ts';
 import { beginEvaluation } from './evaluating.ts';
 import type { Phase } from './phase.ts';
@@ -10,22 +11,30 @@ export const committing: Phase = {
   advance(turn) {
     if (turn.state.aggregating) return;
     turn.change({ aggregating: true });
-    turn.effect({ kind: 'aggregate', round: turn.state.round, updates: acceptedUpdates(turn.state) });
+    const { round, secure } = turn.state;
+    const masks = secure ? secagg.openCut(secure.server).shards.flatMap(({ terms }) => terms) : [];
+    turn.effect({ kind: 'aggregate', round, updates: summedUpdates(turn.state), masks });
   },
   dueAt: () => undefined,
   greet() {},
 };
 
-const acceptedUpdates = (state: RunState): Map<NodeId, AcceptedUpdate> =>
-  new Map(
-    [...state.participants].flatMap(([nodeId, { update }]) =>
-      update === undefined ? [] : [[nodeId, update] as const],
+/** What was accepted; under secure aggregation only what the cut names, or the masks would not cancel. */
+function summedUpdates({ participants, secure }: RunState): Map<NodeId, AcceptedUpdate> {
+  const summed = secure && new Set(summedNodes(secure));
+  return new Map(
+    [...participants].flatMap(([nodeId, { update }]) =>
+      update === undefined || summed?.has(nodeId) === false ? [] : [[nodeId, update] as const],
     ),
   );
+}
+
+const summedNodes = (session: SecureSession): NodeId[] =>
+  secagg.openCut(session.server).shards.flatMap(({ summed }) => summed.map((place) => nodeAt(session, place)));
 
 export function commit(turn: Turn, aggregate: Aggregate): void {
   const { round, startedAt, cohortAt, committingAt, spec } = turn.state;
-  const updates = acceptedUpdates(turn.state);
+  const updates = summedUpdates(turn.state);
   const accepted = [...updates.values()];
   const values = accepted.reduce((sum, update) => sum + update.values, 0);
   const payloads = turn.acceptedPayloads();
@@ -36,8 +45,10 @@ export function commit(turn: Turn, aggregate: Aggregate): void {
       ...(aggregate.momentum && { momentum: aggregate.momentum }),
       nodeIds: [...updates.keys()].toSorted(),
       weightSum: aggregate.weightSum,
-      clippedShare: accepted.filter(({ clipped }) => clipped).length / accepted.length,
-      saturatedShare: accepted.reduce((sum, { saturatedValues }) => sum + saturatedValues, 0) / values,
+      ...(!turn.state.secure && {
+        clippedShare: accepted.filter(({ clipped }) => clipped).length / accepted.length,
+        saturatedShare: accepted.reduce((sum, { saturatedValues }) => sum + saturatedValues, 0) / values,
+      }),
       deltaNormL2: aggregate.deltaNormL2,
       seconds: {
         training: (cohortAt - startedAt) / 1000,

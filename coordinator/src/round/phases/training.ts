@@ -1,6 +1,7 @@
 import { hasRoom, nodesIn, type RunState } from '../state.ts';
 import { Turn } from '../turn.ts';
 import { earliest, type Phase } from './phase.ts';
+import { beginSecure } from './secure.ts';
 
 /** Nodes train and report ready, until the cohort can be fixed among the ready ones. */
 export const training: Phase = {
@@ -51,6 +52,13 @@ function fixCohort(turn: Turn): void {
   const nodeIds = nodesIn(turn.state, 'ready').toSorted();
   const deadlineAt = turn.now + Math.ceil(turn.state.spec.cohort.deadlineSeconds * 1000);
   turn.record({ kind: 'cohort.fixed', data: { nodeIds, deadlineAt } });
+  if (turn.state.spec.aggregation.mode === 'secure') {
+    const { participants } = turn.state;
+    return beginSecure(
+      turn,
+      nodeIds.map((nodeId) => ({ nodeId, publicKey: participants.get(nodeId)!.publicKey! })),
+    );
+  }
   turn.enter('collecting', { deadlineAt });
   turn.effect({ kind: 'announceCohort', to: nodeIds, round: turn.state.round, nodeIds, deadlineAt });
 }

@@ -6,20 +6,25 @@ import type { Phase } from './phase.ts';
 /** Until enough nodes are connected. Then a round starts and is offered to them. */
 export const waiting: Phase = {
   advance(turn) {
-    const { connected, spec, enoughSince } = turn.state;
-    const enough = connected.size >= spec.cohort.minimum;
+    const { spec, enoughSince } = turn.state;
+    const enough = mayTakePart(turn.state).length >= spec.cohort.minimum;
     if (enough !== (enoughSince !== undefined)) turn.change({ enoughSince: enough ? turn.now : undefined });
     const startsAt = startOf(turn.state);
     if (startsAt === undefined || turn.now < startsAt) return;
-    startRound(turn, choose(turn.connectedNodes(), spec.cohort.maximum, turn.random));
+    startRound(turn, choose(mayTakePart(turn.state), spec.cohort.maximum, turn.random));
   },
   dueAt: startOf,
   greet() {},
 };
 
+/** Whoever is there and was not caught lying. */
+const mayTakePart = ({ connected, blamed }: RunState): NodeId[] =>
+  [...connected.keys()].filter((nodeId) => !blamed.has(nodeId));
+
 /** At once when the maximum is there; with the minimum, when no further node came for a while. */
-function startOf({ connected, spec, timing, retryAt, enoughSince }: RunState): number | undefined {
-  if (connected.size >= spec.cohort.maximum) return retryAt;
+function startOf(state: RunState): number | undefined {
+  const { connected, spec, timing, retryAt, enoughSince } = state;
+  if (mayTakePart(state).length >= spec.cohort.maximum) return retryAt;
   if (enoughSince === undefined) return undefined;
   const lastArrival = Math.max(...[...connected.values()].map(({ since }) => since));
   return Math.max(retryAt, Math.min(lastArrival + timing.settleMs, enoughSince + 5 * timing.settleMs));

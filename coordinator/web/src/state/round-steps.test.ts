@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { roundSteps } from './round-steps.ts';
 
-const states = (run: Parameters<typeof roundSteps>[0]): string[] => roundSteps(run).map(({ state }) => state);
+const states = (run: Parameters<typeof roundSteps>[0]): string[] => roundSteps(run, 'plain').map(({ state }) => state);
 
 describe('roundSteps', () => {
   it('puts what is before the phase behind and what is after it ahead', () => {
@@ -11,6 +11,17 @@ describe('roundSteps', () => {
       'current',
       'ahead',
       'ahead',
+    ]);
+  });
+
+  it('shows the steps of secure aggregation where there are some', () => {
+    const steps = roundSteps({ state: 'running', phase: 'unmasking', roundsDone: [] }, 'secure');
+    expect(steps.filter(({ state }) => state === 'done').map(({ phase }) => phase)).toEqual([
+      'waiting',
+      'training',
+      'keys',
+      'shares',
+      'collecting',
     ]);
   });
 

@@ -74,7 +74,7 @@ export function CurrentRound({ run }: { run: RunDetailView }) {
           </span>
         )}
       </h2>
-      <Stepper steps={roundSteps(run)} />
+      <Stepper steps={roundSteps(run, run.spec.aggregation.mode)} />
       {round === undefined || round.nodes.length === 0 ? (
         <p class="empty">
           {run.state === 'created'

@@ -20,8 +20,10 @@ adapter:
   rank: 8
 training:
   steps: 20
+cohort:
+  minimum: 3
 aggregation:
-  mode: plain
+  mode: secure
 rounds: 5
 `;
 

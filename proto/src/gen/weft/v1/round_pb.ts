@@ -10,7 +10,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file weft/v1/round.proto.
  */
 export const file_weft_v1_round: GenFile = /*@__PURE__*/
-  fileDesc("ChN3ZWZ0L3YxL3JvdW5kLnByb3RvEgd3ZWZ0LnYxIjsKB0Jsb2JSZWYSDAoEbmFtZRgBIAEoCRIOCgZzaGEyNTYYAiABKAkSEgoKc2l6ZV9ieXRlcxgDIAEoBCLBAgoKUm91bmRPZmZlchIVCg1mZWRlcmF0aW9uX2lkGAEgASgJEg4KBnJ1bl9pZBgCIAEoCRINCgVyb3VuZBgDIAEoDRIgCgRraW5kGAQgASgOMhIud2VmdC52MS5PZmZlcktpbmQSEAoIcnVuX3NwZWMYBSABKAwSGQoRYmFzZV9tb2RlbF9zaGEyNTYYBiABKAkSKgoQYmFzZV9tb2RlbF9maWxlcxgHIAMoCzIQLndlZnQudjEuQmxvYlJlZhIVCg1sYXlvdXRfc2hhMjU2GAggASgJEiEKB2FkYXB0ZXIYCSABKAsyEC53ZWZ0LnYxLkJsb2JSZWYSHwoGZmFjdG9yGAogASgOMg8ud2VmdC52MS5GYWN0b3ISEgoKYmF0Y2hfc2VlZBgLIAEoBBITCgtkZWFkbGluZV9tcxgMIAEoBCJwCghQcm9ncmVzcxIOCgZydW5faWQYASABKAkSDQoFcm91bmQYAiABKA0SDQoFc3RhZ2UYAyABKAkSDAoEZG9uZRgEIAEoBBINCgV0b3RhbBgFIAEoBBIZChF0b2tlbnNfcGVyX3NlY29uZBgGIAEoASJlCgpFdmFsdWF0aW9uEg4KBnJ1bl9pZBgBIAEoCRINCgVyb3VuZBgCIAEoDRIWCg5hZGFwdGVyX3NoYTI1NhgDIAEoCRIQCghsb3NzX3N1bRgEIAEoARIOCgZ0b2tlbnMYBSABKAQiagoFUmVhZHkSDgoGcnVuX2lkGAEgASgJEg0KBXJvdW5kGAIgASgNEhYKDnBheWxvYWRfc2hhMjU2GAMgASgJEhUKDXBheWxvYWRfYnl0ZXMYBCABKAQSEwoLdHJhaW5pbmdfbXMYBSABKAQiRwoHRGVjbGluZRIOCgZydW5faWQYASABKAkSDQoFcm91bmQYAiABKA0SDAoEY29kZRgDIAEoCRIPCgdtZXNzYWdlGAQgASgJIk4KBkNvaG9ydBIOCgZydW5faWQYASABKAkSDQoFcm91bmQYAiABKA0SEAoIbm9kZV9pZHMYAyADKAkSEwoLZGVhZGxpbmVfbXMYBCABKAQiuQIKBlVwZGF0ZRIOCgZydW5faWQYASABKAkSDQoFcm91bmQYAiABKA0SDwoHbm9kZV9pZBgDIAEoCRIZChFiYXNlX21vZGVsX3NoYTI1NhgEIAEoCRIVCg1sYXlvdXRfc2hhMjU2GAUgASgJEh8KF3ByZXZpb3VzX2FkYXB0ZXJfc2hhMjU2GAYgASgJEh8KBmZhY3RvchgHIAEoDjIPLndlZnQudjEuRmFjdG9yEhYKDnBheWxvYWRfc2hhMjU2GAggASgJEhUKDXBheWxvYWRfYnl0ZXMYCSABKAQSEQoJcmluZ19iaXRzGAogASgNEg4KBnZhbHVlcxgLIAEoBBIOCgZ3ZWlnaHQYDCABKAQSDwoHY2xpcHBlZBgNIAEoCBIYChBzYXR1cmF0ZWRfdmFsdWVzGA4gASgEIpcBCgdSZWNlaXB0EhUKDWZlZGVyYXRpb25faWQYASABKAkSDgoGcnVuX2lkGAIgASgJEg0KBXJvdW5kGAMgASgNEg8KB25vZGVfaWQYBCABKAkSFQoNdXBkYXRlX3NoYTI1NhgFIAEoCRIWCg5wYXlsb2FkX3NoYTI1NhgGIAEoCRIWCg5hY2NlcHRlZF9hdF9tcxgHIAEoBCKIAQoLUm91bmRSZXN1bHQSDgoGcnVuX2lkGAEgASgJEg0KBXJvdW5kGAIgASgNEhEKCWNvbW1pdHRlZBgDIAEoCBIhCgdhZGFwdGVyGAQgASgLMhAud2VmdC52MS5CbG9iUmVmEg4KBnJlYXNvbhgFIAEoCRIUCgxjb250cmlidXRvcnMYBiABKA0iXgoIUnVuRW5kZWQSDgoGcnVuX2lkGAEgASgJEg8KB291dGNvbWUYAiABKAkSIQoHYWRhcHRlchgDIAEoCzIQLndlZnQudjEuQmxvYlJlZhIOCgZyZWFzb24YBCABKAkqVgoJT2ZmZXJLaW5kEhoKFk9GRkVSX0tJTkRfVU5TUEVDSUZJRUQQABIUChBPRkZFUl9LSU5EX1RSQUlOEAESFwoTT0ZGRVJfS0lORF9FVkFMVUFURRACKk0KBkZhY3RvchIWChJGQUNUT1JfVU5TUEVDSUZJRUQQABIMCghGQUNUT1JfQRABEgwKCEZBQ1RPUl9CEAISDwoLRkFDVE9SX0JPVEgQA2IGcHJvdG8z");
+  fileDesc("ChN3ZWZ0L3YxL3JvdW5kLnByb3RvEgd3ZWZ0LnYxIjsKB0Jsb2JSZWYSDAoEbmFtZRgBIAEoCRIOCgZzaGEyNTYYAiABKAkSEgoKc2l6ZV9ieXRlcxgDIAEoBCLBAgoKUm91bmRPZmZlchIVCg1mZWRlcmF0aW9uX2lkGAEgASgJEg4KBnJ1bl9pZBgCIAEoCRINCgVyb3VuZBgDIAEoDRIgCgRraW5kGAQgASgOMhIud2VmdC52MS5PZmZlcktpbmQSEAoIcnVuX3NwZWMYBSABKAwSGQoRYmFzZV9tb2RlbF9zaGEyNTYYBiABKAkSKgoQYmFzZV9tb2RlbF9maWxlcxgHIAMoCzIQLndlZnQudjEuQmxvYlJlZhIVCg1sYXlvdXRfc2hhMjU2GAggASgJEiEKB2FkYXB0ZXIYCSABKAsyEC53ZWZ0LnYxLkJsb2JSZWYSHwoGZmFjdG9yGAogASgOMg8ud2VmdC52MS5GYWN0b3ISEgoKYmF0Y2hfc2VlZBgLIAEoBBITCgtkZWFkbGluZV9tcxgMIAEoBCJwCghQcm9ncmVzcxIOCgZydW5faWQYASABKAkSDQoFcm91bmQYAiABKA0SDQoFc3RhZ2UYAyABKAkSDAoEZG9uZRgEIAEoBBINCgV0b3RhbBgFIAEoBBIZChF0b2tlbnNfcGVyX3NlY29uZBgGIAEoASJlCgpFdmFsdWF0aW9uEg4KBnJ1bl9pZBgBIAEoCRINCgVyb3VuZBgCIAEoDRIWCg5hZGFwdGVyX3NoYTI1NhgDIAEoCRIQCghsb3NzX3N1bRgEIAEoARIOCgZ0b2tlbnMYBSABKAQiagoFUmVhZHkSDgoGcnVuX2lkGAEgASgJEg0KBXJvdW5kGAIgASgNEhYKDnBheWxvYWRfc2hhMjU2GAMgASgJEhUKDXBheWxvYWRfYnl0ZXMYBCABKAQSEwoLdHJhaW5pbmdfbXMYBSABKAQiRwoHRGVjbGluZRIOCgZydW5faWQYASABKAkSDQoFcm91bmQYAiABKA0SDAoEY29kZRgDIAEoCRIPCgdtZXNzYWdlGAQgASgJIk4KBkNvaG9ydBIOCgZydW5faWQYASABKAkSDQoFcm91bmQYAiABKA0SEAoIbm9kZV9pZHMYAyADKAkSEwoLZGVhZGxpbmVfbXMYBCABKAQigQEKDVNlY3VyZU1lc3NhZ2USDgoGcnVuX2lkGAEgASgJEg0KBXJvdW5kGAIgASgNEgwKBG5hbWUYAyABKAkSDAoEYm9keRgEIAEoDBIRCglzaWduYXR1cmUYBSABKAwSDQoFcHJvb2YYBiABKAwSEwoLbWVtYmVyX2tleXMYByADKAwiuQIKBlVwZGF0ZRIOCgZydW5faWQYASABKAkSDQoFcm91bmQYAiABKA0SDwoHbm9kZV9pZBgDIAEoCRIZChFiYXNlX21vZGVsX3NoYTI1NhgEIAEoCRIVCg1sYXlvdXRfc2hhMjU2GAUgASgJEh8KF3ByZXZpb3VzX2FkYXB0ZXJfc2hhMjU2GAYgASgJEh8KBmZhY3RvchgHIAEoDjIPLndlZnQudjEuRmFjdG9yEhYKDnBheWxvYWRfc2hhMjU2GAggASgJEhUKDXBheWxvYWRfYnl0ZXMYCSABKAQSEQoJcmluZ19iaXRzGAogASgNEg4KBnZhbHVlcxgLIAEoBBIOCgZ3ZWlnaHQYDCABKAQSDwoHY2xpcHBlZBgNIAEoCBIYChBzYXR1cmF0ZWRfdmFsdWVzGA4gASgEIpcBCgdSZWNlaXB0EhUKDWZlZGVyYXRpb25faWQYASABKAkSDgoGcnVuX2lkGAIgASgJEg0KBXJvdW5kGAMgASgNEg8KB25vZGVfaWQYBCABKAkSFQoNdXBkYXRlX3NoYTI1NhgFIAEoCRIWCg5wYXlsb2FkX3NoYTI1NhgGIAEoCRIWCg5hY2NlcHRlZF9hdF9tcxgHIAEoBCKIAQoLUm91bmRSZXN1bHQSDgoGcnVuX2lkGAEgASgJEg0KBXJvdW5kGAIgASgNEhEKCWNvbW1pdHRlZBgDIAEoCBIhCgdhZGFwdGVyGAQgASgLMhAud2VmdC52MS5CbG9iUmVmEg4KBnJlYXNvbhgFIAEoCRIUCgxjb250cmlidXRvcnMYBiABKA0iXgoIUnVuRW5kZWQSDgoGcnVuX2lkGAEgASgJEg8KB291dGNvbWUYAiABKAkSIQoHYWRhcHRlchgDIAEoCzIQLndlZnQudjEuQmxvYlJlZhIOCgZyZWFzb24YBCABKAkqVgoJT2ZmZXJLaW5kEhoKFk9GRkVSX0tJTkRfVU5TUEVDSUZJRUQQABIUChBPRkZFUl9LSU5EX1RSQUlOEAESFwoTT0ZGRVJfS0lORF9FVkFMVUFURRACKk0KBkZhY3RvchIWChJGQUNUT1JfVU5TUEVDSUZJRUQQABIMCghGQUNUT1JfQRABEgwKCEZBQ1RPUl9CEAISDwoLRkFDVE9SX0JPVEgQA2IGcHJvdG8z");
 
 /**
  * @generated from message weft.v1.BlobRef
@@ -314,6 +314,62 @@ export const CohortSchema: GenMessage<Cohort> = /*@__PURE__*/
   messageDesc(file_weft_v1_round, 6);
 
 /**
+ * One step of secure aggregation, in either direction. The body is bytes of docs/secagg-wire.md, signed by its sender
+ * over "weft/1/secagg" || 0x00 || SHA-256(body), so that it can be shown to others.
+ *
+ * @generated from message weft.v1.SecureMessage
+ */
+export type SecureMessage = Message<"weft.v1.SecureMessage"> & {
+  /**
+   * @generated from field: string run_id = 1;
+   */
+  runId: string;
+
+  /**
+   * @generated from field: uint32 round = 2;
+   */
+  round: number;
+
+  /**
+   * Which body it is: "offer", "keyAdvert", "roster", …
+   *
+   * @generated from field: string name = 3;
+   */
+  name: string;
+
+  /**
+   * @generated from field: bytes body = 4;
+   */
+  body: Uint8Array;
+
+  /**
+   * @generated from field: bytes signature = 5;
+   */
+  signature: Uint8Array;
+
+  /**
+   * With a cut: the way from the receiver's own input to the cut's root.
+   *
+   * @generated from field: bytes proof = 6;
+   */
+  proof: Uint8Array;
+
+  /**
+   * With an offer: the Ed25519 keys of the nodes that may take part, 32 bytes each.
+   *
+   * @generated from field: repeated bytes member_keys = 7;
+   */
+  memberKeys: Uint8Array[];
+};
+
+/**
+ * Describes the message weft.v1.SecureMessage.
+ * Use `create(SecureMessageSchema)` to create a new message.
+ */
+export const SecureMessageSchema: GenMessage<SecureMessage> = /*@__PURE__*/
+  messageDesc(file_weft_v1_round, 7);
+
+/**
  * What an upload's bytes are and what they belong to. Signed by the node.
  *
  * @generated from message weft.v1.Update
@@ -399,7 +455,7 @@ export type Update = Message<"weft.v1.Update"> & {
  * Use `create(UpdateSchema)` to create a new message.
  */
 export const UpdateSchema: GenMessage<Update> = /*@__PURE__*/
-  messageDesc(file_weft_v1_round, 7);
+  messageDesc(file_weft_v1_round, 8);
 
 /**
  * The coordinator has made this update durable.
@@ -450,7 +506,7 @@ export type Receipt = Message<"weft.v1.Receipt"> & {
  * Use `create(ReceiptSchema)` to create a new message.
  */
 export const ReceiptSchema: GenMessage<Receipt> = /*@__PURE__*/
-  messageDesc(file_weft_v1_round, 8);
+  messageDesc(file_weft_v1_round, 9);
 
 /**
  * @generated from message weft.v1.RoundResult
@@ -496,7 +552,7 @@ export type RoundResult = Message<"weft.v1.RoundResult"> & {
  * Use `create(RoundResultSchema)` to create a new message.
  */
 export const RoundResultSchema: GenMessage<RoundResult> = /*@__PURE__*/
-  messageDesc(file_weft_v1_round, 9);
+  messageDesc(file_weft_v1_round, 10);
 
 /**
  * @generated from message weft.v1.RunEnded
@@ -530,7 +586,7 @@ export type RunEnded = Message<"weft.v1.RunEnded"> & {
  * Use `create(RunEndedSchema)` to create a new message.
  */
 export const RunEndedSchema: GenMessage<RunEnded> = /*@__PURE__*/
-  messageDesc(file_weft_v1_round, 10);
+  messageDesc(file_weft_v1_round, 11);
 
 /**
  * @generated from enum weft.v1.OfferKind

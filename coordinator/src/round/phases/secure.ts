@@ -1,0 +1,155 @@
+import { secagg, WeftError, type NodeId, type RoundPhase } from '@weft/shared';
+import type { RoundInput } from '../inputs.ts';
+import { awaitedNodes, nodeAt, placeOf, secureOffer, toRow } from '../secure-session.ts';
+import type { RunState, SecureSession } from '../state.ts';
+import type { Turn } from '../turn.ts';
+import { earliest, type Phase } from './phase.ts';
+
+/**
+ * The phases keys, shares, collecting and unmasking of mode secure. What happens in them is decided by the machine of
+ * secure aggregation; here its events become rows, its effects messages, and a node whose lease ended one that dropped.
+ */
+export const secure: Phase = {
+  advance(turn) {
+    const session = turn.state.secure!;
+    if (session.server.phase === 'ended') return giveUp(turn, session);
+    // While the run was paused its messages were taken, and no phase was entered.
+    follow(turn, session);
+    if (turn.state.phase === 'committing') return;
+    const awaited = awaitedNodes(session);
+    for (const nodeId of awaited) {
+      const silentMs = turn.now - (turn.state.heardAt.get(nodeId) ?? turn.now);
+      if (silentMs >= turn.state.timing.leaseMs && isHere(turn.state, nodeId))
+        turn.record({ kind: 'node.left', nodeId, data: { cause: 'lease', silentMs } });
+    }
+    const nobodyComes = awaited.length > 0 && !awaited.some((nodeId) => isHere(turn.state, nodeId));
+    if (nobodyComes || turn.now > dueAt(session)) apply(turn, { kind: 'deadline' });
+  },
+  dueAt(state) {
+    const leases = awaitedNodes(state.secure!).flatMap((nodeId) => {
+      const heardAt = isHere(state, nodeId) ? state.heardAt.get(nodeId) : undefined;
+      return heardAt === undefined ? [] : [heardAt + state.timing.leaseMs];
+    });
+    const due = dueAt(state.secure!);
+    return earliest(Number.isFinite(due) ? due + 1 : undefined, ...leases);
+  },
+  greet(turn, nodeId) {
+    const { secure: session, cohort } = turn.state;
+    if (!session || !cohort.includes(nodeId)) return;
+    const { options, server } = session;
+    const own = secagg.messageTo(options, server, placeOf(session, nodeId));
+    for (const message of [...secagg.messagesToAll(options, server), ...(own ? [own] : [])])
+      send(turn, session, [nodeId], message);
+  },
+};
+
+/** Members that may still answer: ready, or with an input that was accepted. */
+const isHere = (state: RunState, nodeId: NodeId): boolean => {
+  const stage = state.participants.get(nodeId)?.stage;
+  return stage === 'ready' || stage === 'accepted';
+};
+
+const dueAt = ({ options, server }: SecureSession): number => server.since + secagg.deadlineMs(options, server);
+
+/** The cohort is fixed: its keys are asked for. */
+export function beginSecure(turn: Turn, nodes: readonly { nodeId: NodeId; publicKey: string }[]): void {
+  const offer = Buffer.from(secureOffer(turn.state, nodes.length)).toString('base64');
+  turn.record({ kind: 'secagg.opened', data: { offer, members: [...nodes] } });
+  turn.enter('keys');
+  const session = turn.state.secure!;
+  for (const message of secagg.messagesToAll(session.options, session.server))
+    send(turn, session, turn.state.cohort, message);
+}
+
+type SecureInput = Extract<RoundInput, { kind: 'secure' }>;
+
+const taken: readonly string[] = ['keyAdvert', 'reveal', 'shares', 'complaint', 'maskedInput', 'cutAck', 'opening'];
+const isTaken = (name: string): name is 'keyAdvert' => taken.includes(name);
+
+/** A message that is late, of another session or a repeat changes nothing; only what cannot be is refused. */
+export function takeSecure(turn: Turn, { nodeId, round, name, signed }: SecureInput): void {
+  const { secure: session, cohort, participants } = turn.state;
+  if (round !== turn.state.round || !session || !cohort.includes(nodeId)) {
+    throw new WeftError(
+      'WEFT_UPDATE_WRONG_ROUND',
+      `the message ${name.slice(0, 20)} is about round ${round}; ${nodeId} has no part in secure aggregation of round ${turn.state.round}`,
+    );
+  }
+  if (!isTaken(name)) throw new WeftError('WEFT_SECAGG_MALFORMED', `nodes do not send ${name.slice(0, 20)}`);
+  const event = { kind: name, signed };
+  if (event.kind !== ('maskedInput' as string)) return apply(turn, event);
+  const body = secagg.decodeBody('maskedInput', signed.body);
+  const update = participants.get(nodeId)?.update;
+  const holds =
+    update?.chunkRoot === Buffer.from(body.chunkRoot).toString('hex') &&
+    BigInt(update.payload.sizeBytes) === body.lengthBytes;
+  if (!holds) {
+    throw new WeftError(
+      'WEFT_UPDATE_NOT_EXPECTED',
+      `${nodeId} signed a masked input of ${body.lengthBytes} bytes; ${update ? 'another one' : 'none'} has arrived`,
+    );
+  }
+  apply(turn, { kind: 'maskedInput', signed, loggedByMs: 0n });
+}
+
+function apply(turn: Turn, event: secagg.ServerEvent): void {
+  const before = turn.state.secure!;
+  const { effects } = secagg.stepServer(before.options, before.server, event, turn.now);
+  const row = toRow(event);
+  // The machine had no use for it.
+  if (effects.length === 0 || !row) return;
+  turn.record({ kind: 'secagg.moved', data: row });
+  const session = turn.state.secure!;
+  follow(turn, session);
+  for (const effect of effects) carryOut(turn, session, effect);
+}
+
+function giveUp(turn: Turn, { server }: SecureSession): void {
+  for (const { nodeId, because } of server.blamed)
+    turn.record({ kind: 'node.blamed', nodeId: `n_${nodeId}` as NodeId, data: { because } });
+  turn.abortRound({ code: 'WEFT_SECAGG_ABORTED', message: server.abortedBecause ?? 'the session ended' });
+}
+
+const phaseOf: Readonly<Record<secagg.ServerState['phase'], RoundPhase | undefined>> = {
+  keys: 'keys',
+  shards: 'keys',
+  shares: 'shares',
+  collecting: 'collecting',
+  cutting: 'unmasking',
+  opening: 'unmasking',
+  unmasking: 'committing',
+  ended: undefined,
+};
+
+function follow(turn: Turn, { server }: SecureSession): void {
+  const phase = phaseOf[server.phase];
+  if (phase && phase !== turn.state.phase && turn.state.lifecycle === 'running') turn.enter(phase);
+}
+
+function carryOut(turn: Turn, session: SecureSession, effect: secagg.ServerEffect): void {
+  switch (effect.kind) {
+    case 'sendToAll':
+      return send(turn, session, turn.state.cohort, effect);
+    case 'send':
+      return send(turn, session, [nodeAt(session, effect.place)], effect);
+    case 'aborted':
+    case 'journal':
+    case 'log':
+    case 'unmask':
+    case 'finished':
+      return;
+  }
+}
+
+function send(turn: Turn, { options }: SecureSession, to: readonly NodeId[], message: secagg.ServerMessage): void {
+  const { name, body, proof } = message;
+  const memberKeys =
+    name === 'offer' ? [...options.directory.values()].map(({ identityKey }) => identityKey) : undefined;
+  turn.effect({
+    kind: 'sendSecure',
+    to,
+    round: turn.state.round,
+    message: { name, body, ...(proof && { proof }) },
+    ...(memberKeys && { memberKeys }),
+  });
+}

@@ -1,0 +1,106 @@
+import { ring, ringScale, secagg, secureSizes, type NodeId, type Sha256 } from '@weft/shared';
+import type { EventData } from '../store/events.ts';
+import type { RunState, SecureSession } from './state.ts';
+
+/** Between the rows of the event table and the machine of secure aggregation: the rows alone give the session back. */
+
+const hashBytes = (hash: Sha256): Uint8Array => Buffer.from(hash, 'hex');
+const zeros = new Uint8Array(32);
+
+/** What the coordinator offers to the nodes that are ready, for this round. */
+export function secureOffer(state: RunState, members: number): Uint8Array {
+  const { spec, runId, round, adapter, layoutSha256, factor, factorValues } = state;
+  const { secure, clipNormL2, weighting, weightCap } = spec.aggregation;
+  const stepMs = Math.ceil(secure.stepSeconds * 1000);
+  return secagg.encodeBody('offer', {
+    roundId: zeros,
+    sessionId: zeros,
+    index: secagg.noPlace,
+    runId: Buffer.from(runId.slice(2), 'hex'),
+    round,
+    previousResult: hashBytes(adapter.sha256),
+    logSize: 0n,
+    logRoot: zeros,
+    baseHash: hashBytes(spec.baseModel.sha256),
+    adapterHash: hashBytes(adapter.sha256),
+    layoutHash: hashBytes(layoutSha256),
+    words: factorValues[factor] + 1,
+    bits: ring.bits,
+    scale: ringScale(clipNormL2),
+    clipNormL2,
+    weightCap: weighting === 'uniform' ? 1 : weightCap,
+    noiseMultiplier: 0,
+    noisyHonest: 0,
+    minMembers: spec.cohort.minimum,
+    maxMembers: members,
+    ...secureSizes(secure),
+    smallestSurvivors: secure.smallestSurvivors,
+    beacons: [],
+    deadlines: { advertMs: stepMs, sharesMs: stepMs, inputMs: stepMs, cutAckMs: stepMs, openingMs: stepMs },
+  });
+}
+
+export function openSession(
+  state: RunState,
+  { offer, members }: EventData<'secagg.opened'>,
+  at: number,
+): SecureSession {
+  const { version: _version, type: _type, ...body } = secagg.decodeBody('offer', Buffer.from(offer, 'base64'));
+  const directory = new Map(
+    members.map(({ nodeId, publicKey }) => [
+      nodeId.slice(2),
+      // The coordinator's own view: whom to trust is for each node to say.
+      { identityKey: Buffer.from(publicKey, 'hex'), trusted: true },
+    ]),
+  );
+  const loaded = { baseHash: body.baseHash, adapterHash: body.adapterHash, layoutHash: body.layoutHash };
+  const options = { offer: body, loaded, directory, invited: members.length };
+  return { options, server: secagg.stepServer(options, secagg.newServer(), { kind: 'begin' }, at).state };
+}
+
+export const moveSession = (
+  { options, server }: SecureSession,
+  moved: EventData<'secagg.moved'>,
+  at: number,
+): SecureSession => ({ options, server: secagg.stepServer(options, server, toServerEvent(moved), at).state });
+
+/** Time in which nobody could answer does not count. */
+export const postpone = ({ options, server }: SecureSession, ms: number): SecureSession => ({
+  options,
+  server: { ...server, since: server.since + ms },
+});
+
+export function toServerEvent({ kind, body, signature }: EventData<'secagg.moved'>): secagg.ServerEvent {
+  if (kind === 'deadline') return { kind };
+  const signed = { body: Buffer.from(body ?? '', 'base64'), signature: Buffer.from(signature ?? '', 'base64') };
+  return kind === 'maskedInput' ? { kind, signed, loggedByMs: 0n } : { kind, signed };
+}
+
+export function toRow(event: secagg.ServerEvent): EventData<'secagg.moved'> | undefined {
+  if (event.kind === 'begin' || event.kind === 'tick' || event.kind === 'unmasked') return undefined;
+  if (event.kind === 'deadline') return { kind: 'deadline' };
+  const { body, signature } = event.signed;
+  return {
+    kind: event.kind,
+    body: Buffer.from(body).toString('base64'),
+    signature: Buffer.from(signature).toString('base64'),
+  };
+}
+
+export const nodeAt = ({ server }: SecureSession, place: number): NodeId =>
+  `n_${Buffer.from(server.session!.members[place]!.advert.nodeId).toString('hex')}` as NodeId;
+
+export function placeOf({ server }: SecureSession, nodeId: NodeId): number {
+  const id = nodeId.slice(2);
+  return (server.session?.members ?? []).findIndex(({ advert }) => Buffer.from(advert.nodeId).toString('hex') === id);
+}
+
+/** Nodes that the current step still waits for. */
+export function awaitedNodes(session: SecureSession): NodeId[] {
+  const { options, server } = session;
+  if (server.phase === 'keys') {
+    const invited = [...options.directory.keys()];
+    return invited.filter((id) => !server.adverts.has(id)).map((id) => `n_${id}` as NodeId);
+  }
+  return secagg.awaitedPlaces(server).map((place) => nodeAt(session, place));
+}

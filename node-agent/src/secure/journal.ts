@@ -1,0 +1,86 @@
+import { open, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { RunId, secagg } from '@weft/shared';
+import { writeFileAtomically } from '@weft/trainer';
+import { z } from 'zod';
+
+/** One session's events, in the order in which the machine took them. Written and synced before an answer leaves. */
+export interface Journal {
+  readonly lastRound: number;
+  readonly memberKeys: readonly Uint8Array[];
+  readonly events: readonly secagg.NodeEvent[];
+}
+
+const headerSchema = z.strictObject({ lastRound: z.number().int(), memberKeys: z.array(z.instanceof(Uint8Array)) });
+const roundsSchema = z.record(z.string(), z.number().int());
+
+const fileOf = (folder: string, runId: string, round: number): string => join(folder, `${runId}.${round}.journal`);
+
+/** Bytes as base64 under a name of their own; everything else as JSON writes it. */
+const toLine = (value: unknown): string =>
+  `${JSON.stringify(value, function (this: Record<string, unknown>, key, plain: unknown) {
+    const held = this[key];
+    return held instanceof Uint8Array ? { base64: Buffer.from(held).toString('base64') } : plain;
+  })}\n`;
+
+const fromLine = (line: string): unknown =>
+  JSON.parse(line, (_key, value: unknown) =>
+    typeof value === 'object' && value !== null && 'base64' in value && typeof value.base64 === 'string'
+      ? new Uint8Array(Buffer.from(value.base64, 'base64'))
+      : value,
+  );
+
+/** Begins a session's journal; an earlier one of the same round is gone for good. */
+export const beginJournal = (
+  folder: string,
+  { runId, round, lastRound, memberKeys }: { runId: RunId; round: number } & Omit<Journal, 'events'>,
+): Promise<void> =>
+  writeFileAtomically(fileOf(folder, runId, round), (file) => file.writeFile(toLine({ lastRound, memberKeys })));
+
+export async function appendJournal(
+  folder: string,
+  runId: RunId,
+  round: number,
+  event: secagg.NodeEvent,
+): Promise<void> {
+  const file = await open(fileOf(folder, runId, round), 'a', 0o600);
+  try {
+    await file.writeFile(toLine(event));
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * What a restart finds. A last line that a crash cut short was never acted on and is left out.
+ * @returns undefined where there is no session, or its beginning is damaged: then this node has no part in it any more
+ */
+export async function readJournal(folder: string, runId: RunId, round: number): Promise<Journal | undefined> {
+  try {
+    const lines = (await readFile(fileOf(folder, runId, round), 'utf8')).split('\n');
+    const header = headerSchema.parse(fromLine(lines[0] ?? ''));
+    // The last piece is what follows the last line end: nothing, or a line without an end.
+    const events = lines.slice(1, -1).map((line) => fromLine(line) as secagg.NodeEvent);
+    return { ...header, events };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The last round of each run in which this node began a session: none begins twice. */
+export async function readLastRounds(home: string): Promise<ReadonlyMap<string, number>> {
+  try {
+    return new Map(Object.entries(roundsSchema.parse(JSON.parse(await readFile(roundsFile(home), 'utf8')))));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return new Map();
+    throw error;
+  }
+}
+
+export async function writeLastRound(home: string, runId: RunId, round: number): Promise<void> {
+  const rounds = Object.fromEntries(new Map(await readLastRounds(home)).set(runId, round));
+  await writeFileAtomically(roundsFile(home), (file) => file.writeFile(JSON.stringify(rounds)));
+}
+
+const roundsFile = (home: string): string => join(home, 'secure-rounds.json');

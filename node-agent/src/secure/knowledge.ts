@@ -1,0 +1,77 @@
+import { ring, ringScale, secagg, secureSizes, type Identity } from '@weft/shared';
+import type { Federation } from '../home/federation-file.ts';
+import type { PendingUpdate } from '../round/pending-updates.ts';
+
+/** What the operator settled about secure aggregation. */
+export interface SecurePolicy {
+  /** Colluders that a session must withstand. */
+  readonly leastColluders: number;
+  /** Trusted survivors beyond all colluders. */
+  readonly leastHonest: number;
+  /** Takes part among three or four. */
+  readonly acceptsSmallCohort: boolean;
+}
+
+/** Fails closed where it costs nothing: three or four members hide a node badly, so its operator must say so. */
+export const defaultSecurePolicy: SecurePolicy = { leastColluders: 1, leastHonest: 2, acceptsSmallCohort: false };
+
+export interface KnowledgeOptions {
+  readonly update: PendingUpdate;
+  readonly federation: Federation;
+  readonly identity: Identity;
+  /** Of the nodes that may take part, as the coordinator names them. */
+  readonly memberKeys: readonly Uint8Array[];
+  readonly lastRound: number;
+  readonly policy: SecurePolicy;
+}
+
+/**
+ * What this node holds an offer against: the model and adapter that it trained from, and the spec that it agreed to.
+ * No organisation signs for a member in this version, so all members are counted as trusted: that withstands a
+ * coordinator that is curious, and not one that makes members up.
+ */
+export function knowledgeOf({
+  update,
+  federation,
+  identity,
+  memberKeys,
+  lastRound,
+  policy,
+}: KnowledgeOptions): secagg.NodeKnowledge {
+  const { body } = update;
+  const loaded = {
+    baseHash: Buffer.from(body.baseModelSha256, 'hex'),
+    adapterHash: Buffer.from(body.previousAdapterSha256, 'hex'),
+    layoutHash: Buffer.from(body.layoutSha256, 'hex'),
+  };
+  return {
+    coordinatorKey: federation.coordinatorKey,
+    identityKey: identity.publicKey,
+    directory: new Map(
+      memberKeys.map((key) => [Buffer.from(secagg.nodeIdOf(key)).toString('hex'), { identityKey: key, trusted: true }]),
+    ),
+    loaded,
+    expectedAdapterHash: loaded.adapterHash,
+    lastRound,
+    checkpoint: { size: 0, root: new Uint8Array(32) },
+    policy: { ...policy, refusal: (offer) => differenceFromSpec(offer, update) },
+  };
+}
+
+/** The offer may ask for nothing but what the signed run spec says. */
+function differenceFromSpec(offer: secagg.Body<'offer'>, { spec, body }: PendingUpdate): string | undefined {
+  const { clipNormL2, weighting, weightCap, secure } = spec.aggregation;
+  const due: Partial<secagg.Body<'offer'>> = {
+    words: Number(body.values) + 1,
+    bits: ring.bits,
+    scale: ringScale(clipNormL2),
+    clipNormL2,
+    weightCap: weighting === 'uniform' ? 1 : weightCap,
+    noiseMultiplier: 0,
+    noisyHonest: 0,
+    minMembers: spec.cohort.minimum,
+    ...secureSizes(secure),
+    smallestSurvivors: secure.smallestSurvivors,
+  };
+  return (Object.keys(due) as (keyof typeof due)[]).find((name) => offer[name] !== due[name]);
+}

@@ -1,0 +1,67 @@
+import { open, readFile } from 'node:fs/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { create, fromBinary } from '@bufbuild/protobuf';
+import { UpdateSchema } from '@weft/proto';
+import { bytesToRingWords, domains, ringWordsToBytes, sealEnvelope, secagg, sha256, type Identity } from '@weft/shared';
+import { writeFileAtomically } from '@weft/trainer';
+import type { PendingUpdate } from '../round/pending-updates.ts';
+
+export interface MaskedUpdate {
+  /** As it is sent: of the update's weight and contents it says nothing. */
+  readonly update: PendingUpdate;
+  readonly chunkRoot: Uint8Array;
+  readonly lengthBytes: number;
+}
+
+const maskedPath = ({ payloadPath }: PendingUpdate): string => payloadPath.replace(/payload$/, 'masked');
+
+/** y = x + Σ sign · PRG(seed), written beside the update. The same seeds give the same bytes. */
+export async function maskUpdate(
+  update: PendingUpdate,
+  terms: readonly secagg.MaskTerm[],
+  identity: Identity,
+): Promise<MaskedUpdate> {
+  const words = bytesToRingWords(await readFile(update.payloadPath));
+  for (const { seed, sign } of terms) {
+    secagg.addMask(words, seed, sign);
+    // The session must stay alive beside many masks.
+    await nextTurn();
+  }
+  const payload = ringWordsToBytes(words);
+  await writeFileAtomically(maskedPath(update), (file) => file.writeFile(payload));
+  return describe(update, payload, identity);
+}
+
+/** The masked update that an earlier process wrote. */
+export async function readMasked(update: PendingUpdate, identity: Identity): Promise<MaskedUpdate> {
+  const file = await open(maskedPath(update), 'r');
+  try {
+    return describe(update, await file.readFile(), identity);
+  } finally {
+    await file.close();
+  }
+}
+
+function describe(update: PendingUpdate, payload: Uint8Array, identity: Identity): MaskedUpdate {
+  const root = new secagg.ChunkRoot();
+  root.add(payload);
+  const body = {
+    ...update.body,
+    payloadSha256: sha256(payload),
+    payloadBytes: BigInt(payload.length),
+    weight: 0n,
+    clipped: false,
+    saturatedValues: 0n,
+  };
+  const envelope = sealEnvelope(domains.update, UpdateSchema, create(UpdateSchema, body), identity);
+  return {
+    update: {
+      ...update,
+      update: envelope,
+      body: fromBinary(UpdateSchema, envelope.body),
+      payloadPath: maskedPath(update),
+    },
+    chunkRoot: root.root(),
+    lengthBytes: payload.length,
+  };
+}

@@ -1,0 +1,169 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { SecureMessage } from '@weft/proto';
+import { secagg, WeftError, type Identity, type RunId } from '@weft/shared';
+import { writeFileAtomically } from '@weft/trainer';
+import type { PendingUpdate, PendingUpdates } from '../round/pending-updates.ts';
+import { sendUpdate, type SendContext } from '../round/send-update.ts';
+import { appendJournal, beginJournal, type Journal, readJournal, readLastRounds, writeLastRound } from './journal.ts';
+import { knowledgeOf, type SecurePolicy } from './knowledge.ts';
+import { type MaskedUpdate, maskUpdate, readMasked } from './mask-update.ts';
+
+export interface SecureContext extends SendContext {
+  readonly identity: Identity;
+  readonly pending: PendingUpdates;
+  readonly pendingFolder: string;
+  readonly policy: SecurePolicy;
+}
+
+/** A node's part in one session: one message after the other, each answer durable before it leaves. */
+export interface SecureRound {
+  take(message: SecureMessage): Promise<void>;
+  /** The round is over: nothing of it is answered any more. */
+  end(): void;
+}
+
+const tickMs = 1000;
+
+export function createSecureRound(
+  update: PendingUpdate,
+  context: SecureContext,
+  { signal, onSent }: { signal: AbortSignal; onSent: (seconds: number) => void },
+): SecureRound {
+  const { runId, round } = update.body;
+  let state = secagg.newNode();
+  let options: secagg.NodeOptions | undefined;
+  let masked: MaskedUpdate | undefined;
+  let line: Promise<void> = Promise.resolve();
+  let ticking: NodeJS.Timeout | undefined;
+
+  const optionsOf = (journal: Omit<Journal, 'events'>): secagg.NodeOptions => ({
+    knowledge: knowledgeOf({ update, ...context, federation: context.federation(), ...journal }),
+    sign: (message) => context.identity.sign(message),
+  });
+
+  const dispatch = async (event: secagg.NodeEvent): Promise<void> => {
+    if (!options || signal.aborted) return;
+    const step = secagg.stepNode(options, state, event, performance.now(), randomBytes);
+    state = step.state;
+    // That the coordinator gave the round up, its result says too.
+    const effects = event.kind === 'abort' ? step.effects.filter(({ kind }) => kind !== 'aborted') : step.effects;
+    for (const effect of effects) await carryOut(effect);
+  };
+
+  const carryOut = async (effect: secagg.NodeEffect): Promise<void> => {
+    switch (effect.kind) {
+      case 'journal':
+        return appendJournal(context.pendingFolder, runId as RunId, round, effect.event);
+      case 'mask':
+        masked = await maskUpdate(update, effect.terms, context.identity);
+        return dispatch({ kind: 'masked', chunkRoot: masked.chunkRoot, lengthBytes: masked.lengthBytes });
+      case 'send': {
+        if (effect.name === 'maskedInput') {
+          masked ??= await readMasked(update, context.identity);
+          onSent(await sendUpdate(masked.update, context, signal));
+        }
+        context.connection.say({ case: 'secure', value: { runId, round, name: effect.name, ...effect.signed } });
+        return;
+      }
+      case 'spend':
+        // The journalled event is the mark: who replays it sends these bytes or none.
+        return;
+      case 'evidence':
+        return keepEvidence(context.home, { runId, round, about: effect.about, statements: effect.statements });
+      case 'forget':
+        clearInterval(ticking);
+        return context.pending.remove(runId, round);
+      case 'aborted':
+        throw new WeftError(
+          'WEFT_SECAGG_REFUSED',
+          `secure aggregation of round ${round} ended here: ${effect.reason}`,
+          {
+            runId,
+            round,
+          },
+        );
+    }
+  };
+
+  /** Offers begin a session, once; whatever else comes to a fresh process belongs to one that is on disk. */
+  const begin = async ({ name, memberKeys }: SecureMessage): Promise<void> => {
+    if (options) return;
+    const journal = await readJournal(context.pendingFolder, runId as RunId, round);
+    if (journal) {
+      options = optionsOf(journal);
+      let last: readonly secagg.NodeEffect[] = [];
+      for (const event of journal.events) {
+        const step = secagg.stepNode(options, state, event, performance.now(), randomBytes);
+        state = step.state;
+        last = step.effects;
+      }
+      // What the process may have died over: it is durable, and says the same again.
+      for (const effect of last) if (effect.kind !== 'journal') await carryOut(effect);
+    } else if (name === 'offer') {
+      const lastRound = (await readLastRounds(context.home)).get(runId) ?? -1;
+      if (lastRound >= round)
+        throw new WeftError('WEFT_SECAGG_REFUSED', `a session of round ${round} was begun before`);
+      await beginJournal(context.pendingFolder, { runId: runId as RunId, round, lastRound, memberKeys });
+      await writeLastRound(context.home, runId as RunId, round);
+      options = optionsOf({ lastRound, memberKeys });
+    }
+    if (options) ticking = setInterval(() => void enqueue(() => dispatch({ kind: 'tick' })), tickMs).unref();
+  };
+
+  const enqueue = (work: () => Promise<void>): Promise<void> => {
+    const done = line.then(work);
+    line = done.catch(() => {});
+    return done;
+  };
+
+  return {
+    take: (message) =>
+      enqueue(async () => {
+        await begin(message);
+        const event = toEvent(message);
+        if (event) await dispatch(event);
+      }),
+    end() {
+      clearInterval(ticking);
+      options = undefined;
+    },
+  };
+}
+
+/** @returns undefined for what nodes have no use for */
+function toEvent({ name, body, signature, proof }: SecureMessage): secagg.NodeEvent | undefined {
+  switch (name) {
+    case 'offer':
+      return { kind: 'offer', signed: { body, signature }, consistency: [] };
+    case 'roster':
+    case 'shardSeed':
+    case 'shareDelivery':
+    case 'unmask':
+      return { kind: name, body };
+    case 'cut':
+      return { kind: 'cut', signed: { body, signature }, proof: secagg.decode(secagg.cutProofLayout, proof) };
+    case 'abort':
+      return { kind: 'abort' };
+    default:
+      return undefined;
+  }
+}
+
+/** Two statements that cannot both be honest, for whoever is to judge. */
+async function keepEvidence(
+  home: string,
+  { statements, ...about }: { runId: string; round: number; about: string; statements: readonly secagg.Signed[] },
+): Promise<void> {
+  const folder = join(home, 'evidence');
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
+  const kept = {
+    ...about,
+    statements: statements.map(({ body, signature }) => ({ body: base64(body), signature: base64(signature) })),
+  };
+  await writeFileAtomically(join(folder, `${about.runId}.${about.round}.json`), (file) =>
+    file.writeFile(JSON.stringify(kept)),
+  );
+}

@@ -1,0 +1,88 @@
+import type { Body } from './bodies.ts';
+import { agree, maskSeed, selfMaskSeed, sha256Bytes, x25519PublicKey } from './keys.ts';
+import type { MaskTerm } from './node.ts';
+import { type Blame, type ServerState, type ShardOpening, sharingIn } from './server-state.ts';
+import { hex, sameBytes, type Shard } from './session.ts';
+import { combineShares, weightsAtZero } from './shamir.ts';
+
+/** From the members' shares back to the seeds of the masks, and to the name of whoever lied about its own. */
+
+export interface Opened {
+  readonly shards: readonly ShardOpening[];
+  readonly blamed: readonly Blame[];
+  /** Places of shards in which too few opened: left out whole. */
+  readonly leftOut: readonly number[];
+}
+
+/** Deterministic: a coordinator that comes back computes the same terms from the same rows. */
+export function openCut(state: ServerState): Opened {
+  const { session, cut, openings } = state;
+  const shards: ShardOpening[] = [];
+  const blamed: Blame[] = [];
+  const leftOut: number[] = [];
+  for (const shard of session!.shards) {
+    if (!shard.places.some((place) => cut!.surviving[place])) continue;
+    const openers = shard.places.filter((place) => openings.has(place)).slice(0, shard.sizes.threshold);
+    if (openers.length < shard.sizes.threshold) {
+      leftOut.push(...shard.places.filter((place) => cut!.surviving[place]));
+      continue;
+    }
+    const opened = openShard(state, shard, openers);
+    if ('terms' in opened) shards.push(opened);
+    else blamed.push(...opened.blamed);
+  }
+  return { shards, blamed, leftOut };
+}
+
+/** From t openings the secret of each dealer; one that misses its commitment names the dealer, not a holder. */
+function openShard(
+  state: ServerState,
+  shard: Shard,
+  openers: readonly number[],
+): ShardOpening | { readonly blamed: readonly Blame[] } {
+  const { session, cut, shares, openings } = state;
+  const weights = weightsAtZero(openers.map((place) => shard.places.indexOf(place)));
+  const sharing = sharingIn(state, shard);
+  const summed = sharing.filter((place) => cut!.surviving[place]);
+  const terms: MaskTerm[] = [];
+  const blamed: Blame[] = [];
+  for (const [k, dealer] of sharing.entries()) {
+    const secret = combineShares(
+      openers.map((place) => openings.get(place)!.body.shares[k]!),
+      weights,
+    );
+    const { advert } = session!.members[dealer]!;
+    const { signed, body } = shares.get(dealer)!;
+    const survives = cut!.surviving[dealer] === true;
+    const own = survives
+      ? sameBytes(sha256Bytes(secret), body.selfCommitment)
+      : sameBytes(x25519PublicKey(secret), advert.maskKey);
+    if (!own) {
+      blamed.push({ nodeId: hex(advert.nodeId), because: 'it dealt shares of another secret', evidence: [signed] });
+    } else if (survives) {
+      terms.push({ seed: selfMaskSeed(secret, shard.sessionId, dealer), sign: -1 });
+    } else {
+      for (const member of summed) {
+        // Not zero: this member agreed on it when it masked its input.
+        const agreed = agree(secret, session!.members[member]!.advert.maskKey)!;
+        // The survivor added +PRG where the dropped place is above its own.
+        terms.push({ seed: maskSeed(agreed, shard.sessionId, dealer, member), sign: dealer > member ? -1 : 1 });
+      }
+    }
+  }
+  return blamed.length > 0 ? { blamed } : { summed, terms };
+}
+
+/** The first dealer whose share, as this member opened it, does not have the hash that the dealer signed. */
+export function badShare(
+  state: ServerState,
+  { body, place, shard }: { body: Body<'opening'>; place: number; shard: Shard },
+): number | undefined {
+  const sharing = sharingIn(state, shard);
+  const rank = shard.places.indexOf(place);
+  if (body.shares.length !== sharing.length) return sharing[0];
+  return sharing.find((dealer, k) => {
+    const { selfShareHash, maskShareHash } = state.shares.get(dealer)!.body.sealed[rank]!;
+    return !sameBytes(sha256Bytes(body.shares[k]!), state.cut!.surviving[dealer] ? selfShareHash : maskShareHash);
+  });
+}

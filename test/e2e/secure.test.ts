@@ -1,0 +1,115 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { NodeEvent } from '@weft/node-agent';
+import { bytesToRingWords, dequantizeSum, type ExportView, type RunDetailView } from '@weft/shared';
+import { afterEach, describe, expect, test } from 'vitest';
+import { openFederation, sentences, type TestFederation, type TestNode } from './federation.ts';
+
+let federation: TestFederation;
+afterEach(() => federation.close());
+
+const small = { acceptsSmallCohort: true };
+
+async function begin(names: readonly string[]): Promise<Map<string, Place>> {
+  federation = await openFederation();
+  const places = new Map<string, Place>();
+  for (const name of names) places.set(name, await federation.join(name, sentences(name, 60)));
+  await federation.createRun({
+    aggregation: { clipNormL2: 10 },
+    cohort: { minimum: 3, maximum: names.length },
+    rounds: 1,
+  });
+  return places;
+}
+type Place = Awaited<ReturnType<TestFederation['join']>>;
+
+const startRun = async (): Promise<string> => {
+  const [run] = await federation.admin<{ id: string }[]>('GET', '/api/runs');
+  await federation.admin('POST', `/api/runs/${run!.id}/start`);
+  return run!.id;
+};
+const hasEnded = ({ state }: RunDetailView): boolean => state !== 'created' && state !== 'running';
+
+describe('secure aggregation in a federation', () => {
+  test('gives exactly the mean of the updates, which the coordinator never held', async () => {
+    const places = await begin(['ana', 'ben', 'eva']);
+    const plain: Uint8Array[] = [];
+    const runId = await startRun();
+    for (const [name, place] of places) {
+      await federation.startNode(name, place, {
+        securePolicy: small,
+        // Still in the node's own folder when it reports that it has trained.
+        onEvent(event: NodeEvent) {
+          if (event.event !== 'trained') return;
+          const pending = join(place.home, 'pending');
+          const file = readdirSync(pending).find((path) => path.endsWith('.payload'))!;
+          plain.push(readFileSync(join(pending, file)));
+        },
+      });
+    }
+    const run = await federation.runUntil(runId, hasEnded);
+    expect(run.state).toBe('finished');
+    expect(plain).toHaveLength(3);
+    const sum = plain.map(bytesToRingWords).reduce((total, words) => total.map((word, i) => word + words[i]!));
+    const { meanDelta } = dequantizeSum(sum, { clipNormL2: 10, weightCap: 10_000 });
+    expect(run.roundsDone[0]).toMatchObject({ contributors: 3, clippedShare: null });
+    const { files } = await federation.admin<ExportView>('GET', `/api/runs/${runId}/adapter`);
+    const trained = factorB(Buffer.from(files.find(({ name }) => name.endsWith('.safetensors'))!.base64, 'base64'));
+    expect(trained).toEqual(Float32Array.from(meanDelta));
+  });
+
+  test('ends in the sum of those who stayed, when one is revoked in the middle of it', async () => {
+    const places = await begin(['ana', 'ben', 'eva', 'ida', 'tom']);
+    const runId = await startRun();
+    const nodes: TestNode[] = [];
+    for (const [name, place] of places) nodes.push(await federation.startNode(name, place, { securePolicy: small }));
+    const [gone] = nodes;
+    await gone!.event('trained');
+    await federation.admin('POST', `/api/nodes/${places.get('ana')!.nodeId}/revoke`);
+    const run = await federation.runUntil(runId, hasEnded);
+    expect(run).toMatchObject({ state: 'finished', roundsCommitted: 1 });
+    expect(run.roundsDone.at(-1)!.contributors).toBe(4);
+  });
+
+  test('goes on in the same round when the coordinator and a node come back in the middle of it', async () => {
+    const places = await begin(['ana', 'ben', 'eva']);
+    const runId = await startRun();
+    const nodes: TestNode[] = [];
+    for (const [name, place] of places) nodes.push(await federation.startNode(name, place, { securePolicy: small }));
+    // Of three nobody may drop: the round can only end with what the restarted ones still know.
+    await nodes[0]!.event('sent');
+    await Promise.all([federation.restart(), nodes[0]!.agent.stop()]);
+    await federation.startNode('ana', places.get('ana')!, { securePolicy: small });
+    const run = await federation.runUntil(runId, hasEnded);
+    expect(run).toMatchObject({ state: 'finished', roundsCommitted: 1 });
+    expect(run.roundsDone[0]).toMatchObject({ round: 0, contributors: 3 });
+  });
+
+  test('takes no part among three without its operator having said so', async () => {
+    const places = await begin(['ana', 'ben', 'eva']);
+    const runId = await startRun();
+    const nodes: TestNode[] = [];
+    for (const [name, place] of places) nodes.push(await federation.startNode(name, place));
+    const { code } = await nodes[0]!.event('declined');
+    expect(code).toBe('WEFT_SECAGG_REFUSED');
+    await federation.admin('POST', `/api/runs/${runId}/stop`);
+  });
+});
+
+/** B of every target, in layout order; it starts from zero. */
+function factorB(file: Buffer): Float32Array {
+  const headerBytes = Number(file.readBigUInt64LE(0));
+  const header = JSON.parse(file.subarray(8, 8 + headerBytes).toString()) as Record<string, { data_offsets: number[] }>;
+  const parts = Object.entries(header)
+    .filter(([name]) => name.includes('lora_B'))
+    .map(
+      ([
+        ,
+        {
+          data_offsets: [start, end],
+        },
+      ]) => file.subarray(8 + headerBytes + start!, 8 + headerBytes + end!),
+    );
+  const bytes = new Uint8Array(Buffer.concat(parts));
+  return new Float32Array(bytes.buffer);
+}
