@@ -103,6 +103,19 @@ describe('weft export', () => {
     });
   });
 
+  it('writes beside a GGUF how to use it', () => {
+    const { stderr } = exportTo('used.gguf', '--format', 'gguf', '--dtype', 'q8_0');
+    expect(
+      readdirSync(folder)
+        .filter((name) => name.startsWith('used'))
+        .toSorted(),
+    ).toEqual(['used.Modelfile', 'used.gguf', 'used.md']);
+    expect(readFileSync(at('used.Modelfile'), 'utf8')).toBe('FROM ./used.gguf\n');
+    expect(readFileSync(at('used.md'), 'utf8')).toContain('--dtype q8_0');
+    // what is over before anyone could read it has no bar
+    expect(stderr).not.toContain('write');
+  });
+
   it('writes a GGUF that generates what base and adapter generate', () => {
     expect(exportTo('model.gguf', '--format', 'gguf').status).toBe(0);
     const generate = (...flags: string[]) => {
@@ -124,17 +137,17 @@ describe('weft export', () => {
   });
 
   it('writes the base alone where no adapter is named, but not as an adapter', () => {
-    const alone = (format: string) =>
+    const alone = (format: string, end = '') =>
       spawnSync(
         process.execPath,
-        [entry, 'export', '--model', base, '--format', format, '--out', at(`alone-${format}`)],
+        [entry, 'export', '--model', base, '--format', format, '--out', at(`alone-${format}${end}`)],
         {
           encoding: 'utf8',
         },
       );
     expect(alone('safetensors').status).toBe(0);
     expect(readFileSync(join(at('alone-safetensors'), 'README.md'), 'utf8')).not.toContain('LoRA');
-    const { status, stderr } = alone('gguf-lora');
+    const { status, stderr } = alone('gguf-lora', '.gguf');
     expect(status).toBe(2);
     expect(stderr).toContain('--adapter');
   });

@@ -3,12 +3,14 @@ import { basename, join, resolve } from 'node:path';
 import process from 'node:process';
 import { createAdapterLayout, WeftError, type AdapterLayout, type LoraTarget } from '@weft/shared';
 import {
+  adapterHash,
   identifyRun,
   initAdapter,
   loadCheckpoint,
   openModel,
   saveAdapter,
   saveCheckpoint,
+  saveTrainingRecord,
   train,
   trainDefaults,
   writeFileAtomically,
@@ -185,6 +187,15 @@ export const trainAdapter = async (options: TrainOptions): Promise<void> => {
   bar?.finish();
   progress?.close();
   await saveAdapter(options.out, model, { layout, adapter: result.value.adapter });
+  await saveTrainingRecord(options.out, {
+    adapter: await adapterHash(options.out),
+    model: identity.model,
+    data: identity.data,
+    options: identity.options,
+    examples: examples.length,
+    firstLoss: losses[0] ?? Number.NaN,
+    lastLoss: losses.at(-1) ?? Number.NaN,
+  });
   if (options.plot !== undefined) {
     const curve = lossCurve(losses, basename(resolve(options.out)), scores);
     await writeFileAtomically(options.plot, async (handle) => handle.writeFile(curve));

@@ -19,6 +19,7 @@ export {
 } from './adapters/peft-folder.ts';
 export { evaluate, type EvaluateOptions } from './evaluate.ts';
 export type { Evaluation } from './score-examples.ts';
+export { adapterHash, saveTrainingRecord, type TrainingRecord } from './adapters/training-record.ts';
 export {
   exportAdapter,
   exportFormats,

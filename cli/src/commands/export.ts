@@ -3,6 +3,8 @@ import process from 'node:process';
 import { Option, type Command } from 'commander';
 import type { ExportDtype, ExportFormat } from '@weft/trainer';
 import type { CommandModule } from '../command.ts';
+import { byteBars } from '../byte-bars.ts';
+import { createProgress } from '../progress.ts';
 import { onInterrupt } from '../interrupt.ts';
 import { anyBaseOption, cacheWords, modelWords } from '../model-options.ts';
 import { sayWhichBase } from '../say-which-base.ts';
@@ -44,7 +46,9 @@ const run = async (options: ExportOptions): Promise<void> => {
   const { model: base, adapter, anyBase, format, out, dtype, cache, json } = options;
   const { exportAdapter, openModel } = await import('@weft/trainer');
   const signal = onInterrupt('stopping, without writing anything');
-  const model = await openModel(base, { cacheDir: cache, signal });
+  const progress = createProgress();
+  const onProgress = byteBars(progress);
+  const model = await openModel(base, { cacheDir: cache, signal, onProgress });
   const { adapterBase, ...exported } = await exportAdapter({
     model,
     adapter,
@@ -54,7 +58,9 @@ const run = async (options: ExportOptions): Promise<void> => {
     dtype,
     command: published(options),
     signal,
+    onProgress,
   });
+  progress.close();
   if (adapter !== undefined && adapterBase !== undefined) sayWhichBase(adapter, model, adapterBase);
   process.stdout.write(json ? `${JSON.stringify({ format, ...exported })}\n` : `${exported.path}\n`);
 };
@@ -73,7 +79,10 @@ export const command: CommandModule = {
       .addOption(
         new Option('--format <name>', described.join('; ')).choices(Object.keys(formats)).makeOptionMandatory(),
       )
-      .requiredOption('--out <path>', 'a folder, or a file for gguf and gguf-lora; nothing may stand there yet')
+      .requiredOption(
+        '--out <path>',
+        'a folder, or for gguf and gguf-lora a file named .gguf, beside which its card goes; nothing may stand there yet',
+      )
       .addOption(
         new Option(
           '--dtype <type>',

@@ -3,11 +3,12 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type AdapterLayout, createAdapterLayout, createSeededRandom, loraTargets } from '@weft/shared';
+import { type AdapterLayout, createAdapterLayout, createSeededRandom, loraTargets, sha256 } from '@weft/shared';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { tinyLlama, type GgufTensorToWrite } from '../../test/gguf-file.ts';
 import { folderConfig, writeModelFolder, zeroTensors } from '../../test/model-folder.ts';
 import { loadAdapter, saveAdapter } from '../adapters/peft-folder.ts';
+import { adapterHash, saveTrainingRecord } from '../adapters/training-record.ts';
 import { evaluate } from '../evaluate.ts';
 import type { Model } from '../models/model.ts';
 import { openModel } from '../open-model.ts';
@@ -37,8 +38,11 @@ async function putAdapter(model: Model, scale = 0.1): Promise<{ layout: AdapterL
   return { layout, adapter };
 }
 
+/** llama.cpp's files say so in their names. */
+const outOf = (format: ExportFormat): string => (format.startsWith('gguf') ? 'out.gguf' : 'out');
+
 const write = (model: Model, format: ExportFormat, change: Partial<ExportOptions> = {}) =>
-  exportAdapter({ model, adapter: at('adapter'), format, out: at('out'), command, ...change });
+  exportAdapter({ model, adapter: at('adapter'), format, out: at(outOf(format)), command, ...change });
 
 const lossOf = async (model: Model, adapter?: { layout: AdapterLayout; adapter: Float32Array }): Promise<number> => {
   const inputIds = Int32Array.from({ length: 24 }, (_, i) => (i * 37 + 5) % 250);
@@ -181,10 +185,10 @@ describe('an export', () => {
     async (format) => {
       const model = await openModel(await writeModelFolder(at('base')));
       await putAdapter(model);
-      await mkdir(at('out'));
-      await writeFile(join(at('out'), 'mine.txt'), 'mine');
+      await mkdir(at(outOf(format)));
+      await writeFile(join(at(outOf(format)), 'mine.txt'), 'mine');
       await expect(write(model, format)).rejects.toMatchObject({ code: 'WEFT_EXPORT_PATH_TAKEN' });
-      expect(await readdir(at('out'))).toEqual(['mine.txt']);
+      expect(await readdir(at(outOf(format)))).toEqual(['mine.txt']);
     },
   );
 
@@ -201,4 +205,112 @@ describe('an export', () => {
       expect((await readdir(root)).toSorted()).toEqual(['adapter', 'base']);
     },
   );
+
+  it.each(['gguf', 'gguf-lora'] as const)('as %s never writes over a card that is there', async (format) => {
+    const model = await openModel(await writeModelFolder(at('base')));
+    await putAdapter(model);
+    await writeFile(at('out.md'), 'mine');
+    await expect(write(model, format)).rejects.toMatchObject({ code: 'WEFT_EXPORT_PATH_TAKEN' });
+    expect((await readdir(root)).toSorted()).toEqual(['adapter', 'base', 'out.md']);
+    await expect(write(model, format, { out: at('out') })).rejects.toThrow('.gguf');
+  });
+
+  it.each(['safetensors', 'onnx', 'gguf'] as const)('as %s tells how far it is, up to the end', async (format) => {
+    const model = await openModel(tiny);
+    await putAdapter(model);
+    const seen: { phase: string; doneBytes: number; totalBytes: number }[] = [];
+    await write(model, format, { onProgress: (progress) => seen.push(progress) });
+    expect(new Set(seen.map(({ phase }) => phase))).toEqual(new Set(['write']));
+    expect(seen.length).toBeGreaterThan(model.tensors.size - 1);
+    const { doneBytes, totalBytes } = seen.at(-1) ?? {};
+    expect(doneBytes).toBe(totalBytes);
+    expect(totalBytes).toBeGreaterThan(7e6);
+  });
+});
+
+describe('a card', () => {
+  const cardOf = async (format: ExportFormat): Promise<string> => {
+    const file = format.startsWith('gguf') ? at('out.md') : join(at('out'), 'README.md');
+    const text = await readFile(file, 'utf8');
+    await Promise.all(
+      ['out', 'out.md', 'out.gguf', 'out.Modelfile'].map((name) => rm(at(name), { recursive: true, force: true })),
+    );
+    return text;
+  };
+
+  it('names the base, its licence, the adapter, how it was trained, and how each tool loads what was written', async () => {
+    const model = await openModel(tiny);
+    await putAdapter(model);
+    const adapter = await adapterHash(at('adapter'));
+    const options = { '--rank': 3, '--steps': 7, '--lr': 0.01, '--threads': 5, '--device': 'cpu' };
+    const record = {
+      adapter,
+      model: model.sha256,
+      data: sha256('rows'),
+      options,
+      examples: 12,
+      firstLoss: 4.5,
+      lastLoss: 2.25,
+    };
+    await saveTrainingRecord(at('adapter'), record);
+    const tools = {
+      peft: ['PeftModel.from_pretrained', '--adapter out '],
+      safetensors: ['AutoModelForCausalLM.from_pretrained("out")'],
+      onnx: ['og.Model("out")', '"out/onnx/model.onnx"', "pipeline('text-generation', 'out'"],
+      gguf: [
+        'llama-cli -m out.gguf',
+        'ollama create NAME -f out.Modelfile',
+        'lms import out.gguf',
+        'weft generate --model out.gguf',
+      ],
+      'gguf-lora': ['--lora out.gguf', 'ADAPTER ./out.gguf'],
+    } satisfies Record<ExportFormat, string[]>;
+    for (const [format, parts] of Object.entries(tools) as [ExportFormat, string[]][]) {
+      await write(model, format);
+      const card = await cardOf(format);
+      const told = [model.sha256, adapter, command, 'rank 3, alpha 6', 'license: apache-2.0', sha256('rows')];
+      const trained = ['12 sequences', '4.500', '2.250', '`--rank 3 --steps 7 --lr 0.01`'];
+      for (const part of [...told, ...trained, ...parts])
+        expect([format, card.includes(part) || part]).toEqual([format, true]);
+      expect(card).not.toContain(root);
+    }
+  });
+
+  it('says nothing of a training that made another adapter, and nothing of an adapter where there is none', async () => {
+    const model = await openModel(tiny);
+    await putAdapter(model);
+    const record = {
+      adapter: sha256('another'),
+      model: model.sha256,
+      data: sha256('rows'),
+      options: {},
+      examples: 1,
+      firstLoss: 1,
+      lastLoss: 1,
+    };
+    await saveTrainingRecord(at('adapter'), record);
+    await write(model, 'peft');
+    expect(await cardOf('peft')).not.toContain('Training');
+    await writeFile(join(at('adapter'), 'training.json'), '{');
+    await write(model, 'peft');
+    expect(await cardOf('peft')).not.toContain('Training');
+    await write(model, 'gguf', { adapter: undefined });
+    const card = await cardOf('gguf');
+    expect(card).not.toMatch(/LoRA|fine-tuned|on what text/);
+  });
+
+  it('finds the licence that a GGUF states, and takes nothing else for one', async () => {
+    for (const [stated, found] of [
+      ['mit', true],
+      ['mit\n# Heading', false],
+    ] as const) {
+      await writeFile(
+        at('base.gguf'),
+        tinyLlama({ metadata: { 'general.license': { type: 'string', value: stated } } }),
+      );
+      const model = await openModel(at('base.gguf'), { cacheDir: at('cache') });
+      await write(model, 'gguf', { adapter: undefined });
+      expect((await cardOf('gguf')).includes('license: mit')).toBe(found);
+    }
+  });
 });

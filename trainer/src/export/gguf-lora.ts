@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import type { AdapterLayout, LoraTarget } from '@weft/shared';
 import type { LoadedAdapter } from '../adapters/peft-folder.ts';
 import { families } from '../models/families.ts';
@@ -5,7 +7,9 @@ import type { ModelConfig } from '../models/model.ts';
 import { toGgufRows } from '../weights/gguf/head-rows.ts';
 import { writeGguf, type GgufEntryToWrite, type GgufTensorToWrite } from '../weights/gguf/write.ts';
 import { toBytes } from '../weights/half.ts';
-import { type Origin, originEntries } from './model-card.ts';
+import { cardOf } from './loading-notes.ts';
+import { modelCard, type Origin, originEntries } from './model-card.ts';
+import { writeNewFiles } from './new-path.ts';
 
 /** llama.cpp's names of the layers that LoRA adapts (gguf-py, tensor_mapping.py). */
 export const ggufLayerNames: Readonly<Record<LoraTarget, string>> = {
@@ -21,7 +25,7 @@ export const ggufLayerNames: Readonly<Record<LoraTarget, string>> = {
 /** general.file_type: all tensors are float32 (llama.h, llama_ftype). */
 const allF32 = 0;
 
-/** The file that llama.cpp's convert_lora_to_gguf.py writes, in float32; `llama-cli --lora` takes it. */
+/** The file that llama.cpp's convert_lora_to_gguf.py writes, in float32, which `llama-cli --lora` takes; beside it its card. */
 export async function writeGgufLora(
   path: string,
   config: ModelConfig,
@@ -42,7 +46,12 @@ export async function writeGgufLora(
     ['general.file_type', { type: 'u32', value: allF32 }],
     ...Object.entries(originEntries(origin)).map(([key, value]) => [key, text(value)] as const),
   ]);
-  await writeGguf(path, metadata, ggufTensors(config, loaded.layout, loaded.adapter), options);
+  const card = cardOf(path);
+  await writeNewFiles([card, path], async (folder) => {
+    await writeFile(join(folder, basename(card)), modelCard(origin, 'gguf-lora', basename(path)));
+    const tensors = ggufTensors(config, loaded.layout, loaded.adapter);
+    await writeGguf(join(folder, basename(path)), metadata, tensors, options);
+  });
 }
 
 /** A stays as it is; B makes the rows of q and k, and goes with them into the order that the family's GGUF has. */

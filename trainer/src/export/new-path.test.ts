@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { writeNewFolder } from './new-path.ts';
+import { writeNewFiles, writeNewFolder } from './new-path.ts';
 
 let root = '';
 beforeEach(async () => {
@@ -43,4 +43,26 @@ test('what came to stand there meanwhile is left alone', async () => {
   await expect(written).rejects.toMatchObject({ code: 'WEFT_EXPORT_PATH_TAKEN' });
   expect(await readdir(root)).toEqual(['out']);
   expect(await readdir(out)).toEqual(['theirs']);
+});
+
+test('files that belong together are all there, or none', async () => {
+  const [card, model] = [join(root, 'deep', 'model.md'), join(root, 'deep', 'model.gguf')];
+  const fill = async (folder: string): Promise<void> => {
+    await writeFile(join(folder, 'model.md'), 'card');
+    await writeFile(join(folder, 'model.gguf'), 'model');
+  };
+  await writeNewFiles([card, model], fill);
+  expect((await readdir(join(root, 'deep'))).toSorted()).toEqual(['model.gguf', 'model.md']);
+  await rm(card);
+  await expect(writeNewFiles([card, model], fill)).rejects.toMatchObject({ code: 'WEFT_EXPORT_PATH_TAKEN' });
+  expect(await readdir(join(root, 'deep'))).toEqual(['model.gguf']);
+
+  const others = join(root, 'others');
+  const taken = writeNewFiles([join(others, 'model.md'), join(others, 'model.gguf')], async (folder) => {
+    await fill(folder);
+    // somebody else writes meanwhile
+    await writeFile(join(others, 'model.gguf'), 'mine');
+  });
+  await expect(taken).rejects.toMatchObject({ code: 'WEFT_EXPORT_PATH_TAKEN' });
+  expect(await readdir(others)).toEqual(['model.gguf']);
 });

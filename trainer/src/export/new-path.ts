@@ -14,17 +14,53 @@ export async function refuseTaken(path: string): Promise<void> {
 }
 
 /** Fills a folder under another name beside it and renames it when it is whole; a failure leaves nothing behind. */
-export async function writeNewFolder(folder: string, fill: (temporary: string) => Promise<void>): Promise<void> {
-  const parent = dirname(folder);
+export const writeNewFolder = (folder: string, fill: (temporary: string) => Promise<void>): Promise<void> =>
+  besides(folder, async (temporary) => {
+    await fill(temporary);
+    await takePlace(temporary, folder);
+  });
+
+/**
+ * The same for files that belong together and lie in one folder: all of them are there in the end or none, the last one
+ * last.
+ * @param fill writes each under its own name into the folder that it is given
+ */
+export const writeNewFiles = async (
+  paths: readonly [string, ...string[]],
+  fill: (temporary: string) => Promise<void>,
+) => {
+  for (const path of paths) await refuseTaken(path);
+  await besides(paths[0], async (temporary) => {
+    await fill(temporary);
+    const placed: string[] = [];
+    try {
+      for (const path of paths) {
+        await takePlace(join(temporary, basename(path)), path);
+        placed.push(path);
+      }
+    } catch (error) {
+      for (const path of placed) await rm(path, { force: true });
+      throw error;
+    }
+    await rmdir(temporary);
+  });
+};
+
+async function takePlace(temporary: string, path: string): Promise<void> {
+  await refuseTaken(path);
+  // Windows renames onto no folder, not even an empty one, and nobody renames a file onto one
+  await rmdir(path).catch(() => {});
+  await rename(temporary, path);
+}
+
+/** A folder of its own beside what shall be written, gone when that fails. */
+async function besides(path: string, write: (temporary: string) => Promise<void>): Promise<void> {
+  const parent = dirname(path);
   await mkdir(parent, { recursive: true });
-  const temporary = join(parent, `.${basename(folder)}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`);
+  const temporary = join(parent, `.${basename(path)}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`);
   try {
     await mkdir(temporary);
-    await fill(temporary);
-    await refuseTaken(folder);
-    // Windows renames onto no folder, not even an empty one
-    await rmdir(folder).catch(() => {});
-    await rename(temporary, folder);
+    await write(temporary);
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
     throw error;

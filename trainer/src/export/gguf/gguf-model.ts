@@ -1,13 +1,19 @@
+import { writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import type { LoadedAdapter } from '../../adapters/peft-folder.ts';
 import { families } from '../../models/families.ts';
 import type { Model } from '../../models/model.ts';
 import { readTokenizerFiles } from '../../tokenizer/from-folder.ts';
 import type { GgufValue } from '../../weights/gguf/header.ts';
 import { readGgufHeader } from '../../weights/gguf/read.ts';
-import { type GgufEntryToWrite, writeGguf, type WriteGgufOptions } from '../../weights/gguf/write.ts';
+import { type GgufEntryToWrite, ggufTensorBytes, writeGguf } from '../../weights/gguf/write.ts';
 import { locateModel } from '../../weights/model-files.ts';
 import { mergedRows } from '../merge-weights.ts';
-import { type Origin, originEntries } from '../model-card.ts';
+import { cardOf, modelfileOf } from '../loading-notes.ts';
+import { modelCard, type Origin, originEntries } from '../model-card.ts';
+import { writeNewFiles } from '../new-path.ts';
+import { countBytes, type WriteOptions } from '../write-options.ts';
+import { modelfile } from './modelfile.ts';
 import { f32, type GgufEntries, modelEntries, text, u32 } from './model-metadata.ts';
 import { type GgufDtype, modelTensors } from './model-tensors.ts';
 import { tokenizerEntries } from './tokenizer-metadata.ts';
@@ -17,14 +23,14 @@ const fileTypes: Readonly<Record<GgufDtype, number>> = { F32: 0, F16: 1, Q8_0: 7
 /** general.quantization_version (ggml.h, GGML_QNT_VERSION). */
 const quantisationVersion = 2;
 
-/** One file that llama.cpp loads by itself: base and adapter in one, tokenizer and chat template included. */
+/** One file that llama.cpp loads by itself, tokenizer and chat template included; beside it its card and a Modelfile. */
 export async function writeGgufModel(
   path: string,
   model: Model,
   loaded: LoadedAdapter | undefined,
   dtype: GgufDtype,
   origin: Origin,
-  options: WriteGgufOptions = {},
+  { signal, onProgress }: WriteOptions = {},
 ): Promise<void> {
   const metadata = new Map<string, GgufEntryToWrite>([
     ['general.architecture', text(families[model.config.family].gguf.architecture)],
@@ -39,7 +45,15 @@ export async function writeGgufModel(
     ...modelEntries(model.config),
     ...(await entriesOfTokenizer(model)),
   ]);
-  await writeGguf(path, metadata, modelTensors(model, mergedRows(loaded), dtype), options);
+  const tensors = modelTensors(model, mergedRows(loaded), dtype);
+  const totalBytes = tensors.reduce((sum, { type, shape }) => sum + ggufTensorBytes(type, shape), 0);
+  const [card, description] = [cardOf(path), modelfileOf(path)];
+  await writeNewFiles([card, description, path], async (folder) => {
+    const within = (file: string): string => join(folder, basename(file));
+    await writeFile(within(card), modelCard(origin, 'gguf', basename(path)));
+    await writeFile(within(description), modelfile(basename(path), model.tokenizer));
+    await writeGguf(within(path), metadata, tensors, { signal, onBytes: countBytes(totalBytes, onProgress) });
+  });
 }
 
 async function entriesOfTokenizer(model: Model): Promise<GgufEntries> {

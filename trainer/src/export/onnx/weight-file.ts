@@ -42,7 +42,7 @@ export function placeWeights(config: ModelConfig, location: string, dtype: OnnxD
   return placed;
 }
 
-export interface WriteWeightsOptions {
+interface WriteWeightsOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onBytes?: ((bytes: number) => void) | undefined;
 }

@@ -18,6 +18,7 @@ export interface TensorToWrite {
 export interface WriteOptions {
   readonly metadata?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
+  readonly onBytes?: (bytes: number) => void;
   /** A last check on the source of the bytes; what it throws leaves no file. */
   readonly beforeRename?: () => Promise<void>;
 }
@@ -36,6 +37,7 @@ export async function writeSafetensors(
       for await (const piece of pieces(tensor)) {
         options.signal?.throwIfAborted();
         await writeAll(handle, piece);
+        options.onBytes?.(piece.length);
         written += piece.length;
       }
       if (written !== sizeBytes) {
