@@ -14,6 +14,7 @@ import {
   train,
   trainDefaults,
   writeFileAtomically,
+  type GradientCheckpointing,
   type LoadedAdapter,
   type Model,
   type RunIdentity,
@@ -52,6 +53,7 @@ export interface TrainOptions extends ModelOptions {
   readonly packing?: true;
   readonly validation?: number | string;
   readonly validateEvery?: number;
+  readonly gradientCheckpointing: GradientCheckpointing;
   readonly plot?: string;
   readonly json?: true;
 }
@@ -151,6 +153,7 @@ export const trainAdapter = async (options: TrainOptions): Promise<void> => {
     weightDecay: options.weightDecay,
     clipGradNorm: options.clipGrad,
     trains: 'both',
+    gradientCheckpointing: options.gradientCheckpointing,
     seed: options.seed,
     shuffle: options.shuffle,
     threads: options.threads,

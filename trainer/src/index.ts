@@ -47,6 +47,8 @@ export { runtimeVersion } from './devices/obstacle.ts';
 export { devices, type Device } from './session/device.ts';
 export * from './checkpoint/index.ts';
 export type { LoraTrainStep, TrainResult, Validation } from './train.ts';
+export type { GradientCheckpointing } from './gradient-checkpointing.ts';
 export { type LoraOptions, train, trainDefaults, type TrainingRun, type TrainOptions } from './training-run.ts';
+export { predictTrainingMemory, type TrainingMemory } from './training-memory.ts';
 export { trainFull, type TrainFullOptions } from './train-full.ts';
 export type { TrainStep } from './training-loop.ts';

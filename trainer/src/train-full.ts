@@ -2,6 +2,7 @@ import { batches, type Example } from './data/index.ts';
 import { fullSource } from './models/full-source.ts';
 import type { ModelConfig } from './models/model.ts';
 import { weightShapes } from './models/weight-shapes.ts';
+import { decideCheckpointing } from './gradient-checkpointing.ts';
 import { chooseDevice } from './devices/choose-device.ts';
 import type { Device } from './session/device.ts';
 import { SessionThread } from './session/session-thread.ts';
@@ -37,6 +38,7 @@ export async function* trainFull(
   const { provider } = await chooseDevice(options.device ?? 'auto', new Map(), threads);
   const source = fullSource(config);
   const optimizer = { clipGradNorm: options.clipGradNorm || undefined, weightDecay: options.weightDecay ?? 0 };
+  const checkpointing = decideCheckpointing(options, config, fullSource, provider);
   const shapes = weightShapes(config);
   await using thread = new SessionThread({ provider, threads });
   await thread.setState(
@@ -52,7 +54,7 @@ export async function* trainFull(
     thread,
     batches(examples, { batchSize, seed, shuffle })[Symbol.iterator](),
     config.vocabSize,
-    (shape) => buildTrainingStep(config, shape, source, optimizer, provider.target),
+    (shape) => buildTrainingStep(config, { ...shape, checkpointing }, source, optimizer, provider.target),
     options,
   );
   return { weights: await thread.readState([...shapes.keys()]), ...consumed };

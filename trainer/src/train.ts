@@ -3,6 +3,7 @@ import { batches, type Example } from './data/index.ts';
 import { frozenFactor, frozenInput, trainedInput } from './adapters/lora-inputs.ts';
 import { loraSource } from './adapters/lora-source.ts';
 import { frozenWeights } from './models/frozen-weights.ts';
+import { decideCheckpointing } from './gradient-checkpointing.ts';
 import type { Model } from './models/model.ts';
 import type { TrainingState } from './checkpoint/index.ts';
 import { firstMoment, secondMoment } from './optim/adamw.ts';
@@ -91,6 +92,7 @@ export async function* trainSteps(options: StepOptions): AsyncGenerator<LoraTrai
   // Not awaited: while the thread loads the runtime, the first step's graph is written here. The thread does what it is
   // told in order, and one that failed says so when the session is opened.
   thread.setState(adapterState(layout, adapter, trains, resumeFrom)).catch(() => {});
+  const checkpointing = decideCheckpointing(options, model.config, () => source, provider);
   const snapshot = async (): Promise<TrainedValues> => {
     const [trained = none, first = none, second = none] = await readTrained(thread);
     return { adapter: scatterFactor(layout, adapter, trains, trained), firstMoment: first, secondMoment: second };
@@ -112,7 +114,7 @@ export async function* trainSteps(options: StepOptions): AsyncGenerator<LoraTrai
     thread,
     batches(examples, { batchSize, seed, shuffle })[Symbol.iterator](),
     model.config.vocabSize,
-    (shape) => buildTrainingStep(model.config, shape, source, optimizer, provider.target),
+    (shape) => buildTrainingStep(model.config, { ...shape, checkpointing }, source, optimizer, provider.target),
     { ...options, betweenSteps: validation && validate(validation) },
     resumeFrom,
   );

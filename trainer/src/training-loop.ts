@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { WeftError } from '@weft/shared';
 import type { Example } from './data/index.ts';
+import { type GradientCheckpointing, gradientCheckpointings } from './gradient-checkpointing.ts';
 import type { BatchShape } from './models/llama.ts';
 import type { ModelConfig } from './models/model.ts';
 import { type EncodedBatch, encodeBatch } from './objectives/causal-lm.ts';
@@ -30,6 +31,8 @@ export interface LoopOptions {
   /** Largest L2 norm of all trained gradients together; 0 leaves them as they are. */
   readonly clipGradNorm?: number | undefined;
   readonly threads?: number | undefined;
+  /** `auto`, the default, decides by the memory that is free. */
+  readonly gradientCheckpointing?: GradientCheckpointing | undefined;
   /** Where this run stands in a longer schedule: its first step (from 0) and all steps. */
   readonly scheduleOffset?: { readonly startStep: number; readonly totalSteps: number } | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -140,6 +143,9 @@ export function checkLoopOptions(options: LoopOptions, { maxPositions }: Pick<Mo
     const value = options[name] ?? 0;
     if (!(value >= 0 && Number.isFinite(value))) throw badOption(name, value, 'a number from 0');
   }
+  const { gradientCheckpointing = 'auto' } = options;
+  if (!gradientCheckpointings.includes(gradientCheckpointing))
+    throw badOption('gradientCheckpointing', gradientCheckpointing, gradientCheckpointings.join(', '));
   if (!schedules.includes(schedule)) throw badOption('schedule', schedule, schedules.join(', '));
 }
 

@@ -17,11 +17,20 @@ export function buildTrainingStep(
   optimizer: AdamwOptions,
   target: EmitTarget,
 ): Uint8Array<ArrayBuffer> {
+  return serialise(buildTrainingGraph(config, shape, source, optimizer), target);
+}
+
+export function buildTrainingGraph(
+  config: ModelConfig,
+  shape: BatchShape,
+  source: ParameterSource,
+  optimizer: AdamwOptions,
+): Graph {
   const graph = createGraph();
   const { loss, trained } = buildLoss(graph, config, shape, source);
   const gradients = differentiate(graph, loss, [...trained.values()]);
   graph.scope('adamw', () => applyAdamw(graph, trained, gradients, optimizer));
-  return serialise(graph, target);
+  return graph;
 }
 
 /** The forward pass and the loss alone. */

@@ -53,6 +53,8 @@ const builds: Readonly<Record<string, readonly [operator: keyof typeof operators
   reshape: ['reshape', (a) => ops.reshape(a, [3, 4])],
   transpose: ['transpose', (a) => ops.transpose(a, [2, 0, 1])],
   split: ['split', (a) => ops.split(a, 1, [1, 2, 3])],
+  slice: ['slice', (a) => ops.slice(a, 1, { start: 1, end: 4 })],
+  concat: ['concat', (a, b, c) => ops.concat([a, b, c], 1)],
   'split with an unused part': ['split', (a) => ops.split(a, 1, [1, 2, 3]).slice(1, 2)],
   'gatherRows with repeats': ['gatherRows', ops.gatherRows],
   softmax: ['softmax', ops.softmax],

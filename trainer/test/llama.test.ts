@@ -5,7 +5,8 @@ import { differentiate } from '../src/autodiff/differentiate.ts';
 import type { EmitTarget } from '../src/graph/types.ts';
 import { frozenWeights } from '../src/models/frozen-weights.ts';
 import { fullSource } from '../src/models/full-source.ts';
-import type { ParameterSource } from '../src/models/llama.ts';
+import type { ModelConfig } from '../src/models/model.ts';
+import type { BatchShape, ParameterSource } from '../src/models/llama.ts';
 import { encodeBatch } from '../src/objectives/causal-lm.ts';
 import { createGraph } from '../src/ops/table.ts';
 import { SessionThread } from '../src/session/session-thread.ts';
@@ -15,7 +16,10 @@ import { serialise } from '../src/graph/serialise.ts';
 import { golden, tinyAdapter, tinyConfig, tinyExamples, tinyLayout, tinyModel, tinyWeights } from './tiny-model.ts';
 
 const shape = { batchSize: 2, sequenceLength: 12 };
+const slidingWindow = { size: 4, layers: [1] };
 const batch = encodeBatch(tinyExamples, { ...shape, vocabSize: golden.config.vocabSize, reduction: 'mean' });
+
+type How = Pick<BatchShape, 'checkpointing' | 'queryBlock'> & { readonly config?: Partial<ModelConfig> };
 
 /** The loss and, by name, the gradients of all that the source trains. */
 async function gradientsOf(
@@ -24,9 +28,10 @@ async function gradientsOf(
   state: ReadonlyMap<string, Float32Array>,
   target: EmitTarget,
   weightsFolder?: string,
+  { config, ...how }: How = {},
 ): Promise<ReadonlyMap<string, Float32Array>> {
   const graph = createGraph();
-  const { loss, trained } = buildLoss(graph, tinyConfig(tied), shape, source);
+  const { loss, trained } = buildLoss(graph, { ...tinyConfig(tied), ...config }, { ...shape, ...how }, source);
   const names = [...trained.keys()];
   differentiate(graph, loss, [...trained.values()]).forEach((g, i) => graph.output(`gradient of ${names[i]}`, g));
   await using thread = new SessionThread({ provider: { name: 'cpu', target }, threads: 1, weightsFolder });
@@ -56,6 +61,23 @@ describe.each(['cpu', 'portable'] as const)('the whole model on %s kernels', (ta
       }
     },
   );
+
+  it.each([
+    ['the same bits when the backward pass computes the layers again', { checkpointing: true }],
+    ['the same numbers when few queries attend at once', { queryBlock: 5 }],
+    ['the same numbers with both', { checkpointing: true, queryBlock: 5 }],
+    ['the same numbers with few queries and a window', { queryBlock: 3, config: { slidingWindow } }],
+  ] satisfies [string, How][])('gives %s', async (_what, how: How) => {
+    const gradients = (changed: How): Promise<ReadonlyMap<string, Float32Array>> =>
+      gradientsOf(true, fullSource(tinyConfig(true)), tinyWeights(true), target, undefined, changed);
+    const [expected, results] = [await gradients({ config: how.config ?? {} }), await gradients(how)];
+    expect([...results.keys()]).toEqual([...expected.keys()]);
+    for (const [name, values] of expected) {
+      if ('queryBlock' in how)
+        expect([name, relativeError(results.get(name), [...values]) < 1e-5]).toEqual([name, true]);
+      else expect([name, results.get(name)]).toEqual([name, values]);
+    }
+  });
 
   it('gives the loss and the gradient of every LoRA factor that PEFT gives', async () => {
     using model = tinyModel(false);

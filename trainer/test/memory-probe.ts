@@ -1,12 +1,16 @@
-/** Two steps on a model whose vocabulary is wide; prints by how many megabytes the process grew. */
+/**
+ * Two steps of training. Argument: what of configuration and options differs from a small model's, as JSON. Prints by how
+ * many bytes the process grew, and what was predicted.
+ */
 import { createAdapterLayout } from '@weft/shared';
 import { initAdapter } from '../src/adapters/init-adapter.ts';
 import { initWeights } from '../src/models/full-source.ts';
 import type { ModelConfig } from '../src/models/model.ts';
+import { predictTrainingMemory } from '../src/training-memory.ts';
 import { train } from '../src/training-run.ts';
 import { modelOnDisk } from './tiny-model.ts';
 
-const config: ModelConfig = {
+const small: ModelConfig = {
   family: 'llama',
   hiddenSize: 16,
   intermediateSize: 32,
@@ -14,20 +18,25 @@ const config: ModelConfig = {
   heads: 2,
   kvHeads: 1,
   headDim: 8,
-  vocabSize: 65_536,
+  vocabSize: 512,
   ropeTheta: 10_000,
   rmsNormEps: 1e-5,
   tieWordEmbeddings: true,
   maxPositions: 512,
 };
+const { config: changes, batchSize, sequenceLength, checkpointing } = JSON.parse(process.argv[2] ?? '{}');
+const config: ModelConfig = { ...small, ...changes };
 using model = modelOnDisk(config, initWeights(config, 1), 'F32');
 const layout = createAdapterLayout(config, { rank: 2, alpha: 2, targets: ['q_proj'] });
-const inputIds = Int32Array.from({ length: 256 }, (_, index) => (index * 7919) % config.vocabSize);
-const examples = [{ inputIds, labels: inputIds }];
-const options = { steps: 2, batchSize: 8, sequenceLength: 256, learningRate: 1e-3, threads: 1 };
+const inputIds = Int32Array.from({ length: sequenceLength }, (_, index) => (index * 7919) % config.vocabSize);
+const examples = Array.from({ length: batchSize }, () => ({ inputIds, labels: inputIds }));
+const options = { steps: 2, batchSize, sequenceLength, learningRate: 1e-3, threads: 1 };
+const gradientCheckpointing = checkpointing ? 'on' : 'off';
 
 const before = process.resourceUsage().maxRSS;
-const run = train({ model, layout, adapter: initAdapter(layout, 0), examples, ...options });
+const run = train({ model, layout, adapter: initAdapter(layout, 0), examples, ...options, gradientCheckpointing });
 let finished = false;
 while (!finished) finished = (await run.next()).done ?? false;
-process.stdout.write(`${Math.round((process.resourceUsage().maxRSS - before) / 1024)}\n`);
+const grownBytes = 1024 * (process.resourceUsage().maxRSS - before);
+const predicted = predictTrainingMemory({ model, layout, batchSize, sequenceLength, checkpointing });
+process.stdout.write(`${JSON.stringify({ grownBytes, predicted })}\n`);

@@ -42,6 +42,14 @@ export const command: CommandModule = {
       .option('--validate-every <n>', 'steps between scores (default: a tenth of the steps)', wholeNumber(1))
       .option('--packing', 'let short examples share a row, each in a sequence of its own, instead of padding them')
       .option('--no-shuffle', 'take the data in its order')
+      .addOption(
+        new Option(
+          '--gradient-checkpointing <when>',
+          'compute layers again in the backward pass: less memory, more time',
+        )
+          .choices(['auto', 'on', 'off'])
+          .default('auto'),
+      )
       .addOption(new Option('--base <type>', 'how base weights are computed with').choices(['fp32']).default('fp32'))
       .option('--plot <file.svg>', 'draw the loss curve, of the validation too')
       .option('--json', 'JSON lines on standard output: {"data"}, {"step","loss","tokensPerSecond"}, {"validation"}')

@@ -44,6 +44,13 @@ export const trainingErrors = defineErrors({
     todo: 'give a value in the range that is named',
     retry: false,
   },
+  WEFT_TRAINING_MEMORY: {
+    grpc: 'RESOURCE_EXHAUSTED',
+    http: 507,
+    exit: 6,
+    todo: 'lower the batch size or the sequence length, turn gradient checkpointing on, or free memory',
+    retry: false,
+  },
   WEFT_TRAINING_DEVICE: {
     grpc: 'FAILED_PRECONDITION',
     http: 500,

@@ -3,6 +3,7 @@ import { GraphError, broadcastAxes, elementCount, sameShape } from '../graph/sha
 import type { Graph } from '../graph/graph.ts';
 import type { GradientContext, GraphNode, Value } from '../graph/types.ts';
 import { add, reshape, scalar, sum } from '../ops/calls.ts';
+import { ForwardValues } from './forward-values.ts';
 
 /** Adds to the graph the gradients of a scalar with respect to some of the values that it depends on. */
 export function differentiate(graph: Graph, loss: Value, wanted: readonly Value[]): Value[] {
@@ -18,11 +19,12 @@ export function pullback(graph: Graph, seeds: ReadonlyMap<Value, Value>, wanted:
   const nodes = [...graph.nodes];
   const active = dependents(nodes, wanted);
   const gradients = new Map(seeds);
+  const forward = new ForwardValues(graph);
   for (const node of nodes.toReversed()) {
     const needed = node.inputs.map((input) => active.has(input));
     if (!needed.includes(true) || !node.outputs.some((output) => gradients.has(output))) continue;
     graph.scope(`${node.name}.gradient`, () => {
-      const rules = gradientRules(node, gradients);
+      const rules = gradientRules(node, gradients, forward);
       for (const [index, input] of node.inputs.entries()) {
         if (!needed[index]) continue;
         const rule = rules[index];
@@ -45,7 +47,11 @@ function dependents(nodes: readonly GraphNode[], sources: readonly Value[]): Set
   return found;
 }
 
-function gradientRules(node: GraphNode, gradients: ReadonlyMap<Value, Value>): readonly (() => Value)[] {
+function gradientRules(
+  node: GraphNode,
+  gradients: ReadonlyMap<Value, Value>,
+  forward: ForwardValues,
+): readonly (() => Value)[] {
   const { operator, inputs, outputs, attributes } = node;
   if (!operator.gradient) throw missingRule(node, 'it');
   const deltaOf = (index: number): Value => {
@@ -53,8 +59,8 @@ function gradientRules(node: GraphNode, gradients: ReadonlyMap<Value, Value>): r
     return gradients.get(output) ?? zeros(output);
   };
   const context: GradientContext = {
-    input: (index) => saved(node, inputs, operator.saves?.inputs, index),
-    output: (index) => saved(node, outputs, operator.saves?.outputs, index),
+    input: (index) => forward.read(saved(node, inputs, operator.saves?.inputs, index), node),
+    output: (index) => forward.read(saved(node, outputs, operator.saves?.outputs, index), node),
     deltaOf,
     get delta() {
       return deltaOf(0);
@@ -67,10 +73,7 @@ function gradientRules(node: GraphNode, gradients: ReadonlyMap<Value, Value>): r
 function saved(node: GraphNode, values: readonly Value[], declared: readonly number[] = [], index: number): Value {
   if (!declared.includes(index))
     throw new GraphError(`${node.name}: its gradient rule reads a value that it does not save`);
-  const value = at(node, values, index);
-  const producer = value.producer;
-  if (!producer?.operator.recompute) return value;
-  return value.graph.apply(producer.operatorName, producer.inputs, producer.attributes)[0];
+  return at(node, values, index);
 }
 
 /** Back from a broadcast shape to the value's own: the sum over what was repeated. */

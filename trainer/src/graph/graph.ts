@@ -17,10 +17,13 @@ export class Graph implements Builder {
   readonly constants = new Map<Value, ConstantData>();
   readonly weights = new Map<Value, ExternalData>();
   readonly outputs = new Map<string, Value>();
+  /** The checkpointed part that a node belongs to. */
+  readonly segments = new Map<GraphNode, number>();
   readonly #operators: OperatorTable;
   readonly #constantsByContent = new Map<string, Value>();
   readonly #scopes: string[] = [];
   #nextId = 0;
+  #segment: number | undefined;
 
   constructor(operators: OperatorTable) {
     this.#operators = operators;
@@ -68,6 +71,7 @@ export class Graph implements Builder {
     const [first, ...rest] = outputs;
     if (!first) throw new GraphError(`${name} has no output`);
     this.nodes.push(node);
+    if (this.#segment !== undefined) this.segments.set(node, this.#segment);
     return [first, ...rest];
   }
 
@@ -82,6 +86,20 @@ export class Graph implements Builder {
       return build();
     } finally {
       this.#scopes.pop();
+    }
+  }
+
+  /**
+   * What `build` adds is not kept for the backward pass, which computes it again from what entered (Chen et al. 2016,
+   * "Training deep nets with sublinear memory cost"). A part inside a part belongs to the outer one.
+   */
+  checkpoint<T>(build: () => T): T {
+    if (this.#segment !== undefined) return build();
+    this.#segment = this.nodes.length;
+    try {
+      return build();
+    } finally {
+      this.#segment = undefined;
     }
   }
 

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
 import {
   type AttributeProto,
@@ -71,7 +72,7 @@ export class OnnxWriter implements Emitter {
   constant(data: Float32Array | BigInt64Array, shape: readonly number[]): string {
     const dtype = data instanceof Float32Array ? 'float32' : 'int64';
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    const key = `${dtype}[${shape.join()}]${Buffer.from(bytes).toString('latin1')}`;
+    const key = `${dtype}[${shape.join()}]${createHash('sha256').update(bytes).digest('base64')}`;
     let name = this.#constants.get(key);
     if (name === undefined) {
       name = `initializer#${this.#constants.size}`;

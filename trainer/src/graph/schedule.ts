@@ -29,3 +29,25 @@ export function executionOrder(nodes: readonly GraphNode[], outputs: readonly Va
  * vocabulary's logits is gone before the next one is made. The runtime does not ask for topological order.
  */
 export const fileOrder = <Node>(inExecutionOrder: readonly Node[]): Node[] => inExecutionOrder.toReversed();
+
+/** The order in which ONNX Runtime runs nodes that are listed in file order, by the walk that `fileOrder` describes. */
+export function runtimeOrder(inExecutionOrder: readonly GraphNode[]): GraphNode[] {
+  const file = fileOrder(inExecutionOrder);
+  const position = new Map(file.map((node, index) => [node, index]));
+  const at = (node: GraphNode): number => position.get(node) ?? 0;
+  const producers = ({ inputs }: GraphNode): GraphNode[] =>
+    [...new Set(inputs.flatMap(({ producer }) => producer ?? []))].toSorted((a, b) => at(a) - at(b));
+  const read = new Set(file.flatMap(producers));
+  const seen = new Set<GraphNode>();
+  const order: GraphNode[] = [];
+  const stack = file.filter((node) => !read.has(node)).map((node) => ({ node, left: false }));
+  for (let top = stack.pop(); top; top = stack.pop()) {
+    const { node, left } = top;
+    if (left) order.push(node);
+    if (left || seen.has(node)) continue;
+    seen.add(node);
+    stack.push({ node, left: true });
+    for (const producer of producers(node)) if (!seen.has(producer)) stack.push({ node: producer, left: false });
+  }
+  return order;
+}

@@ -4,26 +4,23 @@ import type { Value } from '../graph/types.ts';
 import {
   add,
   cast,
-  concat,
   gatherRows,
   geglu,
   gemm,
-  matmul,
   mul,
   reshape,
   rmsNorm,
   rotary,
   scalar,
-  softmax,
-  split,
   swiglu,
   transpose,
 } from '../ops/calls.ts';
 import type { AttentionAttributes } from '../ops/calls.ts';
 import type { LoraTarget } from '@weft/shared';
+import { attend, attendCausally, CausalMask, type KeyValues } from './attention.ts';
 import { type Activation, families, type PartNorms } from './families.ts';
 import type { ModelConfig } from './model.ts';
-import { segmentMask, type Segments } from './segments.ts';
+import type { Segments } from './segments.ts';
 
 /** LoRA's factors of one linear layer: A [rank, in], B [out, rank], scale α/rank. */
 export interface LoraPair {
@@ -46,12 +43,6 @@ export interface LlamaParameters {
 /** Where a run's parameters come from: which are weights in files, which are inputs, and which of those are trained. */
 export interface ParameterSource {
   parametersIn(graph: Graph): LlamaParameters & { readonly trained: ReadonlyMap<string, Value> };
-}
-
-/** Each [batch, kvHeads, positions, headDim]. */
-export interface KeyValues {
-  readonly keys: Value;
-  readonly values: Value;
 }
 
 /** The keys and values of the positions before the rows at hand, when rows are decoded a few at a time. */
@@ -78,7 +69,13 @@ export interface BatchShape {
   readonly sequenceLength: number;
   /** Rows are made of several examples, which do not see each other. */
   readonly isPacked?: boolean | undefined;
+  /** The backward pass computes each layer again, from the layer's input, instead of keeping what the layer computed. */
+  readonly checkpointing?: boolean | undefined;
+  /** As many queries attend at once. */
+  readonly queryBlock?: number | undefined;
 }
+
+const defaultQueryBlock = 256;
 
 /**
  * A decoder of Llama's kin from token ids [batch·seq] to the normalised hidden states [batch·seq, hidden], decomposed into
@@ -96,11 +93,11 @@ export function buildLlama(
 ): Value {
   const kernel = past && 'attend' in past ? past : undefined;
   const cache = past && 'attend' in past ? undefined : past;
-  const maskOf = cache ? cache.mask : kernel ? undefined : causalMasks(graph, config, shape.sequenceLength, segments);
+  const mixerOf = mixers(graph, config, shape, cache, segments);
   const { norms, activation } = families[config.family];
   let x = embed(config, parameters, inputIds); // [rows, hidden]
   for (let layer = 0; layer < config.layers; layer++) {
-    graph.scope(`layers.${layer}`, () => {
+    const build = (): void => {
       const prefix = `model.layers.${layer}`;
       const linear = (target: LoraTarget, input: Value, residual?: Value): Value =>
         adaptedLinear(
@@ -115,17 +112,18 @@ export function buildLlama(
       /** A part of the layer on the normalised x, added to x: by the part's last product, or after a norm of its own. */
       const residual = ({ before, after }: PartNorms, part: (h: Value, residual: Value | undefined) => Value): Value =>
         after ? add(x, norm(after, part(norm(before, x), undefined))) : part(norm(before, x), x);
-      const mask = maskOf?.(layer);
       const place: Place = { config, shape, layer, linear, norm };
-      const attend = (h: Value, end: Value | undefined): Value =>
-        mask ? attention({ ...place, mask, cache, segments }, h, end) : attentionByKernel(place, kernel, h, end);
-      x = graph.scope('attention', () => residual(norms.attention, attend));
+      const positions = { cache, segments };
+      const attention = (h: Value, end: Value | undefined): Value =>
+        kernel ? attentionByKernel(place, kernel, h, end) : attentionOfHeads(place, mixerOf(layer), positions, h, end);
+      x = graph.scope('attention', () => residual(norms.attention, attention));
       x = graph.scope('mlp', () =>
         residual(norms.mlp, (h, end) =>
           linear('down_proj', gatedUnits[activation.name](linear('gate_proj', h), linear('up_proj', h)), end),
         ),
       );
-    });
+    };
+    graph.scope(`layers.${layer}`, () => (shape.checkpointing ? graph.checkpoint(build) : build()));
   }
   return normed(config, x, parameters.weight('model.norm.weight'));
 }
@@ -170,6 +168,9 @@ const moduleOf: Readonly<Record<LoraTarget, string>> = {
 const hasBias = ({ family }: ModelConfig, target: LoraTarget): boolean =>
   families[family].qkvBias && (target === 'q_proj' || target === 'k_proj' || target === 'v_proj');
 
+/** Mixes the values [batch, kvHeads, seq, headDim] for the queries [batch, heads, seq, headDim]; α multiplies the scores. */
+type Mixer = (queries: Value, own: KeyValues, alpha: number) => Value;
+
 /** What attention needs to know of the layer that it stands in. */
 interface Place {
   readonly config: ModelConfig;
@@ -200,21 +201,10 @@ export function plainLinear(parameters: LlamaParameters, x: Value, name: string,
   return c ? add(product, c) : product;
 }
 
-/**
- * Causal attention with grouped queries (Ainslie et al. 2023). The queries that share a key head stand below each other,
- * [batch, kvHeads, group·seq, headDim], so that keys and values are never repeated.
- */
-function attention(
-  {
-    config,
-    shape,
-    layer,
-    mask,
-    linear,
-    norm,
-    cache,
-    segments,
-  }: Place & { mask: Value; cache: KeyValueCache | undefined; segments: Segments | undefined },
+function attentionOfHeads(
+  { config, shape, layer, linear, norm }: Place,
+  mix: Mixer,
+  { cache, segments }: { cache: KeyValueCache | undefined; segments: Segments | undefined },
   normalised: Value,
   residual: Value | undefined,
 ): Value {
@@ -222,7 +212,6 @@ function attention(
   const { ropeTheta, ropeScaling } = (slidingWindow?.layers.includes(layer) && localRope) || config;
   const { batchSize, sequenceLength: seq } = shape;
   if (heads % kvHeads !== 0) throw new GraphError(`${heads} query heads cannot share ${kvHeads} key heads`);
-  const group = heads / kvHeads;
   const perHead = (rows: Value, count: number): Value =>
     transpose(reshape(rows, [batchSize, seq, count, headDim]), [0, 2, 1, 3]); // [batch, count, seq, headDim]
   const headNorm = (name: string, x: Value): Value =>
@@ -233,42 +222,25 @@ function attention(
   const rotate = (x: Value, scale: number): Value =>
     rotates ? rotary(x, { base: ropeTheta, scaling: ropeScaling, scale, ...positions }, startOf) : x;
   const queryScale = 1 / Math.sqrt(queryPreAttnScalar);
-  const grouped = [batchSize, kvHeads, group * seq, headDim];
 
-  const q = reshape(rotate(headNorm('q_norm', perHead(linear('q_proj', normalised), heads)), queryScale), grouped);
-  const k = rotate(headNorm('k_norm', perHead(linear('k_proj', normalised), kvHeads)), 1);
-  const v = perHead(linear('v_proj', normalised), kvHeads);
-
-  const own: KeyValues = { keys: k, values: v };
-  cache?.append(layer, own);
-  // The cache is multiplied where it stands: joining it with the rows' own keys and values would copy it.
-  const past = cache?.read(layer);
-  const parts = past ? [past, own] : [own];
-  const lengths = parts.map(({ keys }) => sizeAt(keys, 2));
-  const length = lengths.reduce((total, part) => total + part);
-  const scoresOf = ({ keys }: KeyValues): Value => matmul(q, keys, { transB: true, alpha: rotates ? 1 : queryScale });
-  const product = past ? concat([scoresOf(past), scoresOf(own)], 3) : scoresOf(own); // [batch, kvHeads, group·seq, length]
-  const scores = reshape(product, [batchSize, heads, seq, length]);
-  const probabilities = reshape(softmax(add(scores, mask)), [batchSize, kvHeads, group * seq, length]);
-  const mixed = split(probabilities, 3, lengths)
-    .flatMap((part, index) => (parts[index] ? [matmul(part, parts[index].values)] : []))
-    .reduce((total, part) => add(total, part)); // [batch, kvHeads, group·seq, headDim]
-  const perRow = transpose(reshape(mixed, [batchSize, heads, seq, headDim]), [0, 2, 1, 3]);
-  const rows = reshape(perRow, [batchSize * seq, heads * headDim]);
+  const q = rotate(headNorm('q_norm', perHead(linear('q_proj', normalised), heads)), queryScale);
+  const keys = rotate(headNorm('k_norm', perHead(linear('k_proj', normalised), kvHeads)), 1);
+  const own: KeyValues = { keys, values: perHead(linear('v_proj', normalised), kvHeads) };
+  const mixed = mix(q, own, rotates ? 1 : queryScale); // [batch, heads, seq, headDim]
+  const rows = reshape(transpose(mixed, [0, 2, 1, 3]), [batchSize * seq, heads * headDim]);
   return linear('o_proj', rows, residual);
 }
 
 /** The same by a kernel: rows stay as the projections give them. */
 function attentionByKernel(
   { config, layer, linear, norm }: Place,
-  kernel: AttentionKernel | undefined,
+  kernel: AttentionKernel,
   normalised: Value,
   residual: Value | undefined,
 ): Value {
   const { heads, kvHeads, headDim, slidingWindow, localRope, queryPreAttnScalar = headDim } = config;
   const window = slidingWindow?.layers.includes(layer) ? slidingWindow : undefined;
   const { ropeTheta, ropeScaling } = (window && localRope) || config;
-  if (!kernel) throw new GraphError('attention has neither a mask nor a kernel');
   const normed = (name: string, rows: Value, count: number): Value => {
     if (!families[config.family].qkNorm) return rows;
     const perHead = reshape(rows, [sizeAt(rows, 0) * count, headDim]);
@@ -290,34 +262,26 @@ function attentionByKernel(
   return linear('o_proj', mixed, residual);
 }
 
-/**
- * The mask of each layer: causal, where the layer's window is shorter than the sequence no further back than that, and
- * within the segment where there are several.
- */
-function causalMasks(
+/** How the queries of a layer attend to keys and values: their own and the cached ones, or their own in blocks. */
+function mixers(
   graph: Graph,
   { slidingWindow }: ModelConfig,
-  seq: number,
+  { sequenceLength, queryBlock = defaultQueryBlock }: BatchShape,
+  cache: KeyValueCache | undefined,
   segments: Segments | undefined,
-): (layer: number) => Value {
-  const masks = new Map<number, Value>();
-  const apart = segments && segmentMask(segments);
-  return (layer) => {
-    const window = Math.min(seq, slidingWindow?.layers.includes(layer) ? slidingWindow.size : seq);
-    const known = masks.get(window);
-    if (known) return known;
-    const causal = causalMask(graph, seq, window);
-    const mask = apart ? add(causal, apart) : causal;
-    masks.set(window, mask);
-    return mask;
+): (layer: number) => Mixer {
+  if (cache) {
+    return (layer) => (q, own, alpha) => {
+      cache.append(layer, own);
+      // The cache is multiplied where it stands: joining it with the rows' own keys and values would copy it.
+      return attend(q, [cache.read(layer), own], cache.mask(layer), alpha);
+    };
+  }
+  const masks = new Map<number, CausalMask>();
+  return (layer) => (q, own, alpha) => {
+    const window = Math.min(sequenceLength, slidingWindow?.layers.includes(layer) ? slidingWindow.size : Infinity);
+    const maskOf = masks.get(window) ?? new CausalMask(graph, window, segments);
+    masks.set(window, maskOf);
+    return attendCausally(q, own, alpha, { queryBlock, maskOf });
   };
-}
-
-/** [seq, seq]: 0 where a position may look, −1e9 (zero after the softmax) at later positions and outside the window. */
-function causalMask(graph: Graph, seq: number, window: number): Value {
-  const mask = Float32Array.from({ length: seq * seq }, (_, index) => {
-    const back = Math.floor(index / seq) - (index % seq);
-    return back >= 0 && back < window ? 0 : -1e9;
-  });
-  return graph.constant(mask, [seq, seq]);
 }

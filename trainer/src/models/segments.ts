@@ -1,7 +1,7 @@
 import type { Graph } from '../graph/graph.ts';
 import { sizeAt } from '../graph/shape.ts';
 import type { Value } from '../graph/types.ts';
-import { min, mul, reshape, scalar, sub } from '../ops/calls.ts';
+import { min, mul, reshape, scalar, slice, type Span, sub } from '../ops/calls.ts';
 import type { BatchShape } from './llama.ts';
 
 /** Of a batch whose rows are made of several examples. */
@@ -17,9 +17,10 @@ export const segmentInputs = (graph: Graph, { batchSize, sequenceLength }: Batch
   positions: graph.input('positions', 'int32', [batchSize, sequenceLength]),
 });
 
-/** [batch, 1, seq, seq]: 0 between tokens of one example, −1e9 (zero after the softmax) between those of two. */
-export function segmentMask({ ids }: Segments): Value {
-  const [batch, seq] = [sizeAt(ids, 0), sizeAt(ids, 1)];
-  const apart = sub(reshape(ids, [batch, 1, seq, 1]), reshape(ids, [batch, 1, 1, seq])); // [batch, 1, seq, seq]
+/** [batch, 1, queries, keys]: 0 between tokens of one example, −1e9 (zero after the softmax) between those of two. */
+export function segmentMask({ ids }: Segments, queries: Span, keys: Span): Value {
+  const batch = sizeAt(ids, 0);
+  const column = reshape(slice(ids, 1, queries), [batch, 1, queries.end - queries.start, 1]);
+  const apart = sub(column, reshape(slice(ids, 1, keys), [batch, 1, 1, keys.end - keys.start]));
   return mul(min(mul(apart, apart), scalar(apart, 1)), scalar(apart, -1e9));
 }

@@ -7,7 +7,7 @@ import { widen } from '../models/llama.ts';
 import { add, crossEntropy, gemm, split } from '../ops/calls.ts';
 
 /** Logits of one chunk of rows take at most this much memory: a vocabulary is wide. */
-const chunkBytes = 64 * 1024 * 1024;
+const chunkBytes = 32 * 1024 * 1024;
 
 /**
  * Σ rowWeights·cross-entropy over hidden states [rows, hidden] and the head's weight [vocab, hidden]. The rows go

@@ -73,6 +73,20 @@ export const reshape = (a: Value, shape: readonly number[]): Value => a.graph.ap
 export const transpose = (a: Value, perm: readonly number[]): Value => a.graph.apply('transpose', [a], { perm })[0];
 export const split = (a: Value, axis: number, sizes: readonly number[]): readonly Value[] =>
   sizes.length === 1 ? [a] : a.graph.apply('split', [a], { axis, sizes });
+/** Positions from `start` up to, not including, `end`. */
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+/** Positions of an axis. */
+export const slice = (a: Value, axis: number, { start, end }: Span): Value =>
+  start === 0 && end === a.shape[axis] ? a : a.graph.apply('slice', [a], { axis, start, end })[0];
+/** Zeros before and after along an axis. */
+export const pad = (
+  a: Value,
+  axis: number,
+  { before, after }: { readonly before: number; readonly after: number },
+): Value => a.graph.apply('pad', [a], { axis, before, after })[0];
 export const concat = (parts: readonly [Value, ...Value[]], axis: number): Value =>
   parts.length === 1 ? parts[0] : parts[0].graph.apply('concat', parts, { axis })[0];
 

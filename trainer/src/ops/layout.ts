@@ -1,7 +1,13 @@
 /** Operators that move values and change none. */
 import { describe, elementCount, GraphError, isOpen, sizeAt } from '../graph/shape.ts';
 import type { Operator, TensorType, Value } from '../graph/types.ts';
-import { concat as joined, reshape as reshaped, transpose as transposed } from './calls.ts';
+import {
+  concat as joined,
+  pad as padded,
+  reshape as reshaped,
+  split as cut,
+  transpose as transposed,
+} from './calls.ts';
 import { inputAt } from './elementwise.ts';
 
 export const reshape: Operator<{ shape: readonly number[] }> = {
@@ -72,7 +78,23 @@ export const split: Operator<{ axis: number; sizes: readonly number[] }> = {
   ],
 };
 
-/** Occurs only in backward passes: nothing differentiates it. */
+export const slice: Operator<{ axis: number; start: number; end: number }> = {
+  types(inputs, { axis, start, end }) {
+    const x = inputAt(inputs, 0);
+    if (start < 0 || start >= end || end > sizeAt(x, axis)) {
+      throw new GraphError(`${describe(x)} has not the positions ${start} to ${end} at axis ${axis}`);
+    }
+    return [{ dtype: x.dtype, shape: x.shape.with(axis, end - start) }];
+  },
+  emit(onnx, { inputs: [x = ''], outputs: [output = ''] }, { axis, start, end }) {
+    const bounds = [start, end, axis].map((value) => onnx.constant(BigInt64Array.of(BigInt(value)), [1]));
+    onnx.node('Slice', [x, ...bounds], { output });
+  },
+  gradient: ({ delta, inputTypes }, { axis, start, end }) => [
+    () => padded(delta, axis, { before: start, after: sizeAt(inputAt(inputTypes, 0), axis) - end }),
+  ],
+};
+
 export const concat: Operator<{ axis: number }> = {
   types(inputs, { axis }) {
     const first = inputAt(inputs, 0);
@@ -88,4 +110,27 @@ export const concat: Operator<{ axis: number }> = {
   },
   emit: (onnx, { inputs, outputs: [output = ''] }, { axis }) =>
     onnx.node('Concat', inputs, { output, attributes: { axis } }),
+  gradient({ delta, inputTypes }, { axis }) {
+    let parts: readonly Value[] | undefined;
+    const sizes = inputTypes.map((x) => sizeAt(x, axis));
+    return sizes.map((_, index) => () => {
+      parts ??= cut(delta, axis, sizes);
+      return parts[index] ?? delta;
+    });
+  },
+};
+
+/** Occurs only in backward passes: nothing differentiates it. */
+export const pad: Operator<{ axis: number; before: number; after: number }> = {
+  types(inputs, { axis, before, after }) {
+    const x = inputAt(inputs, 0);
+    return [{ dtype: x.dtype, shape: x.shape.with(axis, before + sizeAt(x, axis) + after) }];
+  },
+  emit(onnx, { inputs: [x = ''], inputTypes, outputs: [output = ''] }, { axis, before, after }) {
+    const rank = inputAt(inputTypes, 0).shape.length;
+    const pads = new BigInt64Array(2 * rank);
+    pads[axis] = BigInt(before);
+    pads[rank + axis] = BigInt(after);
+    onnx.node('Pad', [x, onnx.constant(pads, [2 * rank])], { output });
+  },
 };

@@ -80,6 +80,9 @@ function rowsAt(onnx: Emitter, { cos, sin }: RotationTables, positions: string):
   return { cos: read(cos), sin: read(sin) };
 }
 
+/** Every layer of a model turns alike. */
+const knownTables = new WeakMap<Emitter, Map<string, RotationTables>>();
+
 /** scale·cos and ±scale·sin, each [seq, headDim/2], rounded once from float64. */
 export function rotationTables(
   onnx: Emitter,
@@ -87,6 +90,11 @@ export function rotationTables(
   headDim: number,
   { base, scaling, scale, inverse = false }: RotaryAttributes,
 ): RotationTables {
+  const known = knownTables.get(onnx) ?? new Map<string, RotationTables>();
+  knownTables.set(onnx, known);
+  const key = JSON.stringify([seq, headDim, base, scaling, scale, inverse]);
+  const found = known.get(key);
+  if (found) return found;
   const half = headDim / 2;
   const { perPosition, amplitude } = ropeFrequencies(headDim, base, scaling);
   const angle = (index: number): number => Math.floor(index / half) * (perPosition[index % half] ?? 0);
@@ -95,5 +103,7 @@ export function rotationTables(
       Float32Array.from({ length: seq * half }, (_, index) => scale * amplitude * entry(angle(index))),
       [seq, half],
     );
-  return { cos: table(Math.cos), sin: table((radians) => (inverse ? -Math.sin(radians) : Math.sin(radians))) };
+  const tables = { cos: table(Math.cos), sin: table((radians) => (inverse ? -Math.sin(radians) : Math.sin(radians))) };
+  known.set(key, tables);
+  return tables;
 }

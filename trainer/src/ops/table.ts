@@ -6,7 +6,7 @@ import { crossEntropy } from './cross-entropy.ts';
 import { add, cast, div, exp, min, mul, silu, sqrt, sub, swiglu } from './elementwise.ts';
 import { geglu, gelu } from './gelu.ts';
 import { gatherRows, scatterRows, setAtColumns } from './indexed.ts';
-import { concat, reshape, split, transpose } from './layout.ts';
+import { concat, pad, reshape, slice, split, transpose } from './layout.ts';
 import { rmsNorm, softmax } from './normalisation.ts';
 import { gemm, matmul } from './product.ts';
 import { mean, sum } from './reduce.ts';
@@ -26,6 +26,8 @@ export const operators = {
   reshape,
   transpose,
   split,
+  slice,
+  concat,
   gatherRows,
   softmax,
   rmsNorm,
@@ -40,7 +42,7 @@ export const operators = {
   exp,
   sum,
   mean,
-  concat,
+  pad,
   scatterRows,
   setAtColumns,
   blockProduct,

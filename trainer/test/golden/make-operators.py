@@ -71,6 +71,8 @@ CASES = {
     "reshape": (lambda a: a.reshape(3, 4), [wave((2, 6), 7)]),
     "transpose": (lambda a: a.permute(2, 0, 1), [wave((2, 3, 4), 8)]),
     "split": (lambda a: a.split([1, 2, 3], dim=1), [wave((2, 6), 9)]),
+    "slice": (lambda a: a[:, 1:4], [wave((2, 6), 9)]),
+    "concat": (lambda a, b, c: torch.cat([a, b, c], dim=1), [wave((2, 1), 9), wave((2, 3), 10), wave((2, 2), 11)]),
     "split with an unused part": (lambda a: a.split([1, 2, 3], dim=1)[1], [wave((2, 6), 9)]),
     "gatherRows with repeats": (lambda table, rows: table[rows], [wave((5, 3), 10), ints(4, 1, 1, 0, 4, 1)]),
     "softmax": (lambda a: a.softmax(-1), [wave((2, 3, 4), 11, 2.0)]),
