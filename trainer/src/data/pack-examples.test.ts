@@ -20,6 +20,11 @@ test('a packed row holds whole examples one after the other, and the first token
   });
 });
 
+test('examples of which no two fit into a row stay as they are', () => {
+  const examples = [example(5), example(4), example(6)];
+  expect(packExamples(examples, 6)).toEqual(examples);
+});
+
 test('packing loses nothing, adds nothing, overfills no row, and leaves no two rows that would fit into one', () => {
   const lengths = fc.array(fc.integer({ min: 1, max: 32 }), { minLength: 1, maxLength: 200 });
   fc.assert(
@@ -28,12 +33,14 @@ test('packing loses nothing, adds nothing, overfills no row, and leaves no two r
         given.map((length, index) => example(length, index * 100)),
         32,
       );
-      for (const { inputIds, segmentLengths = [] } of rows) {
+      for (const { inputIds, segmentLengths = [inputIds.length] } of rows) {
         expect(inputIds.length).toBeLessThanOrEqual(32);
         expect(segmentLengths.reduce((sum, length) => sum + length, 0)).toBe(inputIds.length);
       }
       const ascending = (lengths: readonly number[]): number[] => lengths.toSorted((a, b) => a - b);
-      expect(ascending(rows.flatMap(({ segmentLengths = [] }) => segmentLengths))).toEqual(ascending(given));
+      expect(ascending(rows.flatMap(({ inputIds, segmentLengths = [inputIds.length] }) => segmentLengths))).toEqual(
+        ascending(given),
+      );
       expect(new Set(rows.flatMap(({ inputIds }) => [...inputIds])).size).toBe(
         given.reduce((sum, length) => sum + length, 0),
       );

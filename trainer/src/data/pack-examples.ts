@@ -8,10 +8,13 @@ import { ignoredLabel } from './parse-json-line.ts';
  * @param examples none longer than `sequenceLength`
  */
 export function packExamples(examples: readonly Example[], sequenceLength: number): Example[] {
-  return packLengths(
+  const rows = packLengths(
     examples.map(({ inputIds }) => inputIds.length),
     sequenceLength,
-  ).map((row) => joinSegments(row.map((index) => examples[index] as Example)));
+  );
+  // where no two fit into one row there is nothing to tell apart, and the plain graph does
+  if (rows.length === examples.length) return [...examples];
+  return rows.map((row) => joinSegments(row.map((index) => examples[index] as Example)));
 }
 
 /** How many rows packing makes of examples of these lengths. */
