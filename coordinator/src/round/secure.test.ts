@@ -1,0 +1,278 @@
+import { createHash } from 'node:crypto';
+import {
+  createIdentity,
+  createSeededRandom,
+  parseRunSpec,
+  secagg,
+  sha256,
+  toNodeId,
+  type NodeId,
+  type RunId,
+  type Sha256,
+} from '@weft/shared';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { NewEvent } from '../store/events.ts';
+import { evolve, initialState, type RunEvent } from './evolve.ts';
+import type { Effect, RoundInput } from './inputs.ts';
+import { simulatedValues } from './simulation.ts';
+import { defaultTiming, hasEnded, type RunState } from './state.ts';
+import { step } from './step.ts';
+
+const members = 5;
+const update = (node: number): number => 1000 + 17 * node;
+
+/** The run's machine, with nodes that are the product's own machine of secure aggregation. */
+class SecureRun {
+  readonly identities = Array.from(
+    { length: members },
+    (_, node) => createIdentity(createHash('sha256').update(`node ${node}`).digest()).identity,
+  );
+  readonly ids = this.identities.map(({ publicKey }) => toNodeId(publicKey));
+  readonly coordinator = createIdentity(createHash('sha256').update('coordinator').digest()).identity;
+  readonly events: RunEvent[] = [];
+  readonly created: NewEvent<'run.created'>;
+  state: RunState;
+  now = 1_000_000;
+  timerAt: number | undefined;
+  /** Sum of each committed round, as the coordinator unmasked it, and who is in it. */
+  readonly sums: { readonly sum: number; readonly nodes: readonly number[] }[] = [];
+  readonly dead = new Set<number>();
+  readonly #random = createSeededRandom('secure run');
+  #nodes: (NodeSide | undefined)[] = [];
+  #waiting: (() => void)[] = [];
+  #masked = new Map<string, number>();
+
+  constructor() {
+    const spec = parseRunSpec({
+      name: 'secure',
+      baseModel: { name: 'none', sha256: sha256('model') },
+      adapter: {},
+      training: { steps: 1 },
+      cohort: { minimum: 3, maximum: members, quorum: 0.6 },
+      evaluation: { heldOutShare: 0 },
+      aggregation: {},
+      rounds: 2,
+    });
+    const adapter = { sha256: sha256('version 0'), sizeBytes: 40 };
+    const data = { spec, specSha256: sha256('spec'), layoutSha256: sha256('layout'), adapter };
+    this.created = { kind: 'run.created', runId: `r_${'0'.repeat(32)}` as RunId, data };
+    this.state = this.replayed();
+  }
+
+  replayed(): RunState {
+    const { runId, data } = this.created;
+    return this.events.reduce(evolve, initialState(runId!, data, defaultTiming, simulatedValues));
+  }
+
+  apply(input: RoundInput): void {
+    const { state, effects } = step(this.state, input, this.now, this.#random);
+    this.state = state;
+    for (const effect of effects) this.#carryOut(effect);
+  }
+
+  /** Everything in flight is lost, the rows are not; nodes come back and are told again. */
+  restart(downMs: number): void {
+    this.now += downMs;
+    this.#waiting = [];
+    this.state = this.replayed();
+    this.apply({ kind: 'recover' });
+    this.connect();
+  }
+
+  connect(): void {
+    this.ids.forEach((nodeId, node) => {
+      if (!this.dead.has(node)) this.apply({ kind: 'connected', nodeId });
+    });
+  }
+
+  /** One message arrives, or time passes to the next timer. */
+  turn(): void {
+    const next = this.#waiting.shift();
+    if (next) return next();
+    this.now = Math.max(this.now, this.timerAt ?? this.now);
+    this.ids.forEach((nodeId, node) => {
+      if (!this.dead.has(node)) this.apply({ kind: 'heard', nodeId });
+    });
+    this.apply({ kind: 'timer' });
+  }
+
+  #carryOut(effect: Effect): void {
+    if (effect.kind === 'record') this.events.push(...(effect.events as RunEvent[]));
+    if (effect.kind === 'schedule') this.timerAt = effect.at;
+    if (effect.kind === 'offer') this.#later(() => this.#ready(effect.nodeId, effect.round));
+    if (effect.kind === 'sendSecure')
+      for (const nodeId of effect.to) this.#later(() => this.#tell(this.ids.indexOf(nodeId), effect));
+    if (effect.kind === 'aggregate') this.#later(() => this.#aggregate(effect));
+  }
+
+  #later(work: () => void): void {
+    this.#waiting.push(work);
+  }
+
+  #ready(nodeId: NodeId, round: number): void {
+    const node = this.ids.indexOf(nodeId);
+    if (this.dead.has(node) || round !== this.state.round) return;
+    const payload = { sha256: '0'.repeat(64) as Sha256, sizeBytes: 8 };
+    const publicKey = Buffer.from(this.identities[node]!.publicKey).toString('hex');
+    this.apply({ kind: 'ready', nodeId, round, payload, trainingMs: 1, publicKey });
+  }
+
+  #tell(node: number, { round, message, memberKeys = [] }: Extract<Effect, { kind: 'sendSecure' }>): void {
+    if (this.dead.has(node)) return;
+    const { name, body, proof } = message;
+    const signed = { body, signature: this.coordinator.sign(secagg.signedMessage(body)) };
+    let side = this.#nodes[node];
+    if (side?.round !== round) {
+      if (name !== 'offer') return;
+      side = { round, state: secagg.newNode(), options: this.#optionsOf(node, body, memberKeys) };
+      this.#nodes[node] = side;
+    }
+    if (name === 'abort') return;
+    const event =
+      name === 'offer'
+        ? { kind: name, signed, consistency: [] }
+        : name === 'cut'
+          ? { kind: name, signed, proof: proof! }
+          : { kind: name as 'roster' | 'shareDelivery' | 'unmask', body };
+    if (name !== 'receipt') this.#stepNode(node, side, event);
+  }
+
+  #optionsOf(node: number, offer: Uint8Array, memberKeys: readonly Uint8Array[]): secagg.NodeOptions {
+    const identity = this.identities[node]!;
+    const loaded = secagg.decodeBody('offer', offer);
+    const knowledge: secagg.NodeKnowledge = {
+      coordinatorKey: this.coordinator.publicKey,
+      identityKey: identity.publicKey,
+      directory: new Map(
+        memberKeys.map((key) => [
+          Buffer.from(secagg.nodeIdOf(key)).toString('hex'),
+          { identityKey: key, trusted: true },
+        ]),
+      ),
+      loaded,
+      expectedAdapterHash: loaded.adapterHash,
+      lastRound: -1,
+      checkpoint: { size: 0, root: new Uint8Array(32) },
+      policy: { leastColluders: 1, leastHonest: 2, acceptsSmallCohort: true },
+    };
+    return { knowledge, sign: (message) => identity.sign(message) };
+  }
+
+  #stepNode(node: number, side: NodeSide, event: secagg.NodeEvent): void {
+    const secret = createHash('sha256').update(`secret ${node} ${side.round}`).digest();
+    const { state, effects } = secagg.stepNode(side.options, side.state, event, this.now, () => secret);
+    side.state = state;
+    for (const effect of effects) {
+      if (effect.kind === 'mask') {
+        const words = Uint32Array.of(update(node), 1);
+        for (const { seed, sign } of effect.terms) secagg.addMask(words, seed, sign);
+        side.words = words;
+        this.#stepNode(node, side, { kind: 'masked', chunkRoot: rootOf(words), lengthBytes: words.byteLength });
+      }
+      if (effect.kind === 'send') this.#later(() => this.#answer(node, side, effect));
+    }
+  }
+
+  #answer(
+    node: number,
+    { round, words }: NodeSide,
+    { name, signed }: Extract<secagg.NodeEffect, { kind: 'send' }>,
+  ): void {
+    if (this.dead.has(node) || round !== this.state.round) return;
+    const nodeId = this.ids[node]!;
+    if (name === 'maskedInput' && words && this.state.phase === 'collecting') {
+      const payloadSha256 = sha256(new Uint8Array(words.buffer));
+      words.forEach((word, i) => this.#masked.set(`${payloadSha256} ${i}`, word));
+      const chunkRoot = Buffer.from(rootOf(words)).toString('hex') as Sha256;
+      const facts = { weight: 0, clipped: false, saturatedValues: 0, values: 1, transferMs: 1, chunkRoot };
+      const row = {
+        updateSha256: sha256(payloadSha256),
+        update: '',
+        signature: '',
+        payloadSha256,
+        payloadBytes: 8,
+        ...facts,
+      };
+      this.apply({ kind: 'uploaded', nodeId, round, update: row });
+    }
+    try {
+      this.apply({ kind: 'secure', nodeId, round, name, signed });
+    } catch {
+      // Too late for this round.
+    }
+  }
+
+  #aggregate({ round, updates, masks }: Extract<Effect, { kind: 'aggregate' }>): void {
+    const sum = new Uint32Array(2);
+    for (const { payload } of updates.values())
+      sum.forEach((_, i) => (sum[i]! += this.#masked.get(`${payload.sha256} ${i}`)!));
+    for (const { seed, sign } of masks) secagg.addMask(sum, seed, sign);
+    this.sums.push({ sum: sum[0]!, nodes: [...updates.keys()].map((nodeId) => this.ids.indexOf(nodeId)) });
+    const adapter = { sha256: sha256(`round ${round}`), sizeBytes: 40 };
+    this.apply({ kind: 'aggregated', round, aggregate: { adapter, weightSum: sum[1]!, deltaNormL2: 1, seconds: 1 } });
+  }
+}
+
+interface NodeSide {
+  readonly round: number;
+  readonly options: secagg.NodeOptions;
+  state: secagg.NodeState;
+  words?: Uint32Array;
+}
+
+function rootOf(words: Uint32Array): Uint8Array {
+  const root = new secagg.ChunkRoot();
+  root.add(new Uint8Array(words.buffer));
+  return root.root();
+}
+
+/** What a replay must give back: all but what belongs to one process. */
+const durable = (state: RunState) => ({
+  ...state,
+  connected: undefined,
+  heardAt: undefined,
+  bytesDown: undefined,
+  enoughSince: undefined,
+  aggregating: undefined,
+});
+
+describe('a run with secure aggregation', () => {
+  test('commits exact sums only, whoever dies and whenever the coordinator is killed, and its rows replay to the same state', () => {
+    const plan = fc.record({
+      kills: fc.array(
+        fc.record({ after: fc.integer({ min: 0, max: 90 }), downMs: fc.constantFrom(0, 5_000, 9_000_000) }),
+        {
+          maxLength: 4,
+        },
+      ),
+      deaths: fc.uniqueArray(
+        fc.record({ node: fc.integer({ min: 0, max: members - 1 }), after: fc.integer({ min: 0, max: 120 }) }),
+        { maxLength: 2, selector: ({ node }) => node },
+      ),
+    });
+    let committed = 0;
+    fc.assert(
+      fc.property(plan, ({ kills, deaths }) => {
+        const run = new SecureRun();
+        run.connect();
+        run.apply({ kind: 'start' });
+        for (let turn = 0; turn < 900 && !hasEnded(run.state); turn++) {
+          for (const { node, after } of deaths) if (after === turn) run.dead.add(node);
+          for (const { after, downMs } of kills) if (after === turn) run.restart(downMs);
+          run.turn();
+        }
+        expect(durable(run.replayed())).toEqual(durable(run.state));
+        expect(run.state.blamed.size).toBe(0);
+        for (const { sum, nodes } of run.sums) {
+          expect(sum).toBe(nodes.reduce((total, node) => total + update(node), 0));
+          expect(nodes.length).toBeGreaterThanOrEqual(3);
+        }
+        expect(run.state.lifecycle).toBe('finished');
+        committed += run.state.committedRounds;
+      }),
+      { numRuns: 25 },
+    );
+    expect(committed).toBe(50);
+  });
+});
