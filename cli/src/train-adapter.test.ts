@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -191,6 +191,12 @@ describe('weft train', () => {
       expect(stderr).toContain(`--${flag} says ${value}, the adapter in ${at('d')} has`);
       expect(status).toBe(2);
     }
+    cpSync(model, at('other'), { recursive: true });
+    writeFileSync(at('other/config.json'), `${readFileSync(join(model, 'config.json'), 'utf8')}\n`);
+    const ofOther = train('f', '--steps', '1', '--init-adapter', at('d'), '--model', at('other'));
+    expect(ofOther.stderr).toContain('WEFT_ADAPTER_OTHER_BASE');
+    expect(ofOther.status).toBe(3);
+    expect(existsSync(at('f'))).toBe(false);
   });
 
   it('says what is wrong with data that nobody can train on', () => {

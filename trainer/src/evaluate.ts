@@ -41,7 +41,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const score = createScorer(thread, {
     examples: options.examples,
     batchSize,
-    vocabSize: model.config.vocabSize,
+    config: model.config,
     build: (shape) => buildEvaluation(model.config, shape, source, provider.target),
     signal: options.signal,
   });

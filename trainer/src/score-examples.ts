@@ -1,6 +1,7 @@
 import { WeftError } from '@weft/shared';
 import type { Example } from './data/index.ts';
 import type { BatchShape } from './models/llama.ts';
+import type { ModelConfig } from './models/model.ts';
 import { encodeBatch } from './objectives/causal-lm.ts';
 import { bucketFor } from './objectives/sequence-buckets.ts';
 import type { SessionThread } from './session/session-thread.ts';
@@ -15,7 +16,7 @@ export interface Evaluation {
 export interface Scoring {
   readonly examples: readonly Example[];
   readonly batchSize: number;
-  readonly vocabSize: number;
+  readonly config: Pick<ModelConfig, 'vocabSize' | 'maxPositions'>;
   /** Writes the model that gives the loss of a batch. */
   readonly build: (shape: BatchShape) => Uint8Array;
   readonly signal?: AbortSignal | undefined;
@@ -23,10 +24,15 @@ export interface Scoring {
 
 /** Scores the same examples as often as it is asked, on what the thread's state is then; sessions stay open. */
 export function createScorer(thread: SessionThread, scoring: Scoring): () => Promise<Evaluation> {
-  const { batchSize, vocabSize, build, signal } = scoring;
+  const { batchSize, config, build, signal } = scoring;
+  const { vocabSize, maxPositions } = config;
   // Rows of like length share a batch, so that little is computed for padding; a sum does not mind the order.
   const examples = scoring.examples.toSorted((a, b) => a.inputIds.length - b.inputIds.length);
   const longest = examples.at(-1)?.inputIds.length ?? 0;
+  if (longest > maxPositions) {
+    const what = `an example has ${longest} tokens, and the model ${maxPositions} positions`;
+    throw new WeftError('WEFT_TRAINING_BAD_EXAMPLE', what, { tokens: longest, maxPositions });
+  }
   const opened = new Set<string>();
   return async () => {
     let lossSum = 0;

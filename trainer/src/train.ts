@@ -101,7 +101,7 @@ export async function* trainSteps(options: StepOptions): AsyncGenerator<LoraTrai
     const score = createScorer(thread, {
       examples: held,
       batchSize,
-      vocabSize: model.config.vocabSize,
+      config: model.config,
       build: (shape) => buildEvaluation(model.config, shape, source, provider.target),
       signal: options.signal,
     });

@@ -205,6 +205,16 @@ describe('a run that cannot go on', () => {
     });
   });
 
+  it('refuses to score what is longer than the positions that the model has', async () => {
+    using model = tinyModel(false);
+    const { maxPositions } = model.config;
+    const inputIds = new Int32Array(maxPositions + 1).fill(3);
+    await expect(evaluate({ model, examples: [{ inputIds, labels: inputIds }] })).rejects.toMatchObject({
+      code: 'WEFT_TRAINING_BAD_EXAMPLE',
+      details: { tokens: maxPositions + 1, maxPositions },
+    });
+  });
+
   it('ends between two steps when it is aborted', async () => {
     using model = tinyModel(false);
     const layout = tinyLayout();

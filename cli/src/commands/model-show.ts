@@ -25,7 +25,7 @@ const run = async (path: string, { cache, json }: ModelShowOptions): Promise<voi
   };
   const text = (value: unknown): string =>
     Array.isArray(value) ? value.join(',') : typeof value === 'string' ? value : JSON.stringify(value);
-  const lines = Object.entries(shown).map(([key, value]) => `${key.padEnd(18)}${text(value)}\n`);
+  const lines = Object.entries(shown).map(([key, value]) => `${key.padEnd(20)}${text(value)}\n`);
   process.stdout.write(json ? `${JSON.stringify(shown)}\n` : lines.join(''));
 };
 

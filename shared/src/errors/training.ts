@@ -34,7 +34,7 @@ export const trainingErrors = defineErrors({
     grpc: 'INVALID_ARGUMENT',
     http: 400,
     exit: 3,
-    todo: 'encode the data with the tokenizer of this model',
+    todo: 'encode the data with the tokenizer of this model, in rows no longer than its positions',
     retry: false,
   },
   WEFT_TRAINING_BAD_OPTION: {
