@@ -9,6 +9,7 @@ import { zeroTensors, writeModelFolder } from '../../../test/model-folder.ts';
 import { saveAdapter } from '../../adapters/peft-folder.ts';
 import { evaluate } from '../../evaluate.ts';
 import type { Model } from '../../models/model.ts';
+import { weightShapes } from '../../models/weight-shapes.ts';
 import { openModel } from '../../open-model.ts';
 import { readGgufHeader } from '../../weights/gguf/read.ts';
 import { parseConfigJson } from '../../weights/config-json.ts';
@@ -121,6 +122,43 @@ describe('a GGUF of a folder', () => {
     await expect(write(model, { dtype: 'f16' })).rejects.toMatchObject({ code: 'WEFT_EXPORT_OVERFLOW' });
     await expect(write(model, { dtype: 'q8_0' })).rejects.toMatchObject({ code: 'WEFT_EXPORT_OVERFLOW' });
     expect(await readdir(root)).toEqual(['base']);
+  });
+});
+
+describe('a GGUF of each family', () => {
+  const gemma = { sliding_window: 5, sliding_window_pattern: 2, rope_local_base_freq: 20, query_pre_attn_scalar: 4 };
+  const llama3 = { rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4 };
+
+  it.each([
+    ['llama', { rope_theta: 1e10, rope_scaling: { ...llama3, original_max_position_embeddings: 8192 } }],
+    ['llama', { rope_scaling: { rope_type: 'linear', factor: 4 } }],
+    ['mistral', { sliding_window: 32 }],
+    ['qwen2', { rope_scaling: { rope_type: 'yarn', factor: 4, original_max_position_embeddings: 16 } }],
+    ['qwen3', {}],
+    ['smollm3', { num_hidden_layers: 4 }],
+    ['gemma3_text', { ...gemma, num_hidden_layers: 4 }],
+  ])('opens as the same %s with %j', async (family, change) => {
+    const config = { model_type: family, head_dim: 4, num_hidden_layers: 2, ...change };
+    const random = createSeededRandom('weights');
+    const folder = await writeModelFolder(at('base'), { config, tensors: [] });
+    const shapes = weightShapes(parseConfigJson(await readFile(join(folder, 'config.json'), 'utf8')).config);
+    const tensors = [...shapes].map(([name, shape]) => {
+      const data = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => random.uniform() - 0.5);
+      return { name, dtype: 'F32' as const, shape, data };
+    });
+    const model = await openModel(await writeModelFolder(at('base'), { config, tensors }));
+    await write(model);
+    const again = await opened();
+    // Within its window a text is computed alike, and longer ones are out of reach.
+    // A query's divisor that is the usual one goes without saying.
+    const { slidingWindow, queryPreAttnScalar = 4, ...numbers } = model.config;
+    expect(queryPreAttnScalar).toBe(numbers.headDim);
+    const reach =
+      family === 'mistral' ? { maxPositions: slidingWindow?.size } : { ...(slidingWindow && { slidingWindow }) };
+    // llama.cpp calls Mistral's architecture llama
+    expect(again.config).toEqual({ ...numbers, ...reach, family: family === 'mistral' ? 'llama' : family });
+    const [before, after] = [await lossOf(model), await lossOf(again)];
+    expect(Math.abs(after - before) / before).toBeLessThan(1e-6);
   });
 });
 
