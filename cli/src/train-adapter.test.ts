@@ -52,6 +52,26 @@ const stepsOf = (stdout: string): { step: number; loss: number }[] =>
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('weft train', () => {
+  it('holds the base in int8: nearly the losses of float32, in training and in scoring', () => {
+    const flags = ['--steps', '3', '--batch', '1', '--no-shuffle', '--json'];
+    const held = ['--base', 'int8', '--cache', at('cache')];
+    const [full, less] = [train('full', ...flags), train('int8', ...flags, ...held)];
+    expect(less.stderr).toContain('wrote the adapter');
+    const losses = stepsOf(less.stdout).map(({ loss }) => loss);
+    stepsOf(full.stdout).forEach(({ loss }, index) => {
+      expect(losses[index]).not.toBe(loss);
+      expect(Math.abs((losses[index] ?? 0) / loss - 1)).toBeLessThan(0.01);
+    });
+    const score = weft('eval', '--model', model, '--data', rows, '--seq', '16', ...held, '--json');
+    expect(JSON.parse(score.stdout)).toMatchObject({ tokens: 21 });
+  });
+
+  it('does not train with int8 on a device that has no products of it', () => {
+    const { status, stderr } = train('none', '--base', 'int8', '--device', 'webgpu', '--cache', at('cache'));
+    expect(status).toBe(6);
+    expect(stderr).toContain('it has no products of int8 weights');
+  });
+
   it('prints what the data comes to, then a JSON line a step, and nothing else on standard output', () => {
     const { status, stdout, stderr } = train('a', '--steps', '3', '--batch', '1', '--no-shuffle', '--json');
     expect(stderr).toContain(

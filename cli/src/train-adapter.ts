@@ -7,7 +7,6 @@ import {
   identifyRun,
   initAdapter,
   loadCheckpoint,
-  openModel,
   saveAdapter,
   saveCheckpoint,
   saveTrainingRecord,
@@ -21,15 +20,15 @@ import {
 } from '@weft/trainer';
 import { onInterrupt } from './interrupt.ts';
 import { lossCurve, type ValidationScore } from './loss-curve.ts';
-import type { ModelOptions } from './model-options.ts';
 import { openAdapter } from './open-adapter.ts';
 import { createProgress } from './progress.ts';
+import { type HeldModelOptions, openHeldModel } from './held-model.ts';
 import { settleDevice } from './settle-device.ts';
 import { paddingReport, tokenReport } from './token-report.ts';
 import { readTrainingData } from './training-data.ts';
 
 /** The flags of `weft train`. */
-export interface TrainOptions extends ModelOptions {
+export interface TrainOptions extends HeldModelOptions {
   readonly data: readonly string[];
   readonly out: string;
   readonly rank?: number;
@@ -107,6 +106,7 @@ const decisiveOptions = (options: TrainOptions, layout: AdapterLayout, steps: nu
   ...(options.packing && { '--packing': true }),
   '--threads': options.threads, // another number sums in another order
   '--device': options.device,
+  '--base': options.base,
 });
 
 const writeLine = (value: object): void => void process.stdout.write(`${JSON.stringify(value)}\n`);
@@ -119,7 +119,7 @@ const noteOf = (loss: number | undefined, score: ValidationScore | undefined): s
 /** Trains and writes the adapter; the steps go to standard output as JSON lines, or to a bar. */
 export const trainAdapter = async (options: TrainOptions): Promise<void> => {
   const signal = onInterrupt('stopping after this step, with a checkpoint for --resume');
-  const model = await openModel(options.model, { cacheDir: options.cache, signal });
+  const model = await openHeldModel(options, signal);
   const device = await settleDevice(model, options);
   const { examples, report, padding, validation } = await readTrainingData(model, options);
   process.stderr.write(`${tokenReport(report, options.seq)}\n${paddingReport(report, padding)}\n`);

@@ -2,7 +2,7 @@ import type { AdapterLayout } from '@weft/shared';
 import type { Example } from './data/index.ts';
 import { trainedInput } from './adapters/lora-inputs.ts';
 import { loraSource } from './adapters/lora-source.ts';
-import { frozenWeights } from './models/frozen-weights.ts';
+import { trainingWeights } from './models/training-weights.ts';
 import type { Model } from './models/model.ts';
 import { chooseDevice } from './devices/choose-device.ts';
 import type { Device } from './session/device.ts';
@@ -13,7 +13,7 @@ import { buildEvaluation } from './training-step.ts';
 import { badOption, defaultThreads } from './training-loop.ts';
 
 export interface EvaluateOptions {
-  readonly model: Pick<Model, 'config' | 'tensors'>;
+  readonly model: Pick<Model, 'config' | 'tensors' | 'quantised'>;
   /** Layout and values of an adapter; without them the base model is scored. */
   readonly layout?: AdapterLayout | undefined;
   readonly adapter?: Float32Array | undefined;
@@ -33,8 +33,8 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     throw badOption('adapter', `${adapter?.length ?? 'no'} values`, `${layout?.size ?? 'no'} values`);
   }
   const threads = options.threads ?? defaultThreads();
-  const { provider } = await chooseDevice(options.device ?? 'auto', model.tensors, threads);
-  const weights = frozenWeights(model.tensors);
+  const { provider } = await chooseDevice(options.device ?? 'auto', model.quantised ?? model.tensors, threads);
+  const weights = await trainingWeights(model);
   const source = loraSource(weights, layout, 'both');
   await using thread = new SessionThread({ provider, threads, weightsFolder: weights.folder });
   if (adapter) await thread.setState([{ name: trainedInput, shape: [adapter.length], data: adapter }]);

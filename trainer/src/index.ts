@@ -1,6 +1,8 @@
 export { isWeftError, type LoraTarget, loraTargets, WeftError } from '@weft/shared';
 export * from './weights/index.ts';
 export { openModel, type OpenModelOptions } from './open-model.ts';
+export { holdBase, type HoldBaseOptions } from './weights/quantised/hold-base.ts';
+export { type TrainingBase, trainingBases } from './weights/quantised/training-base.ts';
 export * from './hub/index.ts';
 export type { OnProgress } from './progress.ts';
 export * from './tokenizer/index.ts';

@@ -2,8 +2,8 @@ import { type AdapterLayout, factorSize, gatherFactor, scatterFactor, type Train
 import { batches, type Example } from './data/index.ts';
 import { frozenFactor, frozenInput, trainedInput } from './adapters/lora-inputs.ts';
 import { loraSource } from './adapters/lora-source.ts';
-import { frozenWeights } from './models/frozen-weights.ts';
 import { decideCheckpointing } from './gradient-checkpointing.ts';
+import { trainingWeights } from './models/training-weights.ts';
 import type { Model } from './models/model.ts';
 import type { TrainingState } from './checkpoint/index.ts';
 import { firstMoment, secondMoment } from './optim/adamw.ts';
@@ -26,7 +26,7 @@ import {
 
 /** Every decision of a run; `train` in training-run.ts has defaults for most. */
 export interface StepOptions extends LoopOptions {
-  readonly model: Pick<Model, 'config' | 'tensors'>;
+  readonly model: Pick<Model, 'config' | 'tensors' | 'quantised'>;
   readonly layout: AdapterLayout;
   /** Values in layout order; left as they are. */
   readonly adapter: Float32Array;
@@ -84,8 +84,8 @@ export async function* trainSteps(options: StepOptions): AsyncGenerator<LoraTrai
     throw badOption('adapter', 'not finite in every value', 'numbers');
   if (resumeFrom) checkMoments(resumeFrom, factorSize(layout, trains));
   const threads = options.threads ?? defaultThreads();
-  const { provider } = await chooseDevice(options.device ?? 'auto', model.tensors, threads);
-  const weights = frozenWeights(model.tensors);
+  const { provider } = await chooseDevice(options.device ?? 'auto', model.quantised ?? model.tensors, threads);
+  const weights = await trainingWeights(model);
   const source = loraSource(weights, layout, trains);
   const optimizer = { clipGradNorm: options.clipGradNorm || undefined, weightDecay: options.weightDecay ?? 0 };
   await using thread = new SessionThread({ provider, threads, weightsFolder: weights.folder });

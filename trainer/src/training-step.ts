@@ -3,7 +3,7 @@ import type { Graph } from './graph/graph.ts';
 import { serialise } from './graph/serialise.ts';
 import type { EmitTarget, Value } from './graph/types.ts';
 import { batchInputs, causalLmLoss } from './objectives/causal-lm.ts';
-import { type BatchShape, buildLlama, headWeight, type ParameterSource } from './models/llama.ts';
+import { type BatchShape, buildLlama, type ParameterSource, vocabularyHead } from './models/llama.ts';
 import type { ModelConfig } from './models/model.ts';
 import { segmentInputs } from './models/segments.ts';
 import { createGraph } from './ops/table.ts';
@@ -56,7 +56,7 @@ export function buildLoss(
   const parameters = source.parametersIn(graph);
   const segments = shape.isPacked ? segmentInputs(graph, shape) : undefined;
   const hidden = buildLlama(graph, config, shape, inputIds, parameters, undefined, segments);
-  const loss = graph.scope('loss', () => causalLmLoss(hidden, headWeight(config, parameters), targets, rowWeights));
+  const loss = graph.scope('loss', () => causalLmLoss(hidden, vocabularyHead(config, parameters), targets, rowWeights));
   graph.output('loss', loss);
   return { loss, trained: parameters.trained };
 }

@@ -9,7 +9,7 @@ import { serialise } from '../src/graph/serialise.ts';
 import type { EmitTarget } from '../src/graph/types.ts';
 import { frozenWeights } from '../src/models/frozen-weights.ts';
 import { fullSource } from '../src/models/full-source.ts';
-import { buildLlama, headWeight, type ParameterSource } from '../src/models/llama.ts';
+import { buildLlama, headWeight, type ParameterSource, vocabularyHead } from '../src/models/llama.ts';
 import type { ModelConfig } from '../src/models/model.ts';
 import { weightShapes } from '../src/models/weight-shapes.ts';
 import { batchInputs, causalLmLoss, encodeBatch } from '../src/objectives/causal-lm.ts';
@@ -57,7 +57,7 @@ async function resultsOf(
   const { inputIds, targets, rowWeights } = batchInputs(graph, ids.length);
   const parameters = source.parametersIn(graph);
   const hidden = buildLlama(graph, config, shape, inputIds, parameters);
-  const loss = causalLmLoss(hidden, headWeight(config, parameters), targets, rowWeights);
+  const loss = causalLmLoss(hidden, vocabularyHead(config, parameters), targets, rowWeights);
   graph.output('loss', loss);
   const { trained } = parameters;
   const names = [...trained.keys()];

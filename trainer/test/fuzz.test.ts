@@ -15,7 +15,12 @@ import { dequantise } from '../src/weights/gguf/dequantise.ts';
 import { parseGgufHeader } from '../src/weights/gguf/header.ts';
 import { configFromGguf } from '../src/weights/gguf/model-config.ts';
 import { ggufTensorTypes, type GgufTensorType } from '../src/weights/gguf/tensor-types.ts';
-import { lengthFieldBytes, parseHeaderLength, parseSafetensorsHeader } from '../src/weights/safetensors/header.ts';
+import {
+  floatDtypes,
+  lengthFieldBytes,
+  parseHeaderLength,
+  parseSafetensorsHeader,
+} from '../src/weights/safetensors/header.ts';
 import { parseIndex } from '../src/weights/safetensors/sharded.ts';
 import { damaged } from './damaged-bytes.ts';
 import { tinyLlama } from './gguf-file.ts';
@@ -110,6 +115,7 @@ test('damaged safetensors headers are read or refused', () => {
           const { tensors } = parseSafetensorsHeader(
             bytes.subarray(lengthFieldBytes, lengthFieldBytes + headerBytes),
             bytes.length,
+            floatDtypes,
           );
           for (const { offset, sizeBytes } of tensors) expect(offset + sizeBytes).toBeLessThanOrEqual(bytes.length);
         }),

@@ -2,11 +2,12 @@ import process from 'node:process';
 import type { Command } from 'commander';
 import type { CommandModule } from '../command.ts';
 import { onInterrupt } from '../interrupt.ts';
-import { addModelOptions, anyBaseOption, type ModelOptions } from '../model-options.ts';
+import { baseOption, type HeldModelOptions, openHeldModel } from '../held-model.ts';
+import { addModelOptions, anyBaseOption } from '../model-options.ts';
 import { wholeNumber } from '../option-values.ts';
 import { tokenReport } from '../token-report.ts';
 
-interface EvalOptions extends ModelOptions {
+interface EvalOptions extends HeldModelOptions {
   readonly data: readonly string[];
   readonly adapter?: string;
   readonly anyBase?: true;
@@ -18,9 +19,9 @@ interface EvalOptions extends ModelOptions {
 const run = async (options: EvalOptions): Promise<void> => {
   const { openAdapter } = await import('../open-adapter.ts');
   const { settleDevice } = await import('../settle-device.ts');
-  const { encodeRecords, evaluate, openModel, readRecords } = await import('@weft/trainer');
+  const { encodeRecords, evaluate, readRecords } = await import('@weft/trainer');
   const signal = onInterrupt('stopping');
-  const model = await openModel(options.model, { cacheDir: options.cache, signal });
+  const model = await openHeldModel(options, signal);
   const device = await settleDevice(model, options);
   const adapter = options.adapter === undefined ? undefined : await openAdapter(options.adapter, model, options);
   const records = await readRecords([...options.data]);
@@ -56,6 +57,7 @@ export const command: CommandModule = {
   configure: (command: Command): void => {
     addModelOptions(command)
       .option('--adapter <dir>', 'an adapter in the layout of PEFT')
+      .addOption(baseOption())
       .option(...anyBaseOption)
       .requiredOption(
         '--data <file...>',

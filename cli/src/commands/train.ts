@@ -1,6 +1,7 @@
 import { Option, type Command } from 'commander';
 import { loraTargets } from '@weft/shared';
 import type { CommandModule } from '../command.ts';
+import { baseOption } from '../held-model.ts';
 import { addModelOptions, anyBaseOption } from '../model-options.ts';
 import { nonNegative, shareOrPath, targetList, wholeNumber } from '../option-values.ts';
 import type { TrainOptions } from '../train-adapter.ts';
@@ -50,7 +51,7 @@ export const command: CommandModule = {
           .choices(['auto', 'on', 'off'])
           .default('auto'),
       )
-      .addOption(new Option('--base <type>', 'how base weights are computed with').choices(['fp32']).default('fp32'))
+      .addOption(baseOption())
       .option('--plot <file.svg>', 'draw the loss curve, of the validation too')
       .option('--json', 'JSON lines on standard output: {"data"}, {"step","loss","tokensPerSecond"}, {"validation"}')
       .action(async (_options: unknown, command: Command) =>

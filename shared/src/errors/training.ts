@@ -65,6 +65,13 @@ export const trainingErrors = defineErrors({
     todo: 'install what is named, or choose --device auto; weft doctor lists what this machine has',
     retry: false,
   },
+  WEFT_BASE_UNSUPPORTED: {
+    grpc: 'FAILED_PRECONDITION',
+    http: 422,
+    exit: 3,
+    todo: 'choose --base fp32 or bf16; int8 and int4 need --device cpu or auto',
+    retry: false,
+  },
   WEFT_TRAINING_RUNTIME: {
     grpc: 'INTERNAL',
     http: 500,

@@ -13,6 +13,6 @@ export const loraSource = (
     const { trained, lora } = layout
       ? loraInputs(graph, layout, trains)
       : { trained: new Map(), lora: () => undefined };
-    return { weight: (name) => weights.add(graph, name), lora, trained };
+    return { weight: (name) => weights.add(graph, name), ...weights.matrices?.(graph), lora, trained };
   },
 });

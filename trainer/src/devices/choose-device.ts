@@ -1,5 +1,5 @@
 import { WeftError } from '@weft/shared';
-import type { TensorRef } from '../weights/tensor-ref.ts';
+import type { StoredDtype, TensorRef } from '../weights/tensor-ref.ts';
 import { type Device, type Provider, providerFor } from '../session/device.ts';
 import { missing, obstacle } from './obstacle.ts';
 import { productRate } from './product-rate.ts';
@@ -14,7 +14,7 @@ export interface ChosenDevice {
 }
 
 /** Weights in the types that they have on disk. */
-type Tensors = ReadonlyMap<string, Pick<TensorRef, 'dtype'>>;
+type Tensors = ReadonlyMap<string, Pick<TensorRef<StoredDtype>, 'dtype'>>;
 
 /**
  * The device that was asked for, or the best one for this model. A device that cannot run is no error for `auto`; that
@@ -39,8 +39,13 @@ export async function chooseDevice(device: Device, tensors: Tensors, threads: nu
   return { provider: providerFor('cpu'), why: passedOver.join('; ') };
 }
 
-/** WebGPU's Cast knows no bfloat16, and a fall-back to the CPU is forbidden there. */
+/**
+ * Products of int8 levels are kernels of the CPU's own. WebGPU's Cast knows no bfloat16, and a fall-back to the CPU is
+ * forbidden there.
+ */
 function unfit(device: Provider['name'], tensors: Tensors): string | undefined {
+  if (device !== 'cpu' && [...tensors.values()].some(({ dtype }) => dtype === 'I8'))
+    return 'it has no products of int8 weights';
   if (device !== 'webgpu') return undefined;
   const count = [...tensors.values()].filter(({ dtype }) => dtype === 'BF16').length;
   return count === 0 ? undefined : `it has no bfloat16, the type of ${count} of the model's tensors`;

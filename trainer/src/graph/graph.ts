@@ -8,7 +8,7 @@ export interface ExternalData {
   readonly sizeBytes: number;
 }
 
-export type ConstantData = Float32Array | BigInt64Array;
+export type ConstantData = Float32Array | BigInt64Array | Int8Array;
 
 /** A computation with static shapes, built node by node in an order that is already topological. */
 export class Graph implements Builder {
@@ -45,7 +45,7 @@ export class Graph implements Builder {
     if (data.length !== elementCount(shape)) {
       throw new GraphError(`a constant of ${data.length} values cannot have shape [${shape.join(', ')}]`);
     }
-    const dtype = data instanceof Float32Array ? 'float32' : 'int64';
+    const dtype = data instanceof Float32Array ? 'float32' : data instanceof Int8Array ? 'int8' : 'int64';
     const key = data.length <= 8 ? `${dtype} [${shape.join()}] ${data.join()}` : undefined;
     const known = key === undefined ? undefined : this.#constantsByContent.get(key);
     if (known) return known;

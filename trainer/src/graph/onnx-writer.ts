@@ -11,7 +11,7 @@ import {
   TensorProto_DataLocation as DataLocation,
   TensorProto_DataType as DataType,
 } from '@weft/proto/onnx';
-import type { ExternalData } from './graph.ts';
+import type { ConstantData, ExternalData } from './graph.ts';
 import type { ElementType, EmitTarget, Emitter, OnnxAttribute, OnnxNodeOptions, TensorType } from './types.ts';
 
 export const onnxType: Readonly<Record<ElementType, DataType>> = {
@@ -21,6 +21,8 @@ export const onnxType: Readonly<Record<ElementType, DataType>> = {
   uint8: DataType.UINT8,
   int32: DataType.INT32,
   int64: DataType.INT64,
+  int8: DataType.INT8,
+  int4: DataType.INT4,
 };
 
 /** Collects the ONNX nodes and initializers of one model. */
@@ -29,6 +31,7 @@ export class OnnxWriter implements Emitter {
   readonly nodes: NodeProto[] = [];
   readonly initializers: TensorProto[] = [];
   readonly #constants = new Map<string, string>();
+  readonly #shared = new Map<string, unknown>();
   #scope = '';
   #nextId = 0;
 
@@ -69,8 +72,13 @@ export class OnnxWriter implements Emitter {
     );
   }
 
-  constant(data: Float32Array | BigInt64Array, shape: readonly number[]): string {
-    const dtype = data instanceof Float32Array ? 'float32' : 'int64';
+  shared<T>(key: string, emit: () => T): T {
+    if (!this.#shared.has(key)) this.#shared.set(key, emit());
+    return this.#shared.get(key) as T;
+  }
+
+  constant(data: ConstantData | Uint8Array, shape: readonly number[]): string {
+    const dtype = elementTypeOf(data);
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     const key = `${dtype}[${shape.join()}]${createHash('sha256').update(bytes).digest('base64')}`;
     let name = this.#constants.get(key);
@@ -98,6 +106,12 @@ export class OnnxWriter implements Emitter {
       create(TensorProtoSchema, { name, dataType: onnxType[dtype], dims: shape.map(BigInt), ...content }),
     );
   }
+}
+
+function elementTypeOf(data: ConstantData | Uint8Array): ElementType {
+  if (data instanceof Float32Array) return 'float32';
+  if (data instanceof BigInt64Array) return 'int64';
+  return data instanceof Int8Array ? 'int8' : 'uint8';
 }
 
 type TensorContent =

@@ -10,6 +10,8 @@ const bytesOf: Readonly<Record<ElementType, number>> = {
   float16: 2,
   bfloat16: 2,
   uint8: 1,
+  int8: 1,
+  int4: 0.5,
 };
 export const sizeBytes = ({ dtype, shape }: Pick<Value, 'dtype' | 'shape'>): number =>
   bytesOf[dtype] * elementCount(shape);

@@ -1,9 +1,9 @@
 /**
- * What a tensor in a graph may hold. float16 and bfloat16 occur only as frozen weights, widened before use, uint8 only as
- * codes of weights in blocks. Indices that enter a graph are int32 where WebGPU must run it: it reshapes and splits no
- * int64.
+ * What a tensor in a graph may hold. float16 and bfloat16 occur only as frozen weights, widened before use, uint8 as
+ * codes of weights in blocks, int8 and int4 as levels of quantised weights. Indices that enter a graph are int32 where
+ * WebGPU must run it: it reshapes and splits no int64.
  */
-export type ElementType = 'float32' | 'float16' | 'bfloat16' | 'uint8' | 'int32' | 'int64';
+export type ElementType = 'float32' | 'float16' | 'bfloat16' | 'uint8' | 'int8' | 'int4' | 'int32' | 'int64';
 
 export interface TensorType {
   readonly dtype: ElementType;
@@ -31,7 +31,7 @@ export interface GraphNode {
 /** What operator calls and gradient rules need of a graph. */
 export interface Builder {
   apply(operatorName: string, inputs: readonly Value[], attributes?: unknown): readonly [Value, ...Value[]];
-  constant(data: Float32Array | BigInt64Array, shape: readonly number[]): Value;
+  constant(data: Float32Array | BigInt64Array | Int8Array, shape: readonly number[]): Value;
 }
 
 /** A row of the operator table. */
@@ -93,10 +93,12 @@ export interface Emitter {
     outputs: readonly string[],
     options?: OnnxNodeOptions,
   ): void;
+  /** What `emit` gives, from nodes that are added at the first call with this key. */
+  shared<T>(key: string, emit: () => T): T;
   /** A fresh value name. */
   name(): string;
   /** An initializer; equal data of equal shape is stored once. */
-  constant(data: Float32Array | BigInt64Array, shape: readonly number[]): string;
+  constant(data: Float32Array | BigInt64Array | Uint8Array, shape: readonly number[]): string;
 }
 
 export interface OnnxNodeOptions {

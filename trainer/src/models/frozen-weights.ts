@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { Graph } from '../graph/graph.ts';
 import type { ElementType, TensorType, Value } from '../graph/types.ts';
 import type { BlockTensors } from '../weights/blocks/block-tensor.ts';
+import type { LlamaParameters } from './llama.ts';
 import type { TensorDtype, TensorRef } from '../weights/tensor-ref.ts';
 
 const elementTypes: Readonly<Record<TensorDtype, ElementType>> = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' };
@@ -15,6 +16,8 @@ export interface FrozenWeights {
   add(graph: Graph, name: string): Value;
   /** The same for a part of a matrix in blocks, under a name of the caller's. */
   addPart(graph: Graph, name: string, type: TensorType, part: Window): Value;
+  /** What is done with matrices that are held otherwise. */
+  matrices?(graph: Graph): Pick<LlamaParameters, 'product' | 'rows' | 'headLoss'>;
 }
 
 type Window = Pick<TensorRef, 'file' | 'offset' | 'sizeBytes'>;

@@ -4,6 +4,7 @@ import type { Value } from '../graph/types.ts';
 import {
   add,
   cast,
+  crossEntropy,
   gatherRows,
   geglu,
   gemm,
@@ -36,6 +37,8 @@ export interface LlamaParameters {
   product?(name: string, x: Value): Value | undefined;
   /** Rows [n, in] by index [n] of a weight that is kept in blocks. */
   rows?(name: string, indices: Value): Value | undefined;
+  /** Σ rowWeights·cross-entropy of hidden·Wᵀ, where the head's weight is held in int8. */
+  readonly headLoss?: (name: string, hidden: Value, targets: Value, rowWeights: Value) => Value;
   /** The LoRA factors of a linear layer, or undefined where it has none. */
   lora(layer: number, target: LoraTarget): LoraPair | undefined;
 }
@@ -150,6 +153,25 @@ export const headName = ({ tieWordEmbeddings }: ModelConfig): string =>
   tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight';
 export const headWeight = (config: ModelConfig, parameters: LlamaParameters): Value =>
   parameters.weight(headName(config));
+
+/** What the loss needs of the vocabulary head. */
+export interface VocabularyHead {
+  readonly vocabSize: number;
+  /** Σ rowWeights·cross-entropy of the head's logits on hidden states [rows, hidden]. */
+  loss(hidden: Value, targets: Value, rowWeights: Value): Value;
+}
+
+export function vocabularyHead(config: ModelConfig, parameters: LlamaParameters): VocabularyHead {
+  const [name, { vocabSize }] = [headName(config), config];
+  const { headLoss } = parameters;
+  if (headLoss) return { vocabSize, loss: (...rows) => headLoss(name, ...rows) };
+  const weight = parameters.weight(name);
+  return {
+    vocabSize,
+    loss: (hidden, targets, rowWeights) =>
+      crossEntropy(gemm(hidden, widen(weight), { transB: true }), targets, rowWeights),
+  };
+}
 
 /** Frozen weights may be half precision; products are float32. */
 export const widen = (weight: Value): Value => cast(weight, 'float32');

@@ -2,6 +2,7 @@ import type { Sha256 } from '@weft/shared';
 import type { Rope } from '../ops/rope-scaling.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { BlockTensors } from '../weights/blocks/block-tensor.ts';
+import type { QuantisedTensors } from '../weights/quantised/quantised-tensors.ts';
 import type { TensorRef } from '../weights/tensor-ref.ts';
 import type { FamilyName } from './families.ts';
 
@@ -40,5 +41,7 @@ export interface Model {
   readonly tensors: ReadonlyMap<string, TensorRef>;
   /** Matrices that are kept as blocks of small integers; `tensors` lacks these. For generating only. */
   readonly blocks?: BlockTensors | undefined;
+  /** All weights in int8 or int4 (weights/quantised), for training and scoring; products take these. */
+  readonly quantised?: QuantisedTensors | undefined;
   readonly tokenizer: Tokenizer;
 }

@@ -3,19 +3,19 @@ import type { Example } from '../data/index.ts';
 import type { Graph } from '../graph/graph.ts';
 import { sizeAt } from '../graph/shape.ts';
 import type { Value } from '../graph/types.ts';
-import { widen } from '../models/llama.ts';
-import { add, crossEntropy, gemm, split } from '../ops/calls.ts';
+import type { VocabularyHead } from '../models/llama.ts';
+import { add, split } from '../ops/calls.ts';
 
 /** Logits of one chunk of rows take at most this much memory: a vocabulary is wide. */
 const chunkBytes = 32 * 1024 * 1024;
 
 /**
- * Σ rowWeights·cross-entropy over hidden states [rows, hidden] and the head's weight [vocab, hidden]. The rows go
- * through the head in chunks; each chunk's gradient needs only its own logits, which are gone before the next one's.
+ * Σ rowWeights·cross-entropy over hidden states [rows, hidden] and the vocabulary head. The rows go through the
+ * head in chunks; each chunk's gradient needs only its own logits, which are gone before the next one's.
  */
-export function causalLmLoss(hidden: Value, head: Value, targets: Value, rowWeights: Value): Value {
+export function causalLmLoss(hidden: Value, head: VocabularyHead, targets: Value, rowWeights: Value): Value {
   const rows = sizeAt(hidden, 0);
-  const rowsPerChunk = Math.max(32, Math.floor(chunkBytes / 4 / sizeAt(head, 0)));
+  const rowsPerChunk = Math.max(32, Math.floor(chunkBytes / 4 / head.vocabSize));
   const count = Math.ceil(rows / rowsPerChunk);
   const sizes = Array.from(
     { length: count },
@@ -27,7 +27,7 @@ export function causalLmLoss(hidden: Value, head: Value, targets: Value, rowWeig
   const losses = sizes.map((_, i) => {
     const [h, t, w] = [hiddenChunks?.[i], targetChunks?.[i], weightChunks?.[i]];
     if (!h || !t || !w) throw new RangeError(`there is no chunk ${i}`);
-    return crossEntropy(gemm(h, widen(head), { transB: true }), t, w);
+    return head.loss(h, t, w);
   });
   return losses.reduce((total, loss) => add(total, loss));
 }

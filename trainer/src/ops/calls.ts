@@ -38,6 +38,12 @@ export interface AttentionAttributes {
   readonly window?: number | undefined;
 }
 
+/** Where logits are hidden·Wᵀ: the hidden rows, and W's rows at the targets, both [n, width]. */
+export interface DirectGradient {
+  readonly hidden: Value;
+  readonly targetRows: Value;
+}
+
 export const scalar = (near: Value, value: number): Value => near.graph.constant(Float32Array.of(value), []);
 
 export const add = (a: Value, b: Value): Value => a.graph.apply('add', [a, b])[0];
@@ -111,8 +117,13 @@ export const rmsNorm = (x: Value, gain: Value, epsilon: number): Value =>
 export const rotary = (x: Value, attributes: RotaryAttributes, positions?: Value): Value =>
   x.graph.apply('rotary', positions ? [x, positions] : [x], attributes)[0];
 /** Σᵢ rowWeights[i]·(logΣexp(logits[i]) − logits[i, targets[i]]), a scalar. */
-export const crossEntropy = (logits: Value, targets: Value, rowWeights: Value): Value =>
-  logits.graph.apply('crossEntropy', [logits, targets, rowWeights])[0];
+export const crossEntropy = (logits: Value, targets: Value, rowWeights: Value, direct?: DirectGradient): Value =>
+  logits.graph.apply('crossEntropy', [
+    logits,
+    targets,
+    rowWeights,
+    ...(direct ? [direct.hidden, direct.targetRows] : []),
+  ])[0];
 
 /** x·Wᵀ + what its blocks add, for a matrix in blocks: ops/blocks.ts. */
 export const blockProduct = (x: Value, parts: readonly Value[], attributes: BlockAttributes): Value =>
@@ -133,3 +144,40 @@ export const cachedAttention = (
   attributes: AttentionAttributes,
 ): readonly Value[] =>
   cache.keys.graph.apply('cachedAttention', [cache.keys, cache.values, cache.last, cache.total, ...rows], attributes);
+
+/** A matrix [k, n] as int8 levels with a scale for each column. */
+export interface QuantisedMatrix {
+  readonly levels: Value;
+  readonly scales: Value;
+}
+/** How rows [n, k] become levels before they are multiplied. */
+export interface RowLevels {
+  /** Levels go from −range to range or, where no value is negative, from 0 to range. */
+  readonly range: number;
+  readonly unsigned: boolean;
+  /** Channels whose values dwarf the others': they are multiplied as they are. */
+  readonly outliers: number;
+}
+export interface QuantisedProductAttributes {
+  readonly rows: RowLevels;
+  /** Of the gradient, which the same operator multiplies. */
+  readonly gradient?: RowLevels | undefined;
+}
+/** x [n, k] times a quantised matrix [k, m]; the gradient is its product with `backward` [m, k]. */
+export const quantisedProduct = (
+  x: Value,
+  forward: QuantisedMatrix,
+  attributes: QuantisedProductAttributes,
+  backward?: QuantisedMatrix,
+): Value =>
+  x.graph.apply(
+    'quantisedProduct',
+    [x, forward.levels, forward.scales, ...(backward ? [backward.levels, backward.scales] : [])],
+    attributes,
+  )[0];
+/** Rows (axis 0) of a quantised matrix by index [n], or its columns (axis 1) turned into rows: [n, width]. */
+export const gatherQuantised = ({ levels, scales }: QuantisedMatrix, indices: Value, axis: 0 | 1): Value =>
+  levels.graph.apply('gatherQuantised', [levels, scales, indices], { axis })[0];
+/** A matrix [n, k] in float32 from its int4 levels and scales [n, k / block]. */
+export const dequantiseBlocks = (levels: Value, scales: Value): Value =>
+  levels.graph.apply('dequantiseBlocks', [levels, scales])[0];

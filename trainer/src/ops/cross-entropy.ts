@@ -1,5 +1,5 @@
 import { describe, GraphError, sizeAt } from '../graph/shape.ts';
-import type { Operator } from '../graph/types.ts';
+import type { Operator, Value } from '../graph/types.ts';
 import { exp, mul, reshape, scalar, setAtColumns, sub } from './calls.ts';
 import { inputAt } from './elementwise.ts';
 import { isIndex } from './indexed.ts';
@@ -35,18 +35,29 @@ export const crossEntropy: Operator = {
     const weighted = onnx.node('Mul', [rowLosses, onnx.node('Unsqueeze', [weights, axis])]);
     onnx.node('ReduceSum', [weighted], { output: loss, attributes: { keepdims: 0 } });
   },
-  saves: { inputs: [1, 2], outputs: [1, 2] },
+  saves: { inputs: [1, 2, 4], outputs: [1, 2] },
   /**
    * dzᵢ = δ·wᵢ·(pᵢ − onehot(target)), and at the target p − 1 = exp(−ℓ) − 1. Written with ℓ, the gradient waits for the
    * row's loss, so that the logits are gone before those of the next rows are made.
+   *
+   * With the rows h that the logits h·Wᵀ come from, the second part goes to them straight, dh = −δ·wᵢ·W[target], and dz
+   * is left with δ·wᵢ·pᵢ: no negative value, and none that dwarfs the others when the row is quantised.
    */
-  gradient({ input, output, delta }) {
+  gradient({ input, output, delta, inputTypes }) {
+    const weights = (): Value => mul(delta, reshape(input(2), [sizeAt(input(2), 0), 1])); // [n, 1]
+    const direct = inputTypes.length > 3;
     return [
       () => {
-        const weights = mul(delta, reshape(input(2), [sizeAt(input(2), 0), 1])); // [n, 1]
-        const atTarget = sub(exp(mul(output(2), scalar(weights, -1))), scalar(weights, 1));
-        return setAtColumns(mul(output(1), weights), input(1), mul(weights, atTarget));
+        const ofRows = weights();
+        if (direct) return mul(output(1), ofRows);
+        const atTarget = sub(exp(mul(output(2), scalar(delta, -1))), scalar(delta, 1));
+        return setAtColumns(mul(output(1), ofRows), input(1), mul(ofRows, atTarget));
       },
+      ...(direct ? [noGradient, noGradient, () => mul(input(4), mul(weights(), scalar(delta, -1)))] : []),
     ];
   },
+};
+
+const noGradient = (): Value => {
+  throw new GraphError('targets and their weights have no gradient');
 };

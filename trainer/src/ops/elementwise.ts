@@ -81,10 +81,12 @@ export const cast: Operator<{ to: ElementType }> = {
 export const onnxTypeNumber: Readonly<Record<ElementType, number>> = {
   float32: 1,
   uint8: 2,
+  int8: 3,
   int32: 6,
   int64: 7,
   float16: 10,
   bfloat16: 16,
+  int4: 22,
 };
 
 // The rows below occur only in backward passes and optimizers: nothing differentiates them.

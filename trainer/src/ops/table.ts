@@ -7,6 +7,7 @@ import { add, cast, div, exp, min, mul, silu, sqrt, sub, swiglu } from './elemen
 import { geglu, gelu } from './gelu.ts';
 import { gatherRows, scatterRows, setAtColumns } from './indexed.ts';
 import { concat, pad, reshape, slice, split, transpose } from './layout.ts';
+import { dequantiseBlocks, gatherQuantised, quantisedProduct } from './quantised.ts';
 import { rmsNorm, softmax } from './normalisation.ts';
 import { gemm, matmul } from './product.ts';
 import { mean, sum } from './reduce.ts';
@@ -33,6 +34,7 @@ export const operators = {
   rmsNorm,
   rotary,
   crossEntropy,
+  quantisedProduct,
   // without
   cast,
   sub,
@@ -45,6 +47,8 @@ export const operators = {
   pad,
   scatterRows,
   setAtColumns,
+  gatherQuantised,
+  dequantiseBlocks,
   blockProduct,
   blockSums,
   gatherBlocks,

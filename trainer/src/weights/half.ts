@@ -1,8 +1,8 @@
-import type { TensorDtype } from './tensor-ref.ts';
+import type { StoredDtype, TensorDtype } from './tensor-ref.ts';
 
 /** Conversions between float32 and the two 16-bit formats, and raw bytes of each. */
 
-export const bytesPerElement: Readonly<Record<TensorDtype, number>> = { F32: 4, F16: 2, BF16: 2 };
+export const bytesPerElement = { F32: 4, F16: 2, BF16: 2, I8: 1, U8: 1 } as const satisfies Record<StoredDtype, number>;
 
 const word = new Uint32Array(1);
 const float = new Float32Array(word.buffer);

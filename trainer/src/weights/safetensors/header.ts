@@ -1,20 +1,20 @@
 import { WeftError } from '@weft/shared';
 import { bytesPerElement } from '../half.ts';
-import type { TensorDtype } from '../tensor-ref.ts';
+import type { StoredDtype, TensorDtype } from '../tensor-ref.ts';
 import { safetensorsLimits as limits } from './limits.ts';
 
 /** A tensor as the header describes it; `offset` counts from the start of the file. */
-export interface SafetensorsEntry {
+export interface SafetensorsEntry<Dtype extends StoredDtype = TensorDtype> {
   readonly name: string;
-  readonly dtype: TensorDtype;
+  readonly dtype: Dtype;
   readonly shape: readonly number[];
   readonly offset: number;
   readonly sizeBytes: number;
 }
 
-export interface SafetensorsHeader {
+export interface SafetensorsHeader<Dtype extends StoredDtype = TensorDtype> {
   /** In the order of their bytes. */
-  readonly tensors: readonly SafetensorsEntry[];
+  readonly tensors: readonly SafetensorsEntry<Dtype>[];
   readonly metadata: Readonly<Record<string, string>>;
 }
 
@@ -41,13 +41,20 @@ export function parseHeaderLength(field: Uint8Array, fileBytes: number): number 
   return headerBytes;
 }
 
+/** What models are published in. */
+export const floatDtypes = ['F32', 'F16', 'BF16'] as const satisfies readonly TensorDtype[];
+
 /** Types of the header and checks that the tensors tile the data exactly: no overlap, no gap, nothing past the end. */
-export function parseSafetensorsHeader(json: Uint8Array, fileBytes: number): SafetensorsHeader {
+export function parseSafetensorsHeader<Dtype extends StoredDtype>(
+  json: Uint8Array,
+  fileBytes: number,
+  dtypes: readonly Dtype[],
+): SafetensorsHeader<Dtype> {
   const parsed = parseJsonObject(json);
   const dataStart = lengthFieldBytes + json.length;
   const names = Object.keys(parsed).filter((name) => name !== '__metadata__');
   if (names.length > limits.tensors) throw beyond('tensors', names.length);
-  const tensors = names.map((name) => parseEntry(name, parsed[name], dataStart));
+  const tensors = names.map((name) => parseEntry(name, parsed[name], dataStart, dtypes));
   tensors.sort((a, b) => a.offset - b.offset || a.sizeBytes - b.sizeBytes);
   let end = dataStart;
   for (const tensor of tensors) {
@@ -74,15 +81,21 @@ function parseJsonObject(json: Uint8Array): Record<string, unknown> {
   return parsed as Record<string, unknown>;
 }
 
-function parseEntry(name: string, value: unknown, dataStart: number): SafetensorsEntry {
+function parseEntry<Dtype extends StoredDtype>(
+  name: string,
+  value: unknown,
+  dataStart: number,
+  dtypes: readonly Dtype[],
+): SafetensorsEntry<Dtype> {
   if (name.length > limits.nameLength) throw beyond('nameLength', name.length);
   if (typeof value !== 'object' || value === null) throw corrupt(`the entry of ${name} is not an object`);
-  const { dtype, shape, data_offsets: offsets } = value as Record<string, unknown>;
-  if (typeof dtype !== 'string') throw corrupt(`${name} has no dtype`);
-  if (!isTensorDtype(dtype)) {
+  const { dtype: stored, shape, data_offsets: offsets } = value as Record<string, unknown>;
+  if (typeof stored !== 'string') throw corrupt(`${name} has no dtype`);
+  const dtype = dtypes.find((known) => known === stored);
+  if (dtype === undefined) {
     throw new WeftError(
       'WEFT_MODEL_UNSUPPORTED',
-      `${name} has dtype ${dtype.slice(0, 16)}; Weft reads F32, F16 and BF16`,
+      `${name} has dtype ${stored.slice(0, 16)}; Weft reads F32, F16 and BF16`,
       { feature: 'dtype' },
     );
   }
@@ -101,8 +114,6 @@ function parseEntry(name: string, value: unknown, dataStart: number): Safetensor
   if (end - start !== sizeBytes) throw corrupt(`${name} spans ${end - start} bytes, its shape needs ${sizeBytes}`);
   return { name, dtype, shape: shape as number[], offset: dataStart + start, sizeBytes };
 }
-
-const isTensorDtype = (dtype: string): dtype is TensorDtype => Object.hasOwn(bytesPerElement, dtype);
 
 const isOffsets = (value: unknown): value is [number, number] =>
   Array.isArray(value) &&

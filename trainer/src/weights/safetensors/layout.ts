@@ -1,10 +1,10 @@
 import { bytesPerElement } from '../half.ts';
-import type { TensorDtype } from '../tensor-ref.ts';
+import type { StoredDtype } from '../tensor-ref.ts';
 import { lengthFieldBytes } from './header.ts';
 
 export interface TensorOutline {
   readonly name: string;
-  readonly dtype: TensorDtype;
+  readonly dtype: StoredDtype;
   /** Row-major. */
   readonly shape: readonly number[];
 }

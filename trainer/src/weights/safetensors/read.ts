@@ -2,12 +2,12 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { WeftError } from '@weft/shared';
 import { toFloats } from '../half.ts';
-import type { TensorRef } from '../tensor-ref.ts';
-import { lengthFieldBytes, parseHeaderLength, parseSafetensorsHeader } from './header.ts';
+import type { StoredDtype, TensorDtype, TensorRef } from '../tensor-ref.ts';
+import { floatDtypes, lengthFieldBytes, parseHeaderLength, parseSafetensorsHeader } from './header.ts';
 
-export interface SafetensorsFile {
+export interface SafetensorsFile<Dtype extends StoredDtype = TensorDtype> {
   /** In the order of their bytes. */
-  readonly tensors: ReadonlyMap<string, TensorRef>;
+  readonly tensors: ReadonlyMap<string, TensorRef<Dtype>>;
   readonly metadata: Readonly<Record<string, string>>;
 }
 
@@ -17,13 +17,19 @@ export interface TensorValues {
 }
 
 /** Reads only the header: the tensors stay in the file, and each comes back as a window of it. */
-export async function readSafetensorsHeader(path: string): Promise<SafetensorsFile> {
+export const readSafetensorsHeader = (path: string): Promise<SafetensorsFile> => readHeaderOf(path, floatDtypes);
+
+/** The same for a file whose tensors may have other types. */
+export async function readHeaderOf<Dtype extends StoredDtype>(
+  path: string,
+  dtypes: readonly Dtype[],
+): Promise<SafetensorsFile<Dtype>> {
   const file = resolve(path);
   const handle = await openFile(file);
   try {
     const { size } = await handle.stat();
     const headerBytes = parseHeaderLength(await readExactly(handle, 0, Math.min(lengthFieldBytes, size)), size);
-    const header = parseSafetensorsHeader(await readExactly(handle, lengthFieldBytes, headerBytes), size);
+    const header = parseSafetensorsHeader(await readExactly(handle, lengthFieldBytes, headerBytes), size, dtypes);
     return {
       tensors: new Map(header.tensors.map((tensor) => [tensor.name, { ...tensor, file }])),
       metadata: header.metadata,

@@ -2,7 +2,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { WeftError } from '@weft/shared';
 import { writeFileAtomically } from '../atomic-file.ts';
 import { toBytes } from '../half.ts';
-import type { TensorDtype } from '../tensor-ref.ts';
+import type { StoredDtype, TensorDtype } from '../tensor-ref.ts';
 import { layOut } from './layout.ts';
 
 /** A tensor to write. Large ones come as a stream of pieces, so that memory holds one piece. */
@@ -12,8 +12,18 @@ export interface TensorToWrite {
   /** Row-major. */
   readonly shape: readonly number[];
   /** Values to convert to `dtype`, or little-endian bytes of it, whole or in pieces. */
-  readonly data: Float32Array | Uint8Array | (() => Iterable<Uint8Array> | AsyncIterable<Uint8Array>);
+  readonly data: Float32Array | Bytes;
 }
+
+/** Levels of a quantised weight. */
+export interface LevelsToWrite {
+  readonly name: string;
+  readonly dtype: Exclude<StoredDtype, TensorDtype>;
+  readonly shape: readonly number[];
+  readonly data: Bytes;
+}
+
+type Bytes = Uint8Array | (() => Iterable<Uint8Array> | AsyncIterable<Uint8Array>);
 
 export interface WriteOptions {
   readonly metadata?: Readonly<Record<string, string>>;
@@ -26,7 +36,7 @@ export interface WriteOptions {
 /** Writes a safetensors file that is whole or absent, whatever stops the process. */
 export async function writeSafetensors(
   path: string,
-  tensors: readonly TensorToWrite[],
+  tensors: readonly (TensorToWrite | LevelsToWrite)[],
   options: WriteOptions = {},
 ): Promise<void> {
   const { header, places } = layOut(tensors, options.metadata);
@@ -51,9 +61,10 @@ export async function writeSafetensors(
   });
 }
 
-function pieces({ dtype, data }: TensorToWrite): Iterable<Uint8Array> | AsyncIterable<Uint8Array> {
-  if (typeof data === 'function') return data();
-  return [data instanceof Float32Array ? toBytes(data, dtype) : data];
+function pieces(tensor: TensorToWrite | LevelsToWrite): Iterable<Uint8Array> | AsyncIterable<Uint8Array> {
+  if (typeof tensor.data === 'function') return tensor.data();
+  if (tensor.dtype === 'I8' || tensor.dtype === 'U8') return [tensor.data];
+  return [tensor.data instanceof Float32Array ? toBytes(tensor.data, tensor.dtype) : tensor.data];
 }
 
 async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
