@@ -6,6 +6,7 @@ import { type Example, packExamples } from '../src/data/index.ts';
 import { serialise } from '../src/graph/serialise.ts';
 import type { EmitTarget } from '../src/graph/types.ts';
 import { frozenWeights } from '../src/models/frozen-weights.ts';
+import type { BatchShape } from '../src/models/llama.ts';
 import type { ModelConfig } from '../src/models/model.ts';
 import { encodeBatch } from '../src/objectives/causal-lm.ts';
 import { rotary } from '../src/ops/calls.ts';
@@ -32,6 +33,7 @@ async function gradientOf(
   rows: readonly Example[],
   config: ModelConfig,
   target: EmitTarget,
+  extra: Partial<BatchShape> = {},
 ): Promise<{ loss: number; gradient: Float32Array }> {
   using model = tinyModel(false);
   const weights = frozenWeights(model.tensors);
@@ -39,7 +41,7 @@ async function gradientOf(
   const batchSize = rows.length;
   const batch = encodeBatch(rows, { batchSize, sequenceLength, vocabSize: config.vocabSize, reduction: 'sum' });
   const graph = createGraph();
-  const shape = { batchSize, sequenceLength, isPacked: batch.packing !== undefined };
+  const shape = { ...extra, batchSize, sequenceLength, isPacked: batch.packing !== undefined };
   const { loss, trained } = buildLoss(graph, config, shape, loraSource(weights, layout, 'both'));
   differentiate(graph, loss, [...trained.values()]).forEach((gradient) => graph.output('gradient', gradient));
   await using thread = new SessionThread({
@@ -68,10 +70,12 @@ describe.each(['cpu', 'portable'] as const)('packed rows on %s kernels', (target
       expect(rows.length).toBeLessThan(examples.length / 2);
       const apart = await gradientOf(examples, config, target);
       const packed = await gradientOf(rows, config, target);
+      const inBlocks = await gradientOf(rows, config, target, { queryBlock: 7, checkpointing: true });
       expect(Math.abs(packed.loss - apart.loss) / apart.loss).toBeLessThan(tolerance);
       const norm = Math.hypot(...apart.gradient);
       expect(norm).toBeGreaterThan(0);
       expect(distance(packed.gradient, apart.gradient) / norm).toBeLessThan(tolerance);
+      expect(distance(inBlocks.gradient, apart.gradient) / norm).toBeLessThan(tolerance);
       // the same rows as one sequence each are something else
       const joined = rows.map(({ inputIds, labels }) => ({ inputIds, labels }));
       const asOne = await gradientOf(joined, config, target);

