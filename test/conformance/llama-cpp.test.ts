@@ -101,6 +101,38 @@ async function madeModel(folder: string, change: object): Promise<Model> {
   return openModel(folder);
 }
 
+/** Pieces with ▁ for a space and bytes for what has no piece; merges are every way to put a piece together, as converters list them. */
+function piecesJson(marksStart: boolean): object {
+  const words = ['▁the', '▁river', '▁under', '▁bridge', '▁other', 'river', 'the', 'under', '▁▁'];
+  const grown = words.flatMap((word) => Array.from({ length: word.length - 1 }, (_, i) => word.slice(0, i + 2)));
+  const letters = ['▁', ...'abcdefghijklmnopqrstuvwxyzÜ,'];
+  const hex = (byte: number): string => byte.toString(16).toUpperCase().padStart(2, '0');
+  const control = ['<unk>', '<s>', '</s>'];
+  const bytes = Array.from({ length: 256 }, (_, byte) => `<0x${hex(byte)}>`);
+  const tokens = [...control, ...bytes, ...new Set(grown), ...letters];
+  const known = new Set([...grown, ...letters]);
+  const merges = [...new Set(grown)].flatMap((piece) =>
+    Array.from({ length: piece.length - 1 }, (_, i) => [piece.slice(0, i + 1), piece.slice(i + 1)]).filter((parts) =>
+      parts.every((part) => known.has(part)),
+    ),
+  );
+  const spaces = { type: 'Replace', pattern: { String: ' ' }, content: '▁' };
+  return {
+    added_tokens: control.map((content, id) => ({ id, content, special: true })),
+    normalizer: marksStart ? { type: 'Sequence', normalizers: [{ type: 'Prepend', prepend: '▁' }, spaces] } : spaces,
+    pre_tokenizer: null,
+    decoder: null,
+    model: {
+      type: 'BPE',
+      unk_token: '<unk>',
+      fuse_unk: true,
+      byte_fallback: true,
+      vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
+      merges,
+    },
+  };
+}
+
 describe.skipIf(skips('llama', { 'Python with llama_cpp': python }))('llama.cpp', () => {
   let folder = '';
   const at = (name: string): string => join(folder, name);
@@ -188,6 +220,27 @@ describe.skipIf(skips('llama', { 'Python with llama_cpp': python }))('llama.cpp'
     const [answer] = await llamaCpp([{ model: at('tokens.gguf'), lines }]);
     expect(answer?.ids).toEqual(lines.map((line) => model.tokenizer.encode(line)));
   }, 60_000);
+
+  it.each([
+    ["Llama 2's, which marks the start of a text", true],
+    ["Gemma's, which does not", false],
+  ])('cuts text into the same pieces by a tokenizer like %s', async (name, marksStart) => {
+    const folder = await madeModel(at(name), { model_type: 'llama', vocab_size: 700 });
+    const place = folder.path;
+    await writeFile(join(place, 'tokenizer.json'), JSON.stringify(piecesJson(marksStart)));
+    const model = await openModel(place);
+    await exportAdapter({ model, format: 'gguf', out: at(`${name}.gguf`), command: 'weft export' });
+    const lines = [
+      'the river',
+      'under the bridge, the other river',
+      'Ünder 12 bridges → 日本',
+      '  two  spaces ',
+      'riverunder</s>the',
+    ];
+    const [answer] = await llamaCpp([{ model: at(`${name}.gguf`), lines }]);
+    expect(answer?.ids).toEqual(lines.map((line) => model.tokenizer.encode(line)));
+    expect(answer?.ids[0]?.length).toBeLessThan(marksStart ? 3 : 4);
+  });
 
   it.skipIf(skips('llama', { 'a SmolLM2 GGUF': gguf }))(
     'says the same as Weft with SmolLM2, merged and with the adapter applied',
