@@ -6,10 +6,11 @@ import { cases } from './cases.ts';
 import { figuresOf } from './figures.ts';
 import { generatingFigures, generatingRows, measureGenerating } from './generate/generate-bench.ts';
 import { aligned, runTable, tableOf } from './table.ts';
+import { profileStep } from './profile.ts';
 import { measureTraining } from './train-bench.ts';
 
-// `pnpm bench train [--quick] [--case NAME] [--threads N] [--json]`, `pnpm bench generate [--quick] [--threads N] [--json]`
-const usage = `usage: pnpm bench train [--quick] [--case ${cases.map(({ name }) => name).join('|')}] [--threads N] [--gguf FILE] [--json]
+// `pnpm bench train [--quick] [--case NAME] [--threads N] [--json | --profile]`, `pnpm bench generate [--quick] [--threads N] [--json]`
+const usage = `usage: pnpm bench train [--quick] [--case ${cases.map(({ name }) => name).join('|')}] [--threads N] [--gguf FILE] [--json | --profile]
        pnpm bench generate [--quick] [--threads N] [--gguf FILE] [--json]`;
 
 const { values, positionals } = parseArgs({
@@ -20,6 +21,7 @@ const { values, positionals } = parseArgs({
     threads: { type: 'string', default: String(availableParallelism()) },
     gguf: { type: 'string' },
     json: { type: 'boolean', default: false },
+    profile: { type: 'boolean', default: false },
   },
 });
 const gguf = values.gguf ?? findGguf();
@@ -51,6 +53,10 @@ if (!['train', 'generate'].includes(verb) || unknown !== undefined || !Number.is
   );
 } else {
   const chosen = cases.filter(({ name }) => values.case?.includes(name) ?? (!values.quick || name === cases[0]?.name));
+  if (values.profile) {
+    for (const work of chosen) process.stdout.write(await profileStep(work, gguf, threads));
+    process.exit();
+  }
   const python = findPython(['torch', 'transformers', 'peft', 'gguf']);
   const report = (line: string): void => void process.stderr.write(`${line}\n`);
   const run = await measureTraining({ gguf, python, threads, cases: chosen, quick: values.quick, report });

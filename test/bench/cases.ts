@@ -7,6 +7,8 @@ export interface BenchCase {
   readonly batchSize: number;
   readonly sequenceLength: number;
   readonly targets: readonly LoraTarget[];
+  /** Both sides compute layers again in the backward pass. */
+  readonly checkpointing?: true;
 }
 
 const attention: readonly LoraTarget[] = ['q_proj', 'v_proj'];
@@ -16,6 +18,7 @@ export const cases: readonly [BenchCase, ...BenchCase[]] = [
   { name: '4x128-qv', batchSize: 4, sequenceLength: 128, targets: attention },
   { name: '4x128-all', batchSize: 4, sequenceLength: 128, targets: loraTargets },
   { name: '1x512-qv', batchSize: 1, sequenceLength: 512, targets: attention },
+  { name: '1x2048-qv-checkpointing', batchSize: 1, sequenceLength: 2048, targets: attention, checkpointing: true },
 ];
 
 export const lora = { rank: 8, alpha: 16 } as const;

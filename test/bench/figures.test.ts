@@ -19,6 +19,7 @@ const run = (...subjects: Measured[]): BenchRun => ({
   measured: subjects,
   products: { '4x128-qv': { stepFlops: 1e12, flopsPerSecond: 2e12 } },
   start: { emptyMs: [5000], filledMs: [3000] },
+  predictedBytes: { '4x128-qv': 9e8 },
   skipped: [],
 });
 
@@ -34,6 +35,10 @@ describe('the figures of the training benchmark', () => {
   it('are ratios of medians and of bests, more where Weft is quicker', () => {
     expect(valueOf(whole, '÷ PyTorch fp32')).toMatchObject({ value: 1.5, best: 1500 / 900 });
     expect(valueOf(whole, 'fastest (bf16-base)')?.value).toBeCloseTo(0.8);
+  });
+
+  it('hold the memory that was foretold to what was measured', () => {
+    expect(valueOf(whole, 'foretold')?.value).toBeCloseTo(0.9);
   });
 
   it('say by how much a goal is missed', () => {

@@ -30,7 +30,7 @@ export function runTable({ measured, products, skipped }: BenchRun): string {
 }
 
 export function tableOf(figures: readonly Figure[]): string {
-  const digits = { '': 2, '%': 0, s: 1 } as const;
+  const digits = { '': 2, '%': 0, s: 1, MB: 0 } as const;
   const shown = (value: number | undefined, unit: Figure['unit']): string =>
     value === undefined || !Number.isFinite(value)
       ? ''

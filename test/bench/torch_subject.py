@@ -20,6 +20,7 @@ def main():
         parser.add_argument(f"--{name}", type=int, required=True)
     for name in ["lr", "clip-grad"]:
         parser.add_argument(f"--{name}", type=float, required=True)
+    parser.add_argument("--checkpointing", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     answers = os.fdopen(os.dup(1), "w")
@@ -37,6 +38,9 @@ def main():
     assert all(parameter.dtype == torch.float32 for parameter in trained)
     optimizer = torch.optim.AdamW(trained, lr=options.lr, weight_decay=0.0)
     model.train()
+    if options.checkpointing:
+        model.enable_input_require_grads()  # the recomputed part begins at the frozen embedding
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     if options.mode.endswith("compile"):
         model = torch.compile(model)
     with open(options.rows, encoding="utf-8") as file:

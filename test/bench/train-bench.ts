@@ -3,9 +3,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { createSeededRandom } from '@weft/shared';
-import { openModel } from '@weft/trainer';
-import { type BenchCase, cases, clipGradNorm, learningRate, lora, torchModes, type TorchMode } from './cases.ts';
+import { createAdapterLayout, createSeededRandom } from '@weft/shared';
+import { openModel, predictTrainingMemory } from '@weft/trainer';
+import {
+  type BenchCase,
+  cases,
+  clipGradNorm,
+  learningRate,
+  lora,
+  tokensOf,
+  torchModes,
+  type TorchMode,
+} from './cases.ts';
 import { flopsOf, flopsOfStep, frozenProducts } from './products.ts';
 import { measureStart, type StartTimes } from './start-time.ts';
 import { type PeakMemory, Subject } from './subject.ts';
@@ -36,6 +45,8 @@ export interface BenchRun {
   /** By case: what the step's products amount to, and what this machine's products reach alone. */
   readonly products: Readonly<Record<string, { readonly stepFlops: number; readonly flopsPerSecond: number }>>;
   readonly start: StartTimes;
+  /** By case: the resident memory that the trainer foretells. */
+  readonly predictedBytes: Readonly<Record<string, number>>;
   /** What was left out, and why. */
   readonly skipped: readonly string[];
 }
@@ -60,13 +71,17 @@ export async function measureTraining(options: BenchOptions): Promise<BenchRun> 
     launched.push(subject);
     return subject;
   };
+  const predictedBytes: Record<string, number> = {};
   const products: Record<string, { stepFlops: number; flopsPerSecond: number }> = {};
   try {
     const cacheDir = join(folder, 'cache');
-    const { config } = await openModel(gguf, { cacheDir });
+    const model = await openModel(gguf, { cacheDir });
+    const { config } = model;
     const rowsOf = (work: BenchCase): string => writeRows(folder, work, config.vocabSize);
     const start = await measureStart({ gguf, threads, rows: rowsOf(cases[0]), work: cases[0], folder, quick });
     for (const work of options.cases) {
+      const layout = createAdapterLayout(config, { ...lora, targets: work.targets });
+      predictedBytes[work.name] = predictTrainingMemory({ model, layout, ...work }).residentBytes;
       const args = [gguf, cacheDir, rowsOf(work), work.name, String(threads)];
       const waiting = [
         () => launch('weft', process.execPath, [here('weft-subject.ts'), ...args]),
@@ -76,7 +91,8 @@ export async function measureTraining(options: BenchOptions): Promise<BenchRun> 
         () => launch('products', process.execPath, [here('product-subject.ts'), ...args]),
       ];
       const taking = await startAll(waiting, work.name, skipped, report);
-      await takeTurns(taking, quick ? 3 : 6, quick ? 1 : 4, (round) => report(`${work.name}: round ${round}`));
+      const burst = quick ? 1 : Math.max(1, Math.round((4 * tokensOf(cases[0])) / tokensOf(work)));
+      await takeTurns(taking, quick ? 3 : 6, burst, (round) => report(`${work.name}: round ${round}`));
       for (const { subject, startMs, firstLoss, steps } of taking) {
         await subject.end();
         if (subject.name === 'products') {
@@ -89,7 +105,7 @@ export async function measureTraining(options: BenchOptions): Promise<BenchRun> 
         measured.push({ work: work.name, subject: subject.name, stepsMs: steps.ms, firstLoss, startMs, memory });
       }
     }
-    return { measured, products, start, skipped };
+    return { measured, products, start, predictedBytes, skipped };
   } finally {
     await Promise.all(launched.map((subject) => subject.end()));
     remove();
@@ -129,6 +145,7 @@ function torchSubject(
     'clip-grad': clipGradNorm,
   };
   const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  if (work.checkpointing) args.push('--checkpointing');
   const caches = {
     OMP_NUM_THREADS: String(threads),
     TORCHINDUCTOR_CACHE_DIR: join(folder, 'inductor'),
@@ -185,7 +202,7 @@ async function takeTurns(turns: readonly Turn[], rounds: number, burst: number, 
 }
 
 /** Random tokens, all counted, as many as fit: rows that cost every subject the same. */
-function writeRows(folder: string, { name, sequenceLength }: BenchCase, vocabSize: number): string {
+export function writeRows(folder: string, { name, sequenceLength }: BenchCase, vocabSize: number): string {
   const random = createSeededRandom(`bench/${name}`);
   const row = (): number[] => Array.from({ length: sequenceLength }, () => Math.floor(random.uniform() * vocabSize));
   const file = join(folder, `${name}.jsonl`);

@@ -4,8 +4,8 @@ import { encodeRecords, initAdapter, openModel, readRecords, train } from '@weft
 import { cases, clipGradNorm, learningRate, lora } from './cases.ts';
 import { stepOnRequest } from './step-on-request.ts';
 
-// Arguments: GGUF, cache folder, rows, case, threads. Does what `weft train` does, a step at a time.
-const [gguf = '', cacheDir = '', rows = '', name = '', threads = ''] = process.argv.slice(2);
+// Arguments: GGUF, cache folder, rows, case, threads and, to profile, the beginning of a file's name. Does what `weft train` does, a step at a time.
+const [gguf = '', cacheDir = '', rows = '', name = '', threads = '', profilePrefix] = process.argv.slice(2);
 const work = cases.find((known) => known.name === name) ?? cases[0];
 const { batchSize, sequenceLength, targets } = work;
 const model = await openModel(gguf, { cacheDir });
@@ -26,6 +26,8 @@ const training = train({
   clipGradNorm,
   shuffle: false,
   threads: Number(threads),
+  gradientCheckpointing: work.checkpointing ? 'on' : 'off',
+  profilePrefix,
 });
 await stepOnRequest(async () => {
   const { value } = await training.next();

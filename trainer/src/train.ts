@@ -37,6 +37,8 @@ export interface StepOptions extends LoopOptions {
   /** Without it a batch is the next rows in order. */
   readonly shuffle?: boolean | undefined;
   readonly device?: Device | undefined;
+  /** ONNX Runtime writes where the time goes, when the run ends: JSON for chrome://tracing, in files whose names begin so. */
+  readonly profilePrefix?: string | undefined;
   /** Scored before the first step, every so many steps, and after the last. */
   readonly validation?: Validation | undefined;
   /** A snapshot of the same run: the steps after it are the ones that the unbroken run would have taken. */
@@ -88,7 +90,12 @@ export async function* trainSteps(options: StepOptions): AsyncGenerator<LoraTrai
   const weights = await trainingWeights(model);
   const source = loraSource(weights, layout, trains);
   const optimizer = { clipGradNorm: options.clipGradNorm || undefined, weightDecay: options.weightDecay ?? 0 };
-  await using thread = new SessionThread({ provider, threads, weightsFolder: weights.folder });
+  await using thread = new SessionThread({
+    provider,
+    threads,
+    weightsFolder: weights.folder,
+    profilePrefix: options.profilePrefix,
+  });
   // Not awaited: while the thread loads the runtime, the first step's graph is written here. The thread does what it is
   // told in order, and one that failed says so when the session is opened.
   thread.setState(adapterState(layout, adapter, trains, resumeFrom)).catch(() => {});

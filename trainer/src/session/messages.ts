@@ -23,6 +23,8 @@ export interface SessionSettings {
   readonly threads: number;
   /** Folder that external weights lie below. */
   readonly weightsFolder: string | undefined;
+  /** Where each session's profile goes, when it is closed: the beginning of a file's name. */
+  readonly profilePrefix: string | undefined;
   /** Threads without work look for more all the time: a run of many small nodes then loses nothing by waking them. */
   readonly waits: 'busily' | 'asleep';
   /** Keeps copies of the weights in the order that the kernels like. */

@@ -9,6 +9,8 @@ export interface SessionThreadOptions {
   readonly threads: number;
   /** Folder that external weights lie below. */
   readonly weightsFolder?: string | undefined;
+  /** Profiles the sessions, into files that begin so. */
+  readonly profilePrefix?: string | undefined;
   readonly waits?: SessionSettings['waits'] | undefined;
   readonly packsWeights?: boolean | undefined;
 }
@@ -43,8 +45,8 @@ export class SessionThread implements AsyncDisposable {
 
   /** Loads a model under a name. */
   async open(session: string, model: Uint8Array): Promise<void> {
-    const { provider, threads, weightsFolder, waits = 'asleep', packsWeights = false } = this.#options;
-    const settings = { provider: provider.name, threads, weightsFolder, waits, packsWeights };
+    const { provider, threads, weightsFolder, profilePrefix, waits = 'asleep', packsWeights = false } = this.#options;
+    const settings = { provider: provider.name, threads, weightsFolder, profilePrefix, waits, packsWeights };
     try {
       await this.#ask({ kind: 'open', session, model, settings });
     } catch (cause) {

@@ -19,7 +19,7 @@ const state = new Map<string, Tensor>();
 async function open(
   name: string,
   model: Uint8Array,
-  { provider, threads, weightsFolder, waits, packsWeights }: SessionSettings,
+  { provider, threads, weightsFolder, profilePrefix, waits, packsWeights }: SessionSettings,
 ): Promise<void> {
   const session = await InferenceSession.create(model, {
     executionProviders: [provider],
@@ -35,6 +35,7 @@ async function open(
     // the process serves all, as fast, and takes less even for one.
     enableCpuMemArena: false,
     logSeverityLevel: 3,
+    ...(profilePrefix === undefined ? {} : { enableProfiling: true, profileFilePrefix: profilePrefix }),
     extra: {
       session: {
         // Packed copies of the weights cost their size again and gain nothing at training's batch sizes.
