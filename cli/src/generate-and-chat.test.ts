@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +14,8 @@ const weft = (argv: readonly string[], input = '') => {
   });
   return { status, stdout, stderr };
 };
+/** Of util-linux: runs a command on a pseudo-terminal. */
+const terminalProgram = 'script';
 const generate = (...more: string[]) =>
   weft(['generate', '--model', bundled, '--prompt', 'The house', '--max-tokens', '8', ...more]);
 
@@ -74,6 +76,42 @@ describe('weft chat', () => {
     const same = weft(['generate', '--model', folder, '--prompt', prompt, '--max-tokens', '8']);
     expect([chat.status, chat.stdout]).toEqual([0, same.stdout]);
   });
+
+  it.skipIf(spawnSync(terminalProgram, ['--version']).error !== undefined || process.platform !== 'linux')(
+    'converses on a terminal: each answer continues what was said, until the end of the input',
+    async () => {
+      const questions = ['First', 'Second'];
+      const flags = ['--model', folder, '--max-tokens', '8', '--threads', '1'];
+      const command = [process.execPath, entry, 'chat', ...flags].map((word) => `'${word}'`).join(' ');
+      const terminal = spawn(terminalProgram, ['--quiet', '--return', '--command', command, '/dev/null']);
+      let said = '';
+      let answered = 0;
+      terminal.stdout.setEncoding('utf8').on('data', (text: string) => {
+        said += text;
+        // Each prompt asks for a line; the last is answered by the end of the input.
+        for (; said.split('> ').length - 1 > answered; answered++) {
+          terminal.stdin.write(answered < questions.length ? `${questions[answered]}\r` : '\x04');
+          said += '\n';
+        }
+      });
+      const status = await new Promise((resolve) => terminal.on('close', resolve));
+      expect([status, answered]).toEqual([0, 3]);
+      let history = '';
+      let from = 0;
+      for (const question of questions) {
+        history += `${question}|`;
+        const prompt = `${history}The house`;
+        const answer = weft(['generate', '--model', folder, '--prompt', prompt, '--max-tokens', '8']).stdout.slice(
+          0,
+          -1,
+        );
+        const at = said.replaceAll('\r\n', '\n').indexOf(answer, from);
+        expect([question, at]).toEqual([question, expect.toSatisfy((place: number) => place >= from)]);
+        from = at + answer.length;
+        history += `${answer}|`;
+      }
+    },
+  );
 
   it('says so when the model has no template', () => {
     const { status, stdout, stderr } = weft(['chat', '--model', bundled], 'Question\n');

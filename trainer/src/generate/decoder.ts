@@ -27,6 +27,13 @@ const kernelRows = 256;
 /** The smallest cache; a longer sequence takes twice as much until it fits. */
 const smallestCapacity = 256;
 
+/** Whether all are numbers: infinity and NaN times zero are NaN, and a sum keeps it. */
+function areFinite(values: Float32Array): boolean {
+  let zero = 0;
+  for (let index = 0; index < values.length; index++) zero += 0 * (values[index] ?? Number.NaN);
+  return zero === 0;
+}
+
 /** A model that remembers what it has read: logits for a sequence cost only what the last one did not share with it. */
 export class Decoder implements AsyncDisposable {
   readonly config: ModelConfig;
@@ -96,7 +103,7 @@ export class Decoder implements AsyncDisposable {
       this.#cached.push(...part);
       position += part.length;
     }
-    if (!logits?.every((value) => Number.isFinite(value))) {
+    if (!logits || !areFinite(logits)) {
       const what = 'generation: the model or the adapter gives values that are not finite';
       throw new WeftError('WEFT_TRAINING_DIVERGED', what);
     }

@@ -32,6 +32,10 @@ export function sample(logits: Float32Array, { temperature, topP }: SamplingOpti
 /** The first of the largest. */
 function likeliest(logits: Float32Array): number {
   let best = 0;
-  for (let id = 1; id < logits.length; id++) if ((logits[id] ?? 0) > (logits[best] ?? 0)) best = id;
+  let largest = logits[0] ?? 0;
+  for (let id = 1; id < logits.length; id++) {
+    const logit = logits[id] ?? 0;
+    if (logit > largest) [best, largest] = [id, logit];
+  }
   return best;
 }

@@ -50,28 +50,49 @@ async function open(
   sessions.set(name, session);
 }
 
-async function run(name: string, inputs: readonly WireTensor[], appendAt: number): Promise<WireTensor[]> {
+/** What of a session's inputs and outputs is state; a run of many small nodes should not look that up each time. */
+interface Plan {
+  readonly inputs: readonly string[];
+  readonly state: Readonly<Record<string, Tensor>>;
+  readonly fetches: Readonly<Record<string, Tensor | null>>;
+  readonly appended: readonly (readonly [string, Tensor])[];
+  readonly results: readonly string[];
+}
+
+const plans = new Map<string, Plan>();
+
+function planOf(name: string): { session: InferenceSession; plan: Plan } {
   const session = sessions.get(name);
   if (!session) throw new Error(`there is no session ${name}`);
-  const given = new Map(inputs.map((tensor) => [tensor.name, toTensor(tensor)]));
-  const feeds: Record<string, Tensor> = {};
-  for (const input of session.inputNames) {
-    const tensor = given.get(input) ?? state.get(input);
-    if (!tensor) throw new Error(`input ${input} of session ${name} has no value`);
-    feeds[input] = tensor;
-  }
+  const known = plans.get(name);
+  if (known) return { session, plan: known };
+  const { inputNames: inputs, outputNames: outputs } = session;
   const targets = new Map([...state].map(([key, tensor]) => [nextState(key), tensor]));
-  const fetches: Record<string, Tensor | null> = {};
-  for (const output of session.outputNames) fetches[output] = targets.get(output) ?? null;
-  const results = await session.run(feeds, fetches);
-  const appended = new Map([...state].map(([key, tensor]) => [appendedState(key), tensor]));
-  for (const [output, tensor] of appended) {
+  const appended = [...state].map(([key, tensor]) => [appendedState(key), tensor] as const);
+  const isAppended = new Set(appended.map(([output]) => output));
+  const plan: Plan = {
+    inputs,
+    state: Object.fromEntries([...state].filter(([key]) => inputs.includes(key))),
+    fetches: Object.fromEntries(outputs.map((output) => [output, targets.get(output) ?? null])),
+    appended: appended.filter(([output]) => outputs.includes(output)),
+    results: outputs.filter((output) => !targets.has(output) && !isAppended.has(output)),
+  };
+  plans.set(name, plan);
+  return { session, plan };
+}
+
+async function run(name: string, given: readonly WireTensor[], appendAt: number): Promise<WireTensor[]> {
+  const { session, plan } = planOf(name);
+  const feeds: Record<string, Tensor> = { ...plan.state };
+  for (const tensor of given) if (plan.inputs.includes(tensor.name)) feeds[tensor.name] = toTensor(tensor);
+  const missing = plan.inputs.find((input) => !feeds[input]);
+  if (missing !== undefined) throw new Error(`input ${missing} of session ${name} has no value`);
+  const results = await session.run(feeds, plan.fetches);
+  for (const [output, tensor] of plan.appended) {
     const rows = results[output];
     if (rows) writeRows(floats(output, rows), rows.dims, floats(output, tensor), tensor.dims, appendAt);
   }
-  return session.outputNames
-    .filter((output) => !targets.has(output) && !appended.has(output))
-    .map((output) => toWire(output, results[output]));
+  return plan.results.map((output) => toWire(output, results[output]));
 }
 
 function toTensor({ data, shape }: WireTensor): Tensor {
@@ -97,6 +118,7 @@ async function answer(request: Request): Promise<WireTensor[]> {
       return [];
     case 'setState':
       for (const tensor of request.tensors) state.set(tensor.name, toTensor(tensor));
+      plans.clear();
       return [];
     case 'run':
       return run(request.session, request.feeds, request.appendAt);
