@@ -16,6 +16,7 @@ import {
   type GradientCheckpointing,
   type LoadedAdapter,
   type Model,
+  type Precision,
   type RunIdentity,
 } from '@weft/trainer';
 import { onInterrupt } from './interrupt.ts';
@@ -23,7 +24,7 @@ import { lossCurve, type ValidationScore } from './loss-curve.ts';
 import { openAdapter } from './open-adapter.ts';
 import { createProgress } from './progress.ts';
 import { type HeldModelOptions, openHeldModel } from './held-model.ts';
-import { settleDevice } from './settle-device.ts';
+import { settleDevice, settlePrecision } from './settle-device.ts';
 import { paddingReport, tokenReport } from './token-report.ts';
 import { readTrainingData } from './training-data.ts';
 
@@ -50,6 +51,7 @@ export interface TrainOptions extends HeldModelOptions {
   readonly resume?: true;
   readonly shuffle: boolean;
   readonly packing?: true;
+  readonly precision: Precision | 'auto';
   readonly validation?: number | string;
   readonly validateEvery?: number;
   readonly gradientCheckpointing: GradientCheckpointing;
@@ -104,6 +106,7 @@ const decisiveOptions = (options: TrainOptions, layout: AdapterLayout, steps: nu
   '--seed': options.seed,
   '--shuffle': options.shuffle,
   ...(options.packing && { '--packing': true }),
+  ...(options.precision !== 'fp32' && { '--precision': options.precision }),
   '--threads': options.threads, // another number sums in another order
   '--device': options.device,
   '--base': options.base,
@@ -121,6 +124,7 @@ export const trainAdapter = async (options: TrainOptions): Promise<void> => {
   const signal = onInterrupt('stopping after this step, with a checkpoint for --resume');
   const model = await openHeldModel(options, signal);
   const device = await settleDevice(model, options);
+  const precision = await settlePrecision(options.precision, device, options.threads);
   const { examples, report, padding, validation } = await readTrainingData(model, options);
   process.stderr.write(`${tokenReport(report, options.seq)}\n${paddingReport(report, padding)}\n`);
   if (options.packing) process.stderr.write(`packed into ${examples.length} rows of at most ${options.seq} tokens\n`);
@@ -129,7 +133,12 @@ export const trainAdapter = async (options: TrainOptions): Promise<void> => {
     writeLine({ data: { ...report, ...padding, ...(validation && { validation: validation.report }) } });
   const { layout, adapter } = await startAdapter(model, options);
   const steps = stepsOf(options, examples.length);
-  const identity = identifyRun(model, examples, adapter, decisiveOptions({ ...options, device }, layout, steps));
+  const identity = identifyRun(
+    model,
+    examples,
+    adapter,
+    decisiveOptions({ ...options, device, precision }, layout, steps),
+  );
   const checkpointFolder = join(options.out, 'checkpoint');
   const resumed = options.resume ? await loadCheckpoint(checkpointFolder, identity) : undefined;
   if (resumed) process.stderr.write(`going on after step ${resumed.state.step} of ${steps}\n`);
@@ -158,6 +167,7 @@ export const trainAdapter = async (options: TrainOptions): Promise<void> => {
     shuffle: options.shuffle,
     threads: options.threads,
     device,
+    precision,
     resumeFrom: resumed?.state,
     validation: validation && {
       examples: validation.examples,
@@ -172,9 +182,11 @@ export const trainAdapter = async (options: TrainOptions): Promise<void> => {
     },
     signal,
   });
+  let skipped = 0;
   let result = await training.next();
   while (result.done !== true) {
-    const { step, loss, tokensPerSecond, snapshot } = result.value;
+    const { step, loss, tokensPerSecond, skippedSteps, snapshot } = result.value;
+    skipped = skippedSteps;
     losses.push(loss);
     if (signal.aborted || step % (options.checkpointEvery ?? Number.POSITIVE_INFINITY) === 0) {
       const state = await snapshot();
@@ -189,6 +201,7 @@ export const trainAdapter = async (options: TrainOptions): Promise<void> => {
   }
   bar?.finish();
   progress?.close();
+  if (skipped > 0) process.stderr.write(`${skipped} of ${steps} steps were skipped: their gradients overflowed fp16\n`);
   await saveAdapter(options.out, model, { layout, adapter: result.value.adapter });
   await saveTrainingRecord(options.out, {
     adapter: await adapterHash(options.out),

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { createAdapterLayout } from '@weft/shared';
-import { initAdapter, openModel, train, type Device, type Example } from '@weft/trainer';
+import { initAdapter, openModel, train, type Device, type Example, type Precision } from '@weft/trainer';
 import { describe, expect, test } from 'vitest';
 import { findVulkan, skips } from '../conformance/python.ts';
 
@@ -13,7 +13,11 @@ const examples = Array.from({ length: 8 }, (_, row): Example => {
   return { inputIds: ids, labels: ids };
 });
 
-async function trainOn(device: Device, steps: number): Promise<{ losses: number[]; adapter: Float32Array }> {
+async function trainOn(
+  device: Device,
+  steps: number,
+  precision: Precision = 'fp32',
+): Promise<{ losses: number[]; adapter: Float32Array }> {
   const run = train({
     model,
     layout,
@@ -25,6 +29,7 @@ async function trainOn(device: Device, steps: number): Promise<{ losses: number[
     learningRate: 5e-3,
     clipGradNorm: 1,
     device,
+    precision,
   });
   const losses: number[] = [];
   while (true) {
@@ -49,4 +54,16 @@ describe.skipIf(skips('webgpu', { 'a Vulkan driver': findVulkan() }))('training 
     expect(apart).toHaveLength(50);
     expect(Math.max(...apart)).toBeLessThan(1e-3);
   }, 300_000);
+
+  test('fifty steps with products in fp16 learn at the pace of fp32, each loss to within a fiftieth', async () => {
+    const [single, half] = [await trainOn('cpu', 50), await trainOn('webgpu', 50, 'fp16')];
+    const apart = half.losses.map((loss, i) => Math.abs(loss / (single.losses[i] ?? Number.NaN) - 1));
+    expect(apart).toHaveLength(50);
+    expect(Math.max(...apart)).toBeLessThan(0.02);
+    expect(half.losses).not.toEqual(single.losses);
+  }, 300_000);
+
+  test('bf16, which WebGPU has not, is refused before anything is trained', async () => {
+    await expect(trainOn('webgpu', 1, 'bf16')).rejects.toMatchObject({ code: 'WEFT_PRECISION_UNSUPPORTED' });
+  });
 });

@@ -43,6 +43,7 @@ export { initWeights } from './models/full-source.ts';
 export { weightShapes } from './models/weight-shapes.ts';
 export { schedules, type Schedule } from './optim/schedule.ts';
 export { chooseDevice, type ChosenDevice } from './devices/choose-device.ts';
+export { choosePrecision, type Precision, precisions } from './devices/precision.ts';
 export { surveyDrivers, type Drivers, type Gpu } from './devices/drivers.ts';
 export { surveyDevices, type SurveyedDevice } from './devices/survey.ts';
 export { runtimeVersion } from './devices/obstacle.ts';

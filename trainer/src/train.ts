@@ -7,13 +7,15 @@ import { trainingWeights } from './models/training-weights.ts';
 import type { Model } from './models/model.ts';
 import type { TrainingState } from './checkpoint/index.ts';
 import { firstMoment, secondMoment } from './optim/adamw.ts';
+import { lossScaleNames, lossScaleState } from './optim/loss-scale.ts';
 import { chooseDevice } from './devices/choose-device.ts';
+import { choosePrecision, type Precision } from './devices/precision.ts';
 import type { Device } from './session/device.ts';
 import type { WireTensor } from './session/messages.ts';
 import { SessionThread } from './session/session-thread.ts';
 import { explainDivergence } from './weights/not-finite.ts';
 import { createScorer, type Evaluation } from './score-examples.ts';
-import { buildEvaluation, buildTrainingStep } from './training-step.ts';
+import { buildEvaluation, buildTrainingStep, scalesLoss } from './training-step.ts';
 import {
   badOption,
   checkLoopOptions,
@@ -39,6 +41,8 @@ export interface StepOptions extends LoopOptions {
   readonly device?: Device | undefined;
   /** ONNX Runtime writes where the time goes, when the run ends: JSON for chrome://tracing, in files whose names begin so. */
   readonly profilePrefix?: string | undefined;
+  /** Of products, `fp32` without it; `auto` takes half precision where the device is made for it. */
+  readonly precision?: Precision | 'auto' | undefined;
   /** Scored before the first step, every so many steps, and after the last. */
   readonly validation?: Validation | undefined;
   /** A snapshot of the same run: the steps after it are the ones that the unbroken run would have taken. */
@@ -87,6 +91,7 @@ export async function* trainSteps(options: StepOptions): AsyncGenerator<LoraTrai
   if (resumeFrom) checkMoments(resumeFrom, factorSize(layout, trains));
   const threads = options.threads ?? defaultThreads();
   const { provider } = await chooseDevice(options.device ?? 'auto', model.quantised ?? model.tensors, threads);
+  const precision = await choosePrecision(options.precision ?? 'fp32', provider.name, threads);
   const weights = await trainingWeights(model);
   const source = loraSource(weights, layout, trains);
   const optimizer = { clipGradNorm: options.clipGradNorm || undefined, weightDecay: options.weightDecay ?? 0 };
@@ -98,18 +103,30 @@ export async function* trainSteps(options: StepOptions): AsyncGenerator<LoraTrai
   });
   // Not awaited: while the thread loads the runtime, the first step's graph is written here. The thread does what it is
   // told in order, and one that failed says so when the session is opened.
-  thread.setState(adapterState(layout, adapter, trains, resumeFrom)).catch(() => {});
+  const state = [
+    ...adapterState(layout, adapter, trains, resumeFrom),
+    ...(scalesLoss(precision) ? lossScaleState(resumeFrom?.lossScale) : []),
+  ];
+  thread.setState(state).catch(() => {});
   const checkpointing = decideCheckpointing(options, model.config, () => source, provider);
   const snapshot = async (): Promise<TrainedValues> => {
-    const [trained = none, first = none, second = none] = await readTrained(thread);
-    return { adapter: scatterFactor(layout, adapter, trains, trained), firstMoment: first, secondMoment: second };
+    const names = scalesLoss(precision) ? [...trainedNames, ...lossScaleNames] : trainedNames;
+    const values = await thread.readState(names);
+    const [trained = none, first = none, second = none, scale, goodSteps] = names.map((name) => values.get(name));
+    return {
+      adapter: scatterFactor(layout, adapter, trains, trained),
+      firstMoment: first,
+      secondMoment: second,
+      ...(scale?.[0] !== undefined &&
+        goodSteps?.[0] !== undefined && { lossScale: { scale: scale[0], goodSteps: goodSteps[0] } }),
+    };
   };
   const validate = ({ examples: held, everySteps, onScore }: Validation): ((done: number) => Promise<void>) => {
     const score = createScorer(thread, {
       examples: held,
       batchSize,
       config: model.config,
-      build: (shape) => buildEvaluation(model.config, shape, source, provider.target),
+      build: (shape) => buildEvaluation(model.config, shape, source, provider.target, precision),
       signal: options.signal,
     });
     const first = resumeFrom?.step ?? 0;
@@ -121,32 +138,29 @@ export async function* trainSteps(options: StepOptions): AsyncGenerator<LoraTrai
     thread,
     batches(examples, { batchSize, seed, shuffle })[Symbol.iterator](),
     model.config.vocabSize,
-    (shape) => buildTrainingStep(model.config, { ...shape, checkpointing }, source, optimizer, provider.target),
+    (shape) =>
+      buildTrainingStep(model.config, { ...shape, checkpointing }, source, optimizer, provider.target, precision),
     { ...options, betweenSteps: validation && validate(validation) },
     resumeFrom,
   );
   while (true) {
     const next = await loop.next().catch((error: unknown) => explainDivergence(error, model.tensors));
     if (next.done) return { ...next.value, adapter: (await snapshot()).adapter };
-    const { step, loss, tokensPerSecond, tokens, examples: rows } = next.value;
+    const { step, loss, tokensPerSecond, skippedSteps, tokens, examples: rows } = next.value;
     yield {
       step,
       loss,
       tokensPerSecond,
-      snapshot: async () => ({ step, tokens, examples: rows, ...(await snapshot()) }),
+      skippedSteps,
+      snapshot: async () => ({ step, skippedSteps, tokens, examples: rows, ...(await snapshot()) }),
     };
   }
 }
 
-type TrainedValues = Pick<TrainingState, 'adapter' | 'firstMoment' | 'secondMoment'>;
+type TrainedValues = Pick<TrainingState, 'adapter' | 'firstMoment' | 'secondMoment' | 'lossScale'>;
 
 const none = new Float32Array();
 const trainedNames = [trainedInput, firstMoment(trainedInput), secondMoment(trainedInput)];
-
-async function readTrained(thread: SessionThread): Promise<(Float32Array | undefined)[]> {
-  const values = await thread.readState(trainedNames);
-  return trainedNames.map((name) => values.get(name));
-}
 
 function checkMoments(state: TrainingState, size: number): void {
   for (const name of ['firstMoment', 'secondMoment'] as const) {

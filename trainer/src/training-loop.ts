@@ -7,6 +7,7 @@ import type { ModelConfig } from './models/model.ts';
 import { type EncodedBatch, encodeBatch } from './objectives/causal-lm.ts';
 import { bucketFor } from './objectives/sequence-buckets.ts';
 import { adamwScalars, firstMoment, secondMoment } from './optim/adamw.ts';
+import { smallestScale, usedLossScale } from './optim/loss-scale.ts';
 import { type Schedule, scheduleFactor, schedules } from './optim/schedule.ts';
 import type { WireTensor } from './session/messages.ts';
 import type { SessionThread } from './session/session-thread.ts';
@@ -18,6 +19,8 @@ export interface TrainStep {
   readonly loss: number;
   /** The batch's tokens without padding, over the wall time since the end of the step before. */
   readonly tokensPerSecond: number;
+  /** Steps up to this one that changed nothing, because their gradients were beyond half precision. */
+  readonly skippedSteps: number;
 }
 
 export interface LoopOptions {
@@ -42,6 +45,12 @@ export interface LoopOptions {
 
 export const defaultThreads = (): number => availableParallelism();
 
+/** What an earlier part of a run has done. */
+interface Done extends Consumed {
+  readonly step: number;
+  readonly skippedSteps?: number | undefined;
+}
+
 /** What a loop has consumed; rows that came twice count twice. */
 export interface Consumed {
   readonly tokens: number;
@@ -58,7 +67,7 @@ export async function* trainingLoop(
   vocabSize: number,
   build: (shape: BatchShape) => Uint8Array,
   options: LoopOptions,
-  done: Consumed & { readonly step: number } = { step: 0, tokens: 0, examples: 0 },
+  done: Done = { step: 0, tokens: 0, examples: 0 },
 ): AsyncGenerator<TrainStep & Consumed, Consumed, void> {
   const { steps, batchSize, sequenceLength, signal, betweenSteps } = options;
   const opened = new Set<string>();
@@ -67,6 +76,7 @@ export async function* trainingLoop(
   await betweenSteps?.(done.step);
   let endOfLastStep = performance.now();
   let lastLoss: number | undefined;
+  let { skippedSteps = 0 } = done;
   for (let step = done.step + 1; step <= steps; step++) {
     signal?.throwIfAborted();
     const next = batches.next();
@@ -81,19 +91,23 @@ export async function* trainingLoop(
       await thread.open(session, build({ batchSize, sequenceLength: bucket, isPacked }));
       opened.add(session);
     }
-    const results = await thread.run(session, [...batchFeeds(batch), ...optimizerFeeds(step, options)]);
+    const results = await thread.run(session, [...batchFeeds(batch), ...optimizerFeeds(step, skippedSteps, options)]);
     const [loss, gradientNorm] = [
       results.get('loss')?.[0] ?? Number.NaN,
       results.get('gradientNorm')?.[0] ?? Number.NaN,
     ];
-    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm))
+    // Absent where the loss is not scaled, and no step is skipped.
+    const lossScale = results.get(usedLossScale)?.[0] ?? 0;
+    const skipped = !Number.isFinite(gradientNorm) && lossScale > smallestScale;
+    if (!Number.isFinite(loss) || !(Number.isFinite(gradientNorm) || skipped))
       throw diverged(step, { loss, gradientNorm, lastLoss }, rateAt(step, options));
+    if (skipped) skippedSteps++;
     lastLoss = loss;
     consumed = { tokens: consumed.tokens + batch.realTokens, examples: consumed.examples + rows.length };
     const now = performance.now();
     const tokensPerSecond = (1000 * batch.realTokens) / (now - endOfLastStep);
     endOfLastStep = now;
-    yield { step, loss, tokensPerSecond, ...consumed };
+    yield { step, loss, tokensPerSecond, skippedSteps, ...consumed };
     if (!betweenSteps) continue;
     await betweenSteps(step);
     endOfLastStep = performance.now();
@@ -160,12 +174,15 @@ function rateAt(
   return learningRate * scheduleFactor(schedule, startStep + step - 1, warmupSteps, totalSteps);
 }
 
-const optimizerFeeds = (step: number, options: LoopOptions): WireTensor[] =>
-  Object.entries(adamwScalars(step, rateAt(step, options), options.weightDecay ?? 0)).map(([name, value]) => ({
-    name,
-    shape: [],
-    data: Float32Array.of(value),
-  }));
+/** A step that was skipped is none to the optimizer, whose moments it left alone; the schedule goes on. */
+const optimizerFeeds = (step: number, skippedSteps: number, options: LoopOptions): WireTensor[] =>
+  Object.entries(adamwScalars(step - skippedSteps, rateAt(step, options), options.weightDecay ?? 0)).map(
+    ([name, value]) => ({
+      name,
+      shape: [],
+      data: Float32Array.of(value),
+    }),
+  );
 
 const nothingCounted = (step: number, rows: number): WeftError =>
   new WeftError(

@@ -50,6 +50,9 @@ const builds: Readonly<Record<string, readonly [operator: keyof typeof operators
   'matmul transB alpha': ['matmul', (a, b) => ops.matmul(a, b, { transB: true, alpha: 0.25 })],
   'matmul transA': ['matmul', (a, b) => ops.matmul(a, b, { transA: true })],
   'matmul transA transB': ['matmul', (a, b) => ops.matmul(a, b, { transA: true, transB: true })],
+  // to the type that it has: other types round
+  cast: ['cast', (a) => a.graph.apply('cast', [a], { to: 'float32' })],
+  narrow: ['narrow', (a) => a.graph.apply('narrow', [a], { to: 'float32' })],
   reshape: ['reshape', (a) => ops.reshape(a, [3, 4])],
   transpose: ['transpose', (a) => ops.transpose(a, [2, 0, 1])],
   split: ['split', (a) => ops.split(a, 1, [1, 2, 3])],

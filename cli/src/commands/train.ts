@@ -52,6 +52,11 @@ export const command: CommandModule = {
           .default('auto'),
       )
       .addOption(baseOption())
+      .addOption(
+        new Option('--precision <type>', 'of products; auto is fp16 on webgpu, bf16 on cuda, else fp32')
+          .choices(['fp32', 'fp16', 'bf16', 'auto'])
+          .default('fp32'),
+      )
       .option('--plot <file.svg>', 'draw the loss curve, of the validation too')
       .option('--json', 'JSON lines on standard output: {"data"}, {"step","loss","tokensPerSecond"}, {"validation"}')
       .action(async (_options: unknown, command: Command) =>

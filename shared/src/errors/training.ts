@@ -72,6 +72,13 @@ export const trainingErrors = defineErrors({
     todo: 'choose --base fp32 or bf16; int8 and int4 need --device cpu or auto',
     retry: false,
   },
+  WEFT_PRECISION_UNSUPPORTED: {
+    grpc: 'FAILED_PRECONDITION',
+    http: 422,
+    exit: 6,
+    todo: 'choose --precision fp32, or auto, which takes half precision only where the device has it',
+    retry: false,
+  },
   WEFT_TRAINING_RUNTIME: {
     grpc: 'INTERNAL',
     http: 500,

@@ -5,10 +5,15 @@ import type { GradientContext, GraphNode, Value } from '../graph/types.ts';
 import { add, reshape, scalar, sum } from '../ops/calls.ts';
 import { ForwardValues } from './forward-values.ts';
 
-/** Adds to the graph the gradients of a scalar with respect to some of the values that it depends on. */
-export function differentiate(graph: Graph, loss: Value, wanted: readonly Value[]): Value[] {
+/** Adds to the graph the gradients of a scalar, times `scale`, with respect to some of the values that it depends on. */
+export function differentiate(
+  graph: Graph,
+  loss: Value,
+  wanted: readonly Value[],
+  scale: Value = scalar(loss, 1),
+): Value[] {
   if (loss.shape.length !== 0) throw new GraphError(`${loss.name} is not a scalar`);
-  return pullback(graph, new Map([[loss, scalar(loss, 1)]]), wanted);
+  return pullback(graph, new Map([[loss, scale]]), wanted);
 }
 
 /**

@@ -70,7 +70,7 @@ export async function loadCheckpoint(folder: string, identity: RunIdentity): Pro
 }
 
 async function readTensors(
-  { step, tokens, examples, scores }: CheckpointManifest,
+  { step, tokens, examples, skippedSteps, lossScale, scores }: CheckpointManifest,
   tensors: SafetensorsFile['tensors'],
 ): Promise<Checkpoint> {
   const values = async (name: (typeof tensorNames)[number]): Promise<Float32Array> => {
@@ -85,6 +85,8 @@ async function readTensors(
       step,
       tokens,
       examples,
+      ...(skippedSteps !== undefined && { skippedSteps }),
+      ...(lossScale !== undefined && { lossScale }),
       adapter: await values('adapter'),
       firstMoment: await values('firstMoment'),
       secondMoment: await values('secondMoment'),

@@ -23,6 +23,8 @@ const checkpoint = (step: number): Checkpoint => ({
     step,
     tokens: 5 * step,
     examples: 2 * step,
+    skippedSteps: 1,
+    lossScale: { scale: 2 ** 15, goodSteps: step },
     adapter: Float32Array.of(0.1, -0, 3e-39),
     firstMoment: Float32Array.of(1, 2, 3),
     secondMoment: Float32Array.of(4, 5, 6),

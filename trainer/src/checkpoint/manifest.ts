@@ -15,6 +15,10 @@ const manifestSchema = z.strictObject({
   step: z.int().min(1),
   tokens: z.int().min(0),
   examples: z.int().min(0),
+  /** Absent in checkpoints of older versions. */
+  skippedSteps: z.int().min(0).optional(),
+  /** Of a run in fp16. */
+  lossScale: z.strictObject({ scale: z.number().positive(), goodSteps: z.int().min(0) }).optional(),
   run: z.strictObject({
     model: hash,
     data: hash,
@@ -40,7 +44,7 @@ export type CheckpointScore = Readonly<CheckpointManifest['scores'][number]>;
 
 export const manifestOf = (
   run: RunIdentity,
-  { step, tokens, examples }: TrainingState,
+  { step, tokens, examples, skippedSteps, lossScale }: TrainingState,
   scores: readonly CheckpointScore[],
   file: string,
   sha256: Sha256,
@@ -50,6 +54,8 @@ export const manifestOf = (
     step,
     tokens,
     examples,
+    skippedSteps,
+    lossScale,
     run: { ...run, options: { ...run.options } },
     scores: scores.slice(-scoresLimit),
     tensors: { file, sha256 },

@@ -1,3 +1,4 @@
+import type { LossScaleState } from '../optim/loss-scale.ts';
 import type { Consumed } from '../training-loop.ts';
 
 /** All that a LoRA training needs to go on as if it had never stopped, beside its options. */
@@ -9,4 +10,8 @@ export interface TrainingState extends Consumed {
   /** AdamW's moments of the trained factor. */
   readonly firstMoment: Float32Array;
   readonly secondMoment: Float32Array;
+  /** Steps that changed nothing. */
+  readonly skippedSteps?: number | undefined;
+  /** Of a run in fp16. */
+  readonly lossScale?: LossScaleState | undefined;
 }

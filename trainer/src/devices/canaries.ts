@@ -1,7 +1,7 @@
 import type { Graph } from '../graph/graph.ts';
 import { serialise } from '../graph/serialise.ts';
 import type { Value } from '../graph/types.ts';
-import { matmul, scatterRows, softmax } from '../ops/calls.ts';
+import { matmul, scatterRows, softmax, whereFinite } from '../ops/calls.ts';
 import { createGraph } from '../ops/table.ts';
 import type { Provider } from '../session/device.ts';
 import type { WireTensor } from '../session/messages.ts';
@@ -48,6 +48,22 @@ export const canaries: readonly Canary[] = [
     feeds: [{ name: 'scores', shape: [2, 2], data: new Float32Array(4).fill(-1e9) }],
     build: (graph) => softmax(graph.input('scores', 'float32', [2, 2])),
     expected: 0.5,
+  },
+  {
+    // WGSL lets a compiler assume that there is neither infinity nor NaN.
+    name: 'a number that is not finite is told from one that is',
+    feeds: [
+      { name: 'tested', shape: [2], data: Float32Array.of(Number.POSITIVE_INFINITY, Number.NaN) },
+      { name: 'then', shape: [2], data: Float32Array.of(Number.NaN, 1) },
+      { name: 'otherwise', shape: [2], data: Float32Array.of(2, 2) },
+    ],
+    build: (graph) => {
+      const [tested, then, otherwise] = ['tested', 'then', 'otherwise'].map((name) =>
+        graph.input(name, 'float32', [2]),
+      ) as [Value, Value, Value];
+      return whereFinite(tested, then, otherwise);
+    },
+    expected: 2,
   },
   {
     // TF32 keeps ten bits of the mantissa.

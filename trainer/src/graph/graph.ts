@@ -1,5 +1,5 @@
 import { GraphError, elementCount } from './shape.ts';
-import type { Builder, ElementType, GraphNode, OperatorTable, TensorType, Value } from './types.ts';
+import type { Builder, ElementType, GraphNode, OperatorTable, ProductType, TensorType, Value } from './types.ts';
 
 /** Where a frozen weight's bytes lie. `location` is relative to the folder that the session is told. */
 export interface ExternalData {
@@ -19,14 +19,16 @@ export class Graph implements Builder {
   readonly outputs = new Map<string, Value>();
   /** The checkpointed part that a node belongs to. */
   readonly segments = new Map<GraphNode, number>();
+  readonly productType: ProductType;
   readonly #operators: OperatorTable;
   readonly #constantsByContent = new Map<string, Value>();
   readonly #scopes: string[] = [];
   #nextId = 0;
   #segment: number | undefined;
 
-  constructor(operators: OperatorTable) {
+  constructor(operators: OperatorTable, productType: ProductType = 'float32') {
     this.#operators = operators;
+    this.productType = productType;
   }
 
   input(name: string, dtype: ElementType, shape: readonly number[]): Value {

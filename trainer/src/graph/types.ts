@@ -1,9 +1,12 @@
 /**
- * What a tensor in a graph may hold. float16 and bfloat16 occur only as frozen weights, widened before use, uint8 as
+ * What a tensor in a graph may hold. float16 and bfloat16 occur as frozen weights and as what products multiply, uint8 as
  * codes of weights in blocks, int8 and int4 as levels of quantised weights. Indices that enter a graph are int32 where
  * WebGPU must run it: it reshapes and splits no int64.
  */
 export type ElementType = 'float32' | 'float16' | 'bfloat16' | 'uint8' | 'int8' | 'int4' | 'int32' | 'int64';
+
+/** What a graph's products multiply: ops/mixed-precision.ts. */
+export type ProductType = Extract<ElementType, 'float32' | 'float16' | 'bfloat16'>;
 
 export interface TensorType {
   readonly dtype: ElementType;
@@ -30,6 +33,7 @@ export interface GraphNode {
 
 /** What operator calls and gradient rules need of a graph. */
 export interface Builder {
+  readonly productType: ProductType;
   apply(operatorName: string, inputs: readonly Value[], attributes?: unknown): readonly [Value, ...Value[]];
   constant(data: Float32Array | BigInt64Array | Int8Array, shape: readonly number[]): Value;
 }

@@ -1,7 +1,8 @@
 import type { Graph } from '../graph/graph.ts';
 import { GraphError, sizeAt } from '../graph/shape.ts';
 import type { Value } from '../graph/types.ts';
-import { add, concat, matmul, min, mul, reshape, scalar, slice, softmax, type Span, split, sub } from '../ops/calls.ts';
+import { add, concat, min, mul, reshape, scalar, slice, softmax, type Span, split, sub } from '../ops/calls.ts';
+import { activationProduct } from '../ops/mixed-precision.ts';
 import { type Segments, segmentMask } from './segments.ts';
 
 /** Each [batch, kvHeads, positions, headDim]. */
@@ -22,12 +23,12 @@ export function attend(queries: Value, parts: readonly KeyValues[], mask: Value,
   const q = reshape(queries, [batch, kvHeads, (heads / kvHeads) * seq, headDim]);
   const lengths = parts.map(({ keys }) => sizeAt(keys, 2));
   const length = lengths.reduce((total, part) => total + part);
-  const [first, ...rest] = parts.map(({ keys }) => matmul(q, keys, { transB: true, alpha }));
+  const [first, ...rest] = parts.map(({ keys }) => activationProduct(q, keys, { transB: true, alpha }));
   if (!first) throw new GraphError('attention over nothing');
   const scores = reshape(concat([first, ...rest], 3), [batch, heads, seq, length]);
   const probabilities = reshape(softmax(add(scores, mask)), [batch, kvHeads, (heads / kvHeads) * seq, length]);
   const mixed = split(probabilities, 3, lengths)
-    .flatMap((part, index) => (parts[index] ? [matmul(part, parts[index].values)] : []))
+    .flatMap((part, index) => (parts[index] ? [activationProduct(part, parts[index].values)] : []))
     .reduce((total, part) => add(total, part)); // [batch, kvHeads, group·seq, headDim]
   return reshape(mixed, [batch, heads, seq, headDim]);
 }

@@ -16,6 +16,7 @@ import {
   swiglu,
   transpose,
 } from '../ops/calls.ts';
+import { linearProduct } from '../ops/mixed-precision.ts';
 import type { AttentionAttributes } from '../ops/calls.ts';
 import type { LoraTarget } from '@weft/shared';
 import { attend, attendCausally, CausalMask, type KeyValues } from './attention.ts';
@@ -168,12 +169,11 @@ export function vocabularyHead(config: ModelConfig, parameters: LlamaParameters)
   const weight = parameters.weight(name);
   return {
     vocabSize,
-    loss: (hidden, targets, rowWeights) =>
-      crossEntropy(gemm(hidden, widen(weight), { transB: true }), targets, rowWeights),
+    loss: (hidden, targets, rowWeights) => crossEntropy(linearProduct(hidden, weight), targets, rowWeights),
   };
 }
 
-/** Frozen weights may be half precision; products are float32. */
+/** Frozen weights may be half precision; what is no product is float32. */
 export const widen = (weight: Value): Value => cast(weight, 'float32');
 
 const moduleOf: Readonly<Record<LoraTarget, string>> = {
@@ -219,7 +219,7 @@ function adaptedLinear(
 /** x·Wᵀ + c. */
 export function plainLinear(parameters: LlamaParameters, x: Value, name: string, c?: Value): Value {
   const product = parameters.product?.(name, x);
-  if (!product) return gemm(x, widen(parameters.weight(name)), { transB: true }, c);
+  if (!product) return linearProduct(x, parameters.weight(name), c);
   return c ? add(product, c) : product;
 }
 

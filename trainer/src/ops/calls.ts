@@ -54,6 +54,15 @@ export const min = (a: Value, b: Value): Value => a.graph.apply('min', [a, b])[0
 export const sqrt = (a: Value): Value => a.graph.apply('sqrt', [a])[0];
 export const exp = (a: Value): Value => a.graph.apply('exp', [a])[0];
 export const cast = (a: Value, to: ElementType): Value => (a.dtype === to ? a : a.graph.apply('cast', [a], { to })[0]);
+/** A cast of an activation for a product, kept for the backward pass, where a cast is made again. */
+export const narrow = (a: Value, to: ElementType): Value =>
+  a.dtype === to ? a : a.graph.apply('narrow', [a], { to })[0];
+/** `then` where test [...] is at most the limit, `otherwise` where it is more or NaN. */
+export const whereAtMost = (test: Value, limit: number, then: Value, otherwise: Value): Value =>
+  test.graph.apply('whereAtMost', [test, then, otherwise], { limit })[0];
+const largestFloat32 = 2 ** 128 - 2 ** 104;
+export const whereFinite = (test: Value, then: Value, otherwise: Value): Value =>
+  whereAtMost(test, largestFloat32, then, otherwise);
 /** x·σ(x). */
 export const silu = (x: Value): Value => x.graph.apply('silu', [x])[0];
 /** GELU in the form with the hyperbolic tangent. */

@@ -1,6 +1,6 @@
 import { broadcastShapes, describe, GraphError, sameShape } from '../graph/shape.ts';
 import type { ElementType, EmittedCall, Emitter, Operator, TensorType } from '../graph/types.ts';
-import { add as plus, mul as times, scalar, sub as minus } from './calls.ts';
+import { add as plus, cast as castTo, mul as times, scalar, sub as minus } from './calls.ts';
 
 export function inputAt(inputs: readonly TensorType[], index: number): TensorType {
   const input = inputs[index];
@@ -70,13 +70,18 @@ export const swiglu: Operator = {
   },
 };
 
-/** Widens a frozen weight; it has no gradient, and the copy is not kept for the backward pass. */
-export const cast: Operator<{ to: ElementType }> = {
+/** To another type, for a product or after it; as large as it is cheap. */
+const conversion: Operator<{ to: ElementType }> = {
   types: (inputs, { to }) => [{ dtype: to, shape: inputAt(inputs, 0).shape }],
   emit: (onnx, { inputs, outputs: [output = ''] }, { to }) =>
     onnx.node('Cast', inputs, { output, attributes: { to: onnxTypeNumber[to] } }),
-  recompute: true,
+  gradient: ({ delta, inputTypes }) => [() => castTo(delta, inputAt(inputTypes, 0).dtype)],
 };
+
+/** Of weights and of what is widened: the copy is not kept for the backward pass. */
+export const cast: typeof conversion = { ...conversion, recompute: true };
+/** Of an activation to half its size: the copy is kept, and not what it was made from. */
+export const narrow: typeof conversion = conversion;
 
 export const onnxTypeNumber: Readonly<Record<ElementType, number>> = {
   float32: 1,

@@ -1,9 +1,10 @@
 import { Graph } from '../graph/graph.ts';
-import type { OperatorTable } from '../graph/types.ts';
+import type { OperatorTable, ProductType } from '../graph/types.ts';
 import { cachedAttention } from './attention.ts';
 import { blockProduct, blockSums, gatherBlocks } from './blocks.ts';
+import { whereAtMost } from './choice.ts';
 import { crossEntropy } from './cross-entropy.ts';
-import { add, cast, div, exp, min, mul, silu, sqrt, sub, swiglu } from './elementwise.ts';
+import { add, cast, div, exp, min, mul, narrow, silu, sqrt, sub, swiglu } from './elementwise.ts';
 import { geglu, gelu } from './gelu.ts';
 import { gatherRows, scatterRows, setAtColumns } from './indexed.ts';
 import { concat, pad, reshape, slice, split, transpose } from './layout.ts';
@@ -35,11 +36,13 @@ export const operators = {
   rotary,
   crossEntropy,
   quantisedProduct,
-  // without
   cast,
+  narrow,
+  // without
   sub,
   div,
   min,
+  whereAtMost,
   sqrt,
   exp,
   sum,
@@ -55,4 +58,5 @@ export const operators = {
   cachedAttention,
 } satisfies OperatorTable;
 
-export const createGraph = (table: OperatorTable = operators): Graph => new Graph(table);
+export const createGraph = (table: OperatorTable = operators, productType?: ProductType): Graph =>
+  new Graph(table, productType);

@@ -1,6 +1,6 @@
 import type { Graph } from '../graph/graph.ts';
 import type { Value } from '../graph/types.ts';
-import { add, div, min, mul, scalar, sqrt, sub, sum } from '../ops/calls.ts';
+import { add, div, min, mul, scalar, sqrt, sub, sum, whereFinite } from '../ops/calls.ts';
 
 const beta1 = 0.9;
 const beta2 = 0.999;
@@ -15,6 +15,8 @@ export interface AdamwOptions {
   /** Largest L2 norm of all gradients together; undefined leaves them as they are. */
   readonly clipGradNorm: number | undefined;
   readonly weightDecay: number;
+  /** Leaves everything as it is where the norm is not finite. */
+  readonly skipsNonFinite?: boolean | undefined;
 }
 
 /**
@@ -22,13 +24,14 @@ export interface AdamwOptions {
  * θ ← θ·(1 − γλ); m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²; θ ← θ − γ/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + ε).
  * The moments are inputs, all new values outputs. Every update waits for the norm of all gradients, hence for every
  * reader of an old parameter: this is what makes updating in place safe, so the norm is taken without clipping too.
+ * Returns the norm.
  */
 export function applyAdamw(
   graph: Graph,
   trained: ReadonlyMap<string, Value>,
   gradients: readonly Value[],
-  { clipGradNorm, weightDecay }: AdamwOptions,
-): void {
+  { clipGradNorm, weightDecay, skipsNonFinite = false }: AdamwOptions,
+): Value {
   const stepSize = graph.input('stepSize', 'float32', []); // γ / (1 − β₁ᵗ)
   const secondScale = graph.input('secondScale', 'float32', []); // 1 / √(1 − β₂ᵗ)
   const decay = weightDecay === 0 ? undefined : graph.input('decay', 'float32', []); // 1 − γλ
@@ -56,10 +59,12 @@ export function applyAdamw(
     const first = add(mul(firstOld, scalar(g, beta1)), mul(g, weightOfG));
     const second = add(mul(secondOld, scalar(g, beta2)), mul(mul(g, g), weightOfG2));
     const step = div(mul(first, stepSize), add(mul(sqrt(second), secondScale), scalar(g, epsilon)));
-    graph.output(nextState(firstMoment(name)), first);
-    graph.output(nextState(secondMoment(name)), second);
-    graph.output(nextState(name), sub(decay ? mul(parameter, decay) : parameter, step));
+    const keep = (next: Value, old: Value): Value => (skipsNonFinite ? whereFinite(norm, next, old) : next);
+    graph.output(nextState(firstMoment(name)), keep(first, firstOld));
+    graph.output(nextState(secondMoment(name)), keep(second, secondOld));
+    graph.output(nextState(name), keep(sub(decay ? mul(parameter, decay) : parameter, step), parameter));
   });
+  return norm;
 }
 
 /** The scalars of step `t` (the first is 1), in float64 until they are fed. */

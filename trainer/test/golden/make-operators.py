@@ -68,6 +68,8 @@ CASES = {
     "matmul transB alpha": (lambda a, b: 0.25 * a @ b.mT, [wave((2, 2, 2, 3), 1), wave((2, 2, 4, 3), 2)]),
     "matmul transA": (lambda a, b: a.mT @ b, [wave((2, 3, 2), 1), wave((2, 3, 4), 2)]),
     "matmul transA transB": (lambda a, b: a.mT @ b.mT, [wave((2, 3, 2), 1), wave((2, 4, 3), 2)]),
+    "cast": (lambda a: 1 * a, [wave((2, 3), 1)]),
+    "narrow": (lambda a: 1 * a, [wave((2, 3), 2)]),
     "reshape": (lambda a: a.reshape(3, 4), [wave((2, 6), 7)]),
     "transpose": (lambda a: a.permute(2, 0, 1), [wave((2, 3, 4), 8)]),
     "split": (lambda a: a.split([1, 2, 3], dim=1), [wave((2, 6), 9)]),
