@@ -12,7 +12,7 @@ import {
 } from './block-tensor.ts';
 
 /** Raised when the bytes that one source gives change: older cache files are then made again. */
-const blocksVersion = '1';
+const blocksVersion = '2';
 /** Values in memory at a time. */
 const pieceElements = 4 * 1024 * 1024;
 

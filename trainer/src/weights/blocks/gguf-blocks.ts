@@ -1,5 +1,6 @@
 import { halfToFloat } from '../half.ts';
 import { halfAt } from '../gguf/kernel.ts';
+import { minimumOf, scaleOf } from '../gguf/super-blocks.ts';
 import type { GgufTensorType } from '../gguf/tensor-types.ts';
 import { type BlockForm, blockLength, type Blocks } from './block-tensor.ts';
 
@@ -37,6 +38,26 @@ export const repackings: Partial<Readonly<Record<GgufTensorType, Repacking>>> = 
         // d·q + m = d·(q − 8) + (m + 8·d)
         offsets[block] = halfAt(bytes, block * 20 + 2, table) + 8 * scale;
         pairNeighbours(bytes, block * 20 + 4, codes, block * 16);
+      }
+      return { codes, scales, offsets };
+    },
+  },
+  Q4_K: {
+    form: { bits: 4, hasOffsets: true },
+    repack(bytes) {
+      const count = bytes.length / 144; // of 256 values: eight of our blocks
+      const table = halfToFloat();
+      const codes = new Uint8Array(count * 128);
+      const [scales, offsets] = [new Float32Array(count * 8), new Float32Array(count * 8)];
+      for (let part = 0; part < count * 8; part++) {
+        const [at, inside] = [(part >> 3) * 144, part & 7];
+        const scale = halfAt(bytes, at, table) * scaleOf(bytes, at + 4, inside);
+        scales[part] = scale;
+        offsets[part] = 8 * scale - halfAt(bytes, at + 2, table) * minimumOf(bytes, at + 4, inside);
+        // two parts share 32 bytes: one has the low halves, one the high
+        const [from, shift] = [at + 16 + 32 * (inside >> 1), 4 * (inside & 1)];
+        const q = (j: number): number => ((bytes[from + j] as number) >> shift) & 15;
+        for (let j = 0; j < 16; j++) codes[part * 16 + j] = q(2 * j) | (q(2 * j + 1) << 4);
       }
       return { codes, scales, offsets };
     },

@@ -121,12 +121,12 @@ const placeOfPart = (part: number): readonly [from: number, shift: number] => [
 ];
 
 /** Q4_K and Q5_K: eight 6-bit scales and minima in 12 bytes; the last four have their upper bits with the first four's. */
-const scaleOf = (bytes: Uint8Array, at: number, part: number): number =>
+export const scaleOf = (bytes: Uint8Array, at: number, part: number): number =>
   part < 4
     ? (bytes[at + part] as number) & 63
     : ((bytes[at + part + 4] as number) & 15) | (((bytes[at + part - 4] as number) >> 6) << 4);
 
-const minimumOf = (bytes: Uint8Array, at: number, part: number): number =>
+export const minimumOf = (bytes: Uint8Array, at: number, part: number): number =>
   part < 4
     ? (bytes[at + part + 4] as number) & 63
     : ((bytes[at + part + 4] as number) >> 4) | (((bytes[at + part] as number) >> 6) << 4);
