@@ -24,5 +24,6 @@ export * from './invite.ts';
 export { privacyNotice } from './notices.ts';
 export * from './pinned-certificate.ts';
 export * as secagg from './secagg/index.ts';
+export * as log from './log/index.ts';
 export * as merkle from './merkle-tree.ts';
 export * as privacy from './privacy/index.ts';

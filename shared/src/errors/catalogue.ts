@@ -4,6 +4,7 @@ import { coordinatorErrors } from './coordinator.ts';
 import { dataErrors } from './data.ts';
 import { generalErrors } from './general.ts';
 import { hubErrors } from './hub.ts';
+import { logErrors } from './log.ts';
 import { modelErrors } from './model.ts';
 import { nodeErrors } from './node.ts';
 import { protocolErrors } from './protocol.ts';
@@ -21,6 +22,7 @@ const entries = {
   ...coordinatorErrors,
   ...nodeErrors,
   ...secaggErrors,
+  ...logErrors,
 };
 
 export type ErrorCode = keyof typeof entries;

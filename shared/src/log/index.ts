@@ -1,0 +1,40 @@
+export { formatCheckpoint, logOrigin, parseCheckpoint, type Checkpoint } from './checkpoint.ts';
+export {
+  decodeLeaf,
+  encodeLeaf,
+  enrolledName,
+  leaves,
+  pseudonymOf,
+  sortedRoot,
+  type Leaf,
+  type LeafInit,
+  type LeafName,
+} from './leaves.ts';
+export { LogTree } from './log-tree.ts';
+export {
+  checkNote,
+  cosignNote,
+  formatNote,
+  formatVerifierKey,
+  maxNoteBytes,
+  parseNote,
+  parseVerifierKey,
+  signNote,
+  verifierKey,
+  type SignedNote,
+  type VerifierKey,
+} from './signed-note.ts';
+export {
+  bundlePath,
+  bundlesOf,
+  bundlesSince,
+  decodeBundle,
+  encodeBundle,
+  isTilePath,
+  maxBundleBytes,
+  tileBytes,
+  tilePath,
+  tilesOf,
+  tilesSince,
+  tileWidth,
+} from './tiles.ts';
