@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Graph } from '../graph/graph.ts';
 import type { Operator, Value } from '../graph/types.ts';
-import { cast, crossEntropy, gatherRows, gemm, mul, sqrt } from '../ops/calls.ts';
+import { cast, crossEntropy, gatherRows, gemm, mul, rmsNorm, sqrt } from '../ops/calls.ts';
 import { createGraph, operators } from '../ops/table.ts';
 import { differentiate } from './differentiate.ts';
 
@@ -46,6 +46,24 @@ describe('the reverse walk', () => {
     const loss = lossOf(graph, gemm(x, cast(weight, 'float32'), { transB: true }));
     differentiate(graph, loss, [x]);
     expect(namesOf(graph).filter((name) => name === 'cast')).toHaveLength(2);
+  });
+
+  it('keeps no norm for the backward pass, nor anything of a checkpointed part but what leaves it', () => {
+    const graph = createGraph();
+    const [x, gain] = [graph.input('x', 'float32', [2, 4]), graph.input('gain', 'float32', [4])];
+    const weight = graph.input('weight', 'float32', [3, 4]);
+    const rows = graph.checkpoint(() => gemm(rmsNorm(mul(x, x), gain, 1e-5), weight, { transB: true }));
+    const forward = new Set(graph.nodes);
+    differentiate(graph, lossOf(graph, rows), [x, weight]);
+    const again = graph.nodes.filter(({ operatorName }) => operatorName === 'rmsNorm');
+    expect(again).toHaveLength(2);
+    const readsOf = (name: string): number =>
+      graph.nodes.filter(
+        (node) =>
+          !forward.has(node) &&
+          node.inputs.some(({ producer }) => producer?.operatorName === name && forward.has(producer)),
+      ).length;
+    expect([readsOf('rmsNorm'), readsOf('mul')]).toEqual([0, 0]);
   });
 
   it('adds up the gradients of a value that is used twice', () => {

@@ -29,12 +29,14 @@ export class ForwardValues {
     const known = this.#copies.get(value);
     if (known) return known;
     const checkpointed = this.#segment !== undefined && this.#graph.segments.get(producer) === this.#segment;
-    if (!checkpointed && !producer.operator.recompute) return value;
+    const recompute = value === producer.outputs[0] ? producer.operator.recompute : undefined;
+    if (!checkpointed && !recompute) return value;
     const inputs = producer.inputs.map((input) => this.#again(input));
     const outputs = this.#graph.apply(producer.operatorName, inputs, producer.attributes);
-    // what an operator asks to be made again, as a widened weight, is made for each of its readers
-    if (producer.operator.recompute) return outputs[0];
-    producer.outputs.forEach((output, index) => this.#copies.set(output, outputs[index] ?? outputs[0]));
+    if (recompute === 'for each reader') return outputs[0];
+    // outside a checkpointed part the other outputs were kept
+    const copied = checkpointed ? producer.outputs : [value];
+    copied.forEach((output, index) => this.#copies.set(output, outputs[index] ?? outputs[0]));
     return this.#copies.get(value) ?? value;
   }
 }

@@ -51,8 +51,11 @@ export interface Operator<Attributes = unknown> {
    * may still have the broadcast shape: the walk sums it down. Without a rule the operator cannot be differentiated.
    */
   gradient?(context: GradientContext, attributes: Attributes): readonly (() => Value)[];
-  /** Cheap and large: compute it again for the backward pass rather than keep it from the forward pass. */
-  readonly recompute?: true;
+  /**
+   * Its first output is cheap and large: the backward pass computes it again rather than keep it from the forward pass,
+   * once, or for each of its readers where even that would be kept too long.
+   */
+  readonly recompute?: 'once' | 'for each reader';
 }
 
 export type OperatorTable = Readonly<Record<string, Operator>>;

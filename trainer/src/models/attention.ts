@@ -58,8 +58,14 @@ export function attendCausally(
     const block = blocks[index];
     if (!block) return [];
     const visible = { start: Math.max(0, span.start + 1 - maskOf.window), end: span.end };
-    const seen = { keys: slice(keys, 2, visible), values: slice(values, 2, visible) };
-    return [attend(block, [seen], maskOf.between(span, visible), alpha)];
+    const mask = maskOf.between(span, visible);
+    // The probabilities of all layers are large, and for the backward pass quickly computed again.
+    return [
+      maskOf.graph.checkpoint(() => {
+        const seen = { keys: slice(keys, 2, visible), values: slice(values, 2, visible) };
+        return attend(block, [seen], mask, alpha);
+      }),
+    ];
   });
   if (!first) throw new GraphError('attention over nothing');
   return concat([first, ...rest], 2);
@@ -68,12 +74,12 @@ export function attendCausally(
 /** A token sees itself and the `window` − 1 before it, as far as they are in its segment. */
 export class CausalMask {
   readonly window: number;
-  readonly #graph: Graph;
+  readonly graph: Graph;
   readonly #segments: Segments | undefined;
   readonly #masks = new Map<string, Value>();
 
   constructor(graph: Graph, window: number, segments: Segments | undefined) {
-    this.#graph = graph;
+    this.graph = graph;
     this.window = window;
     this.#segments = segments;
   }
@@ -88,11 +94,11 @@ export class CausalMask {
     const key = [rows, columns, offset, this.#segments && queries.start].join();
     const known = this.#masks.get(key);
     if (known) return known;
-    const column = this.#graph.constant(
+    const column = this.graph.constant(
       Float32Array.from({ length: rows }, (_, row) => row + offset),
       [rows, 1],
     );
-    const row = this.#graph.constant(
+    const row = this.graph.constant(
       Float32Array.from({ length: columns }, (_, position) => position),
       [1, columns],
     );

@@ -79,7 +79,7 @@ const conversion: Operator<{ to: ElementType }> = {
 };
 
 /** Of weights and of what is widened: the copy is not kept for the backward pass. */
-export const cast: typeof conversion = { ...conversion, recompute: true };
+export const cast: typeof conversion = { ...conversion, recompute: 'for each reader' };
 /** Of an activation to half its size: the copy is kept, and not what it was made from. */
 export const narrow: typeof conversion = conversion;
 

@@ -43,6 +43,7 @@ export const rmsNorm: Operator<{ epsilon: number }> = {
     onnx.node('Mul', [onnx.node('Mul', [x, r]), gain], { output: y });
   },
   saves: { inputs: [0, 1], outputs: [1] },
+  recompute: 'once',
   /** With x̂ = x·r: dx = r·(gδ − x̂·mean(gδ·x̂)), dg = Σ δ·x̂ over the rows (Zhang and Sennrich 2019, section 4). */
   gradient({ input, output, delta }) {
     const r = output(1);

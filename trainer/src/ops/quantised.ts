@@ -129,5 +129,5 @@ export const dequantiseBlocks: Operator = {
     const blockSize = sizeAt(inputAt(inputTypes, 0), 1) / sizeAt(inputAt(inputTypes, 1), 1);
     onnx.node('DequantizeLinear', inputs, { output, attributes: { axis: 1, block_size: blockSize } });
   },
-  recompute: true,
+  recompute: 'for each reader',
 };
