@@ -36,7 +36,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const { provider } = await chooseDevice(options.device ?? 'auto', model.quantised ?? model.tensors, threads);
   const weights = await trainingWeights(model);
   const source = loraSource(weights, layout, 'both');
-  await using thread = new SessionThread({ provider, threads, weightsFolder: weights.folder });
+  await using thread = new SessionThread({ provider, threads, weightsFolder: weights.folder, keepsState: true });
   if (adapter) await thread.setState([{ name: trainedInput, shape: [adapter.length], data: adapter }]);
   const score = createScorer(thread, {
     examples: options.examples,

@@ -40,7 +40,7 @@ export async function* trainFull(
   const optimizer = { clipGradNorm: options.clipGradNorm || undefined, weightDecay: options.weightDecay ?? 0 };
   const checkpointing = decideCheckpointing(options, config, fullSource, provider);
   const shapes = weightShapes(config);
-  await using thread = new SessionThread({ provider, threads });
+  await using thread = new SessionThread({ provider, threads, keepsState: true });
   await thread.setState(
     trainedState(
       [...shapes].map(([name, shape]) => {

@@ -100,6 +100,7 @@ export async function* trainSteps(options: StepOptions): AsyncGenerator<LoraTrai
     threads,
     weightsFolder: weights.folder,
     profilePrefix: options.profilePrefix,
+    keepsState: true,
   });
   // Not awaited: while the thread loads the runtime, the first step's graph is written here. The thread does what it is
   // told in order, and one that failed says so when the session is opened.

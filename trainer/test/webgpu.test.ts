@@ -7,9 +7,12 @@ import { serialise } from '../src/graph/serialise.ts';
 import { frozenWeights } from '../src/models/frozen-weights.ts';
 import { encodeBatch } from '../src/objectives/causal-lm.ts';
 import { adamwScalars, firstMoment, secondMoment } from '../src/optim/adamw.ts';
+import { providerFor } from '../src/session/device.ts';
+import type { WireTensor } from '../src/session/messages.ts';
+import { SessionThread } from '../src/session/session-thread.ts';
 import { lossScaleState } from '../src/optim/loss-scale.ts';
 import { batchFeeds, trainedState } from '../src/training-loop.ts';
-import { buildTrainingGraph } from '../src/training-step.ts';
+import { buildTrainingGraph, buildTrainingStep } from '../src/training-step.ts';
 import { golden, tinyAdapter, tinyConfig, tinyExamples, tinyLayout, tinyModel } from './tiny-model.ts';
 
 const shape = { batchSize: 2, sequenceLength: 12 };
@@ -98,4 +101,54 @@ describe.skipIf(skips('webgpu', { 'a Vulkan driver': findVulkan() }))('a trainin
     },
     300_000,
   );
+
+  it('gives the same bits with its state left on the device, and then copies the batch and the results alone', async () => {
+    const [copied, kept] = [await stepsWithState(false), await stepsWithState(true)];
+    expect(kept.values).toEqual(copied.values);
+    expect(kept.bytesPerStep).toBe(kept.bytesOf.feeds + kept.bytesOf.results);
+    // what is trained and its moments went there and back
+    expect(copied.bytesPerStep).toBe(kept.bytesPerStep + 2 * kept.bytesOf.state);
+  }, 300_000);
 });
+
+/** Three steps: the state and the losses after them, and what a step copied between host and device. */
+async function stepsWithState(keepsState: boolean) {
+  using model = tinyModel(false);
+  const layout = tinyLayout();
+  const weights = frozenWeights(model.tensors);
+  const source = loraSource(weights, layout, 'both');
+  const provider = providerFor('webgpu');
+  const state = trainedState([[trainedInput, tinyAdapter(layout), [layout.size]]]);
+  const batch = encodeBatch(tinyExamples, { ...shape, vocabSize: golden.config.vocabSize, reduction: 'mean' });
+  const feedsOf = (step: number): WireTensor[] => [
+    ...batchFeeds(batch),
+    ...Object.entries(adamwScalars(step, 1e-2, 0)).map(([name, value]) => ({
+      name,
+      shape: [],
+      data: Float32Array.of(value),
+    })),
+  ];
+  const bytes = (tensors: readonly Pick<WireTensor, 'data'>[]): number =>
+    tensors.reduce((sum, { data }) => sum + data.byteLength, 0);
+  const optimizer = { clipGradNorm: 1, weightDecay: 0 };
+  await using thread = new SessionThread({ provider, threads: 1, weightsFolder: weights.folder, keepsState });
+  await thread.setState(state);
+  await thread.open('step', buildTrainingStep(tinyConfig(false), shape, source, optimizer, provider.target));
+  const values: Float32Array[] = [];
+  let bytesPerStep = 0;
+  let results = new Map<string, Float32Array>();
+  for (let step = 1; step <= 3; step++) {
+    const before = thread.copiedBytes;
+    results = new Map(await thread.run('step', feedsOf(step)));
+    bytesPerStep = thread.copiedBytes - before;
+    values.push(...results.values());
+  }
+  values.push(...(await thread.readState(state.map(({ name }) => name))).values());
+  const fed = feedsOf(1).filter(({ name }) => name !== 'decay'); // which only weight decay reads
+  const bytesOf = {
+    feeds: bytes(fed),
+    results: bytes([...results.values()].map((data) => ({ data }))),
+    state: bytes(state),
+  };
+  return { values, bytesPerStep, bytesOf };
+}

@@ -10,6 +10,15 @@ export interface Provider {
   readonly target: EmitTarget;
 }
 
+/** Where state can stay between runs: CUDA's provider copies all inputs and outputs at every run (from JavaScript). */
+export const statePlaces: Readonly<Record<Provider['name'], 'host' | 'device'>> = {
+  cpu: 'host',
+  webgpu: 'device',
+  cuda: 'host',
+  dml: 'host',
+  coreml: 'host',
+};
+
 /** What a provider wants of the system beside ONNX Runtime, for the error when it does not load. */
 export const needs: Readonly<Record<Provider['name'], string>> = {
   cpu: 'nothing',

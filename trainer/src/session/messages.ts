@@ -29,11 +29,18 @@ export interface SessionSettings {
   readonly waits: 'busily' | 'asleep';
   /** Keeps copies of the weights in the order that the kernels like. */
   readonly packsWeights: boolean;
+  /** Where the state lies between runs; on a device no session may append to it. */
+  readonly state: 'host' | 'device';
 }
 
 /** Results of `run` are its outputs that are no state; of `readState` copies of the tensors asked for. */
 export type Reply =
-  | { readonly id: number; readonly tensors: readonly WireTensor[] }
+  | {
+      readonly id: number;
+      readonly tensors: readonly WireTensor[];
+      /** Between the memory of the host and what is not the host's, if the provider is not the CPU. */
+      readonly copiedBytes: number;
+    }
   | { readonly id: number; readonly error: string };
 
 /** Output `append:NAME` of a graph, [..., rows, width], is written into the state NAME, [..., capacity, width]. */

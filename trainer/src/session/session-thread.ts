@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { WeftError } from '@weft/shared';
-import { needs, type Provider } from './device.ts';
+import { needs, type Provider, statePlaces } from './device.ts';
 import type { Numbered, Reply, Request, SessionSettings, WireTensor } from './messages.ts';
 
 export interface SessionThreadOptions {
@@ -13,6 +13,8 @@ export interface SessionThreadOptions {
   readonly profilePrefix?: string | undefined;
   readonly waits?: SessionSettings['waits'] | undefined;
   readonly packsWeights?: boolean | undefined;
+  /** Leaves state in the memory of a device that can keep it. */
+  readonly keepsState?: boolean | undefined;
 }
 
 interface Waiting {
@@ -27,6 +29,7 @@ export class SessionThread implements AsyncDisposable {
   readonly #waiting = new Map<number, Waiting>();
   readonly #ended: Promise<void>;
   #nextId = 0;
+  #copiedBytes = 0;
   #failure: WeftError | undefined;
 
   constructor(options: SessionThreadOptions) {
@@ -43,10 +46,17 @@ export class SessionThread implements AsyncDisposable {
     });
   }
 
+  /** So far, between the memory of the host and that of the device; what the device copies by itself is not counted. */
+  get copiedBytes(): number {
+    return this.#copiedBytes;
+  }
+
   /** Loads a model under a name. */
   async open(session: string, model: Uint8Array): Promise<void> {
-    const { provider, threads, weightsFolder, profilePrefix, waits = 'asleep', packsWeights = false } = this.#options;
-    const settings = { provider: provider.name, threads, weightsFolder, profilePrefix, waits, packsWeights };
+    const { provider, threads, weightsFolder, profilePrefix, keepsState } = this.#options;
+    const { waits = 'asleep', packsWeights = false } = this.#options;
+    const state = keepsState ? statePlaces[provider.name] : 'host';
+    const settings = { provider: provider.name, threads, weightsFolder, profilePrefix, waits, packsWeights, state };
     try {
       await this.#ask({ kind: 'open', session, model, settings });
     } catch (cause) {
@@ -99,8 +109,10 @@ export class SessionThread implements AsyncDisposable {
   #settle(reply: Reply): void {
     const waiting = this.#waiting.get(reply.id);
     this.#waiting.delete(reply.id);
-    if ('tensors' in reply) waiting?.resolve(reply.tensors);
-    else waiting?.reject(new WeftError('WEFT_TRAINING_RUNTIME', `ONNX Runtime: ${reply.error}`));
+    if ('tensors' in reply) {
+      this.#copiedBytes += reply.copiedBytes;
+      waiting?.resolve(reply.tensors);
+    } else waiting?.reject(new WeftError('WEFT_TRAINING_RUNTIME', `ONNX Runtime: ${reply.error}`));
   }
 
   #fail(what: string, cause?: unknown): void {

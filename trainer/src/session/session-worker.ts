@@ -2,6 +2,7 @@
 import { parentPort } from 'node:worker_threads';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { nextState } from '../optim/adamw.ts';
+import type { DeviceState } from './device-state.ts';
 import {
   appendedState,
   type Numbered,
@@ -16,12 +17,31 @@ const sessions = new Map<string, InferenceSession>();
 /** Shared by all sessions of the thread; a run that has an output `next:NAME` writes it over the tensor NAME. */
 const state = new Map<string, Tensor>();
 
-async function open(
-  name: string,
-  model: Uint8Array,
-  { provider, threads, weightsFolder, profilePrefix, waits, packsWeights }: SessionSettings,
-): Promise<void> {
-  const session = await InferenceSession.create(model, {
+/** Where state lies, if that is not the host. */
+let device: DeviceState | undefined;
+/** Between the memory of the host and that of the device, since the last reply. */
+let copiedBytes = 0;
+let copies = false;
+
+async function open(name: string, model: Uint8Array, settings: SessionSettings): Promise<void> {
+  const options = optionsFor(settings);
+  copies = settings.provider !== 'cpu';
+  if (settings.state === 'device') {
+    const { DeviceState } = await import('./device-state.ts');
+    device ??= new DeviceState((bytes, places) => InferenceSession.create(bytes, { ...options, ...places }));
+  }
+  sessions.set(name, await (device?.open(model) ?? InferenceSession.create(model, options)));
+}
+
+function optionsFor({
+  provider,
+  threads,
+  weightsFolder,
+  profilePrefix,
+  waits,
+  packsWeights,
+}: SessionSettings): InferenceSession.SessionOptions {
+  return {
     executionProviders: [provider],
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
@@ -46,8 +66,7 @@ async function open(
         ...(weightsFolder === undefined ? {} : { model_external_initializers_file_folder_path: weightsFolder }),
       },
     },
-  });
-  sessions.set(name, session);
+  };
 }
 
 /** What of a session's inputs and outputs is state; a run of many small nodes should not look that up each time. */
@@ -73,7 +92,7 @@ function planOf(name: string): { session: InferenceSession; plan: Plan } {
   const plan: Plan = {
     inputs,
     state: Object.fromEntries([...state].filter(([key]) => inputs.includes(key))),
-    fetches: Object.fromEntries(outputs.map((output) => [output, targets.get(output) ?? null])),
+    fetches: Object.fromEntries(outputs.map((output) => [output, device ? null : (targets.get(output) ?? null)])),
     appended: appended.filter(([output]) => outputs.includes(output)),
     results: outputs.filter((output) => !targets.has(output) && !isAppended.has(output)),
   };
@@ -83,16 +102,49 @@ function planOf(name: string): { session: InferenceSession; plan: Plan } {
 
 async function run(name: string, given: readonly WireTensor[], appendAt: number): Promise<WireTensor[]> {
   const { session, plan } = planOf(name);
-  const feeds: Record<string, Tensor> = { ...plan.state };
+  const feeds: Record<string, Tensor> = device ? await onDevice(device, Object.keys(plan.state)) : { ...plan.state };
   for (const tensor of given) if (plan.inputs.includes(tensor.name)) feeds[tensor.name] = toTensor(tensor);
   const missing = plan.inputs.find((input) => !feeds[input]);
   if (missing !== undefined) throw new Error(`input ${missing} of session ${name} has no value`);
   const results = await session.run(feeds, plan.fetches);
+  if (copies) for (const tensor of [...Object.values(feeds), ...Object.values(results)]) count(tensor);
+  if (device) replaceState(results);
   for (const [output, tensor] of plan.appended) {
     const rows = results[output];
     if (rows) writeRows(floats(output, rows), rows.dims, floats(output, tensor), tensor.dims, appendAt);
   }
   return plan.results.map((output) => toWire(output, results[output]));
+}
+
+/** State tensors, where their readers want them. */
+async function onDevice(place: DeviceState, names: readonly string[]): Promise<Record<string, Tensor>> {
+  const feeds: Record<string, Tensor> = {};
+  for (const name of names) {
+    const tensor = state.get(name);
+    if (!tensor) continue;
+    count(tensor);
+    feeds[name] = await place.toDevice(tensor);
+    state.set(name, feeds[name]);
+  }
+  return feeds;
+}
+
+/** On a device nothing is written over what a run reads: the new tensors take the place of the old ones. */
+function replaceState(results: Readonly<Record<string, Tensor>>): void {
+  for (const [key, old] of state) {
+    const next = results[nextState(key)];
+    if (!next) continue;
+    state.set(key, next);
+    forget(old);
+  }
+}
+
+function forget(tensor: Tensor | undefined): void {
+  if (tensor?.location === 'gpu-buffer') tensor.dispose();
+}
+
+function count(tensor: Tensor): void {
+  if (tensor.location === 'cpu' && ArrayBuffer.isView(tensor.data)) copiedBytes += tensor.data.byteLength;
 }
 
 function toTensor({ data, shape }: WireTensor): Tensor {
@@ -111,23 +163,38 @@ const toWire = (name: string, tensor: Tensor | undefined): WireTensor => ({
   data: floats(name, tensor).slice(),
 });
 
+async function readState(name: string): Promise<WireTensor> {
+  const tensor = state.get(name);
+  const wire = toWire(name, tensor && device ? await device.toHost(tensor) : tensor);
+  if (tensor?.location === 'gpu-buffer') copiedBytes += wire.data.byteLength;
+  return wire;
+}
+
 async function answer(request: Request): Promise<WireTensor[]> {
   switch (request.kind) {
     case 'open':
       await open(request.session, request.model, request.settings);
       return [];
     case 'setState':
-      for (const tensor of request.tensors) state.set(tensor.name, toTensor(tensor));
+      for (const tensor of request.tensors) {
+        forget(state.get(tensor.name));
+        state.set(tensor.name, toTensor(tensor));
+      }
       plans.clear();
       return [];
     case 'run':
       return run(request.session, request.feeds, request.appendAt);
-    case 'readState':
-      return request.names.map((name) => toWire(name, state.get(name)));
+    case 'readState': {
+      const read: WireTensor[] = [];
+      for (const name of request.names) read.push(await readState(name));
+      return read;
+    }
     case 'close':
+      for (const tensor of state.values()) forget(tensor);
+      state.clear();
+      await device?.release();
       for (const session of sessions.values()) await session.release();
       sessions.clear();
-      state.clear();
       return [];
   }
 }
@@ -144,7 +211,8 @@ port.on('message', ({ id, ...request }: Numbered<Request>) => {
         // Closed, nothing listens any more and the thread ends by itself: killing it could catch the runtime in a call.
         // The owner takes the end as the answer.
         if (request.kind === 'close') return port.close();
-        const reply: Reply = { id, tensors };
+        const reply: Reply = { id, tensors, copiedBytes };
+        copiedBytes = 0;
         port.postMessage(
           reply,
           tensors.map(({ data }) => data.buffer as ArrayBuffer),
