@@ -3,7 +3,7 @@ import type { Model, TrainingBase } from '@weft/trainer';
 import type { ModelOptions } from './model-options.ts';
 import { createProgress } from './progress.ts';
 
-const bases = ['fp32', 'bf16', 'int8', 'int4'] as const satisfies readonly TrainingBase[];
+const bases = ['fp32', 'fp16', 'bf16', 'int8', 'int4'] as const satisfies readonly TrainingBase[];
 
 export interface HeldModelOptions extends ModelOptions {
   readonly base: TrainingBase;
@@ -12,7 +12,7 @@ export interface HeldModelOptions extends ModelOptions {
 export const baseOption = (): Option =>
   new Option(
     '--base <type>',
-    'how the frozen base weights are held: fp32 as the files have them, int8 for speed on a CPU, bf16 or int4 for memory',
+    'how the frozen base weights are held: fp32 as the files have them, int8 for speed on a CPU, fp16 for WebGPU, bf16 or int4 for memory',
   )
     .choices(bases)
     .default('fp32');

@@ -105,6 +105,7 @@ const distance = (is: Float32Array, expected: Float32Array): number =>
   Math.hypot(...expected.map((value, i) => value - (is[i] ?? Number.NaN))) / Math.hypot(...expected);
 
 describe.each([
+  { base: 'fp16', loss: 2e-4, gradient: 0.004 },
   { base: 'bf16', loss: 2e-3, gradient: 0.03 },
   { base: 'int8', loss: 5e-3, gradient: 0.08 },
   { base: 'int4', loss: 5e-2, gradient: 0.5 },
@@ -142,6 +143,15 @@ describe.each([
       code: 'WEFT_BASE_UNSUPPORTED',
       details: { feature: 'values that are not finite', tensor: 'model.layers.0.mlp.up_proj.weight' },
     });
+  });
+});
+
+it('a weight that float16 cannot hold is refused with its value', async () => {
+  const large = tensors((weight, values) => weight.endsWith('up_proj.weight') && values.fill(-7e4, 70, 71));
+  const wide = await openModel(await write('large', { tensors: large }), { cacheDir });
+  await expect(holdBase(wide, 'fp16', { cacheDir })).rejects.toMatchObject({
+    code: 'WEFT_BASE_UNSUPPORTED',
+    message: 'model.layers.0.mlp.up_proj.weight holds -70000, and float16 reaches to 65504',
   });
 });
 

@@ -48,7 +48,9 @@ function unfit(device: Provider['name'], tensors: Tensors): string | undefined {
     return 'it has no products of int8 weights';
   if (device !== 'webgpu') return undefined;
   const count = [...tensors.values()].filter(({ dtype }) => dtype === 'BF16').length;
-  return count === 0 ? undefined : `it has no bfloat16, the type of ${count} of the model's tensors`;
+  return count === 0
+    ? undefined
+    : `it has no bfloat16, the type of ${count} of the model's tensors; --base fp16 holds them in another`;
 }
 
 const known = new Map<string, Promise<string | undefined>>();

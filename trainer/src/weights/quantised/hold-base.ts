@@ -33,10 +33,14 @@ export async function holdBase<Held extends Pick<Model, 'path' | 'sha256' | 'con
   options: HoldBaseOptions = {},
 ): Promise<Held & Pick<Model, 'quantised'>> {
   if (base === 'fp32') return model;
-  const matrices = [...model.tensors.values()].filter(({ shape }) => shape.length > 1);
+  const tensorsOfModel = [...model.tensors.values()];
+  const matrices = tensorsOfModel.filter(({ shape }) => shape.length > 1);
   if (base === 'bf16' && matrices.every(({ dtype }) => dtype !== 'F32')) return model;
+  const isHeld =
+    matrices.every(({ dtype }) => dtype === 'F16') && tensorsOfModel.every(({ dtype }) => dtype !== 'BF16');
+  if (base === 'fp16' && isHeld) return model;
   const { tensors } = await cachedTensors(model, base, options);
-  if (base === 'bf16') return { ...model, tensors: new Map([...tensors].filter(isFloat)) };
+  if (base === 'fp16' || base === 'bf16') return { ...model, tensors: new Map([...tensors].filter(isFloat)) };
   return { ...model, quantised: tensors };
 }
 

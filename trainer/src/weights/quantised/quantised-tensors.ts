@@ -21,7 +21,7 @@ export const partName = (weight: string, part: QuantisedPart, what: 'levels' | '
 type Written = (TensorToWrite | LevelsToWrite) & { readonly data: () => AsyncIterable<Uint8Array> };
 
 /**
- * What the cache's file holds: for bf16 each matrix in half the bytes, for int8 both forms of each matrix, for int4
+ * What the cache's file holds: for fp16 and bf16 each matrix in half the bytes, for int8 both forms of each matrix, for int4
  * blocks; there the embedding and the head are int8 all the same, since a head of blocks would be widened whole.
  */
 export function tensorsToWrite(
@@ -35,8 +35,8 @@ export function tensorsToWrite(
     const [out, inner] = ref.shape;
     if (out === undefined || inner === undefined)
       return [{ ...floatShape(ref), dtype: 'F32', data: floats(ref, 'F32', signal) }];
-    if (base === 'bf16') {
-      const dtype = ref.dtype === 'F32' ? 'BF16' : ref.dtype;
+    if (base === 'fp16' || base === 'bf16') {
+      const dtype = base === 'fp16' ? 'F16' : ref.dtype === 'F32' ? 'BF16' : ref.dtype;
       return [{ ...floatShape(ref), dtype, data: floats(ref, dtype, signal) }];
     }
     const vocabulary = name === 'model.embed_tokens.weight' || name === 'lm_head.weight';
@@ -53,6 +53,7 @@ const floats = (ref: TensorRef, dtype: TensorToWrite['dtype'], signal?: AbortSig
   async function* read(): AsyncGenerator<Uint8Array> {
     for await (const { values } of rowPieces(ref, signal)()) {
       refuseNonFinite(ref.name, values);
+      if (dtype === 'F16') refuseOverflow(ref.name, values);
       yield toBytes(values, dtype);
     }
   };
@@ -119,6 +120,17 @@ function once<T>(make: () => Promise<T>, uses: number): () => Promise<T> {
     if (--left === 0) made = undefined;
     return value;
   };
+}
+
+/** From here on float16 rounds to infinity; its largest number is 65504. */
+const float16Overflow = 65520;
+
+function refuseOverflow(name: string, values: Float32Array): void {
+  const beyond = values.find((value) => Math.abs(value) >= float16Overflow);
+  if (beyond === undefined) return;
+  const feature = 'values beyond float16';
+  const what = `${name} holds ${beyond}, and float16 reaches to 65504`;
+  throw new WeftError('WEFT_BASE_UNSUPPORTED', what, { tensor: name, feature });
 }
 
 function refuseNonFinite(name: string, values: Float32Array): void {
