@@ -309,6 +309,30 @@ describe('weft train', () => {
     expect(existsSync(at('j/checkpoint'))).toBe(false);
   }, 120_000);
 
+  it('goes on in fp16 with the loss scale of the checkpoint, and not in fp32', async () => {
+    const flags = ['--steps', '60', '--batch', '2', '--device', 'cpu', '--json'];
+    const half = [...flags, '--precision', 'fp16'];
+    const unbroken = stepsOf(train('i16', ...half).stdout);
+    const killed = ['train', '--model', model, '--data', rows, '--out', at('j16'), '--threads', '1', '--seq', '16'];
+    const child = spawn(process.execPath, [entry, ...killed, ...half, '--checkpoint-every', '2'], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    const closed = once(child, 'close');
+    let printed = 0;
+    for await (const _line of createInterface({ input: child.stdout })) if (++printed === 6) child.kill('SIGKILL');
+    await closed;
+    const manifest = JSON.parse(readFileSync(at('j16/checkpoint/checkpoint.json'), 'utf8')) as {
+      step: number;
+      skippedSteps: number;
+      lossScale: { scale: number };
+    };
+    expect(manifest.lossScale.scale).toBe(2 ** (16 - manifest.skippedSteps));
+    expect(train('j16', ...flags, '--resume').stderr).toContain('--precision is not set, the checkpoint has fp16');
+    const resumed = stepsOf(train('j16', ...half, '--resume').stdout);
+    expect(resumed).toEqual(unbroken.slice(manifest.step));
+    expect(unbroken[0]?.loss).not.toBe(stepsOf(train('i32', ...flags, '--steps', '1').stdout)[0]?.loss);
+  });
+
   it('says that there is nothing to go on from', () => {
     const { status, stderr } = train('k', '--steps', '1', '--resume');
     expect(stderr).toContain('[WEFT_CHECKPOINT_NOT_FOUND]');

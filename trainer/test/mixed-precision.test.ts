@@ -70,6 +70,18 @@ describe('products in half precision', () => {
 });
 
 describe('the loss scale', () => {
+  it('is taken out of the gradients again: after one step the moments are those of float32', async () => {
+    const unclipped = { clipGradNorm: 0, warmupSteps: 0 };
+    const resumeFrom = startingWith({ scale: 2 ** 10, goodSteps: 0 });
+    const [single, half] = [
+      await trainTiny('fp32', 1, unclipped),
+      await trainTiny('fp16', 1, { ...unclipped, resumeFrom }),
+    ];
+    const [expected, is] = [single, half].map(({ states }) => states[0]?.firstMoment ?? new Float32Array());
+    const apart = Math.hypot(...(expected ?? []).map((value, i) => value - (is?.[i] ?? Number.NaN)));
+    expect(apart / Math.hypot(...(expected ?? []))).toBeLessThan(2 ** -6);
+  });
+
   it('halves at a step whose gradients are not finite, and that step changes nothing else', async () => {
     const start = startingWith({ scale: 2 ** 30, goodSteps: 7 });
     const { losses, states } = await trainTiny('fp16', 3, { resumeFrom: start });

@@ -16,10 +16,15 @@ const gpuWords = ({ name, driver, memoryBytes, freeMemoryBytes }: Gpu): string =
     .filter((part) => typeof part === 'string')
     .join(', ');
 
-const deviceWords = ({ loads, gigaflopsPerSec = 0, canaries, problems }: SurveyedDevice): string => {
+const deviceWords = ({ loads, gigaflopsPerSec = 0, precisions = [], canaries, problems }: SurveyedDevice): string => {
   if (!loads) return problems.join('; ');
   const tried = canaries ? [`${canaries.right} of ${canaries.of} canaries right`] : [];
-  return [`loads, ${gigaflopsPerSec.toFixed(0)} GFLOP/s`, ...tried, ...problems].join('; ');
+  return [
+    `loads, ${gigaflopsPerSec.toFixed(0)} GFLOP/s in fp32`,
+    `products in ${precisions.join(', ')}`,
+    ...tried,
+    ...problems,
+  ].join('; ');
 };
 
 const run = async ({ json }: { json?: true }): Promise<void> => {

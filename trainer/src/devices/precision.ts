@@ -49,7 +49,7 @@ export async function choosePrecision(
 const known = new Map<string, Promise<string | undefined>>();
 
 /** Why a product in half precision cannot be had; tried once in a process. */
-function productFault(provider: Provider, precision: Precision, threads: number): Promise<string | undefined> {
+export function productFault(provider: Provider, precision: Precision, threads: number): Promise<string | undefined> {
   if (provider.name === 'webgpu' && precision === 'bf16') return Promise.resolve('WebGPU has no bfloat16');
   const key = `${provider.name} ${precision}`;
   const verdict = known.get(key) ?? tryProduct(provider, precision, threads);

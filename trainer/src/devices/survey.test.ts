@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { findVulkan, skips } from '../../../test/conformance/python.ts';
 import { canaries, failingCanaries } from './canaries.ts';
+import { choosePrecision, productFault } from './precision.ts';
 import { providerFor } from '../session/device.ts';
 import { surveyDevices } from './survey.ts';
 
@@ -24,5 +25,7 @@ describe('the survey of devices', () => {
 
   it.skipIf(skips('webgpu', { 'a Vulkan driver': findVulkan() }))('WebGPU gives the right numbers', async () => {
     expect(await failingCanaries(providerFor('webgpu'), 1)).toEqual([]);
+    expect(await choosePrecision('auto', 'webgpu', 1)).toBe('fp16');
+    expect(await productFault(providerFor('webgpu'), 'bf16', 1)).toContain('no bfloat16');
   });
 });
