@@ -21,6 +21,15 @@ export const cases: readonly [BenchCase, ...BenchCase[]] = [
   { name: '1x2048-qv-checkpointing', batchSize: 1, sequenceLength: 2048, targets: attention, checkpointing: true },
 ];
 
+/** What the losses of a base in fewer bits are compared on: text, in rows of which a step takes one. */
+export const learningCase: BenchCase = { name: 'text', batchSize: 1, sequenceLength: 128, targets: attention };
+export const learningSteps = 200;
+
+/** Weft with its base in each of these; the first is what ratios in fp32 are taken of. */
+export const weftSubjects = { weft: 'fp32', 'weft int8': 'int8', 'weft bf16': 'bf16', 'weft int4': 'int4' } as const;
+export type WeftSubject = keyof typeof weftSubjects;
+export const isWeft = (subject: string): subject is WeftSubject => Object.hasOwn(weftSubjects, subject);
+
 export const lora = { rank: 8, alpha: 16 } as const;
 export const learningRate = 1e-4;
 export const clipGradNorm = 1;

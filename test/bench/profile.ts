@@ -36,6 +36,7 @@ export async function profileStep(work: BenchCase, gguf: string, threads: number
       rows,
       work.name,
       String(threads),
+      'fp32',
       prefix,
     ]);
     try {

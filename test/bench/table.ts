@@ -31,13 +31,13 @@ export function runTable({ measured, products, skipped }: BenchRun): string {
 
 export function tableOf(figures: readonly Figure[]): string {
   const digits = { '': 2, '%': 0, s: 1, MB: 0 } as const;
-  const shown = (value: number | undefined, unit: Figure['unit']): string =>
+  const shown = (value: number | undefined, unit: Figure['unit'], exactly?: number): string =>
     value === undefined || !Number.isFinite(value)
       ? ''
-      : `${value.toFixed(digits[unit])}${unit === '' ? '' : ` ${unit}`}`;
-  const rows = figures.map(({ name, value, best, unit, reach, aim, verdict }) => [
+      : `${value.toFixed(exactly ?? digits[unit])}${unit === '' ? '' : ` ${unit}`}`;
+  const rows = figures.map(({ name, value, best, unit, digits: exactly, reach, aim, verdict }) => [
     name,
-    shown(value, unit),
+    shown(value, unit, exactly),
     shown(best, unit),
     shown(reach, unit),
     shown(aim, unit),

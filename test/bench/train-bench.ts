@@ -9,12 +9,16 @@ import {
   type BenchCase,
   cases,
   clipGradNorm,
+  isWeft,
   learningRate,
   lora,
   tokensOf,
   torchModes,
   type TorchMode,
+  weftSubjects,
+  type WeftSubject,
 } from './cases.ts';
+import { type LearningLosses, measureLearning } from './learning.ts';
 import { flopsOf, flopsOfStep, frozenProducts } from './products.ts';
 import { measureStart, type StartTimes } from './start-time.ts';
 import { type PeakMemory, Subject } from './subject.ts';
@@ -47,6 +51,8 @@ export interface BenchRun {
   readonly start: StartTimes;
   /** By case: the resident memory that the trainer foretells. */
   readonly predictedBytes: Readonly<Record<string, number>>;
+  /** Left out where little time is to be taken. */
+  readonly learning: LearningLosses | undefined;
   /** What was left out, and why. */
   readonly skipped: readonly string[];
 }
@@ -84,7 +90,9 @@ export async function measureTraining(options: BenchOptions): Promise<BenchRun> 
       predictedBytes[work.name] = predictTrainingMemory({ model, layout, ...work }).residentBytes;
       const args = [gguf, cacheDir, rowsOf(work), work.name, String(threads)];
       const waiting = [
-        () => launch('weft', process.execPath, [here('weft-subject.ts'), ...args]),
+        ...subjectsFor(work, quick).map(
+          (name) => () => launch(name, process.execPath, [here('weft-subject.ts'), ...args, weftSubjects[name]]),
+        ),
         ...modesFor(work, options).map(
           (mode) => () => launch(...torchSubject(mode, work, rowsOf(work), options, folder)),
         ),
@@ -105,7 +113,8 @@ export async function measureTraining(options: BenchOptions): Promise<BenchRun> 
         measured.push({ work: work.name, subject: subject.name, stepsMs: steps.ms, firstLoss, startMs, memory });
       }
     }
-    return { measured, products, start, predictedBytes, skipped };
+    const learning = quick ? undefined : await measureLearning({ gguf, cacheDir, folder, threads, report });
+    return { measured, products, start, predictedBytes, learning, skipped };
   } finally {
     await Promise.all(launched.map((subject) => subject.end()));
     remove();
@@ -117,6 +126,10 @@ export const median = (values: readonly number[]): number => {
   const middle = sorted.length / 2;
   return ((sorted[Math.ceil(middle) - 1] ?? Number.NaN) + (sorted[Math.floor(middle)] ?? Number.NaN)) / 2;
 };
+
+/** The types that save memory are for the first case. */
+const subjectsFor = (work: BenchCase, quick: boolean): readonly WeftSubject[] =>
+  work.name === cases[0].name && !quick ? (Object.keys(weftSubjects) as WeftSubject[]) : ['weft', 'weft int8'];
 
 /** Every mode in the first case, fp32 alone in the others; compiling takes minutes. */
 function modesFor(work: BenchCase, { python, quick }: BenchOptions): readonly TorchMode[] {
@@ -180,7 +193,7 @@ async function startAll(
       await subject.run(warmUpSteps - 1);
       turns.push({ subject, startMs, firstLoss: first.values[0] ?? Number.NaN, steps: { ms: [], values: [] } });
     } catch (error) {
-      if (subject.name === 'weft' || subject.name === 'products') throw error;
+      if (isWeft(subject.name) || subject.name === 'products') throw error;
       const why = `${work}: PyTorch ${error instanceof Error ? error.message : String(error)}`;
       skipped.push(why);
       report(`left out: ${why}`);

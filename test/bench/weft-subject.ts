@@ -1,14 +1,17 @@
 import process from 'node:process';
 import { createAdapterLayout } from '@weft/shared';
-import { encodeRecords, initAdapter, openModel, readRecords, train } from '@weft/trainer';
-import { cases, clipGradNorm, learningRate, lora } from './cases.ts';
+import { encodeRecords, holdBase, initAdapter, openModel, readRecords, train, trainingBases } from '@weft/trainer';
+import { cases, clipGradNorm, learningCase, learningRate, lora } from './cases.ts';
 import { stepOnRequest } from './step-on-request.ts';
 
-// Arguments: GGUF, cache folder, rows, case, threads and, to profile, the beginning of a file's name. Does what `weft train` does, a step at a time.
-const [gguf = '', cacheDir = '', rows = '', name = '', threads = '', profilePrefix] = process.argv.slice(2);
-const work = cases.find((known) => known.name === name) ?? cases[0];
+// Arguments: GGUF, cache folder, rows, case, threads, base and, to profile, the beginning of a file's name. Does what
+// `weft train` does, a step at a time.
+const [gguf = '', cacheDir = '', rows = '', name = '', threads = '', asked = 'fp32', profilePrefix] =
+  process.argv.slice(2);
+const work = [...cases, learningCase].find((known) => known.name === name) ?? cases[0];
 const { batchSize, sequenceLength, targets } = work;
-const model = await openModel(gguf, { cacheDir });
+const base = trainingBases.find((known) => known === asked) ?? 'fp32';
+const model = await holdBase(await openModel(gguf, { cacheDir }), base, { cacheDir });
 const layout = createAdapterLayout(model.config, { ...lora, targets });
 const { examples } = encodeRecords(await readRecords([rows]), model.tokenizer, {
   sequenceLength,
