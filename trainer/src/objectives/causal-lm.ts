@@ -6,8 +6,11 @@ import type { Value } from '../graph/types.ts';
 import type { VocabularyHead } from '../models/llama.ts';
 import { add, split } from '../ops/calls.ts';
 
-/** Logits of one chunk of rows take at most this much memory: a vocabulary is wide. */
-const chunkBytes = 32 * 1024 * 1024;
+/**
+ * Logits of one chunk of rows take at most this much memory: a vocabulary is wide, and the probabilities stand beside
+ * them at a step's peak. Each chunk packs the head's weight anew, so that far smaller ones would cost time.
+ */
+const chunkBytes = 16 * 1024 * 1024;
 
 /**
  * Σ rowWeights·cross-entropy over hidden states [rows, hidden] and the vocabulary head. The rows go through the
