@@ -94,7 +94,7 @@ export type NodeEffect =
   | { readonly kind: 'forget' }
   | { readonly kind: 'aborted'; readonly reason: string };
 
-interface Secrets {
+export interface Secrets {
   readonly seed: Uint8Array;
   readonly share: KeyPair;
   readonly mask: KeyPair;
@@ -532,7 +532,7 @@ class NodeMachine {
 }
 
 /** All secrets of a session follow from one, so that a replay of the journal makes them again. */
-function deriveSecrets(seed: Uint8Array): Secrets {
+export function deriveSecrets(seed: Uint8Array): Secrets {
   const secret = (label: string): Uint8Array => hkdf(seed, new Uint8Array(32), Buffer.from(`weft/1/secret/${label}`));
   return { seed, share: keyPairOf(secret('share')), mask: keyPairOf(secret('mask')), self: secret('self') };
 }

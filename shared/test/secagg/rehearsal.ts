@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { createIdentity, type Identity } from '../../src/identity.ts';
 import { createSeededRandom } from '../../src/random.ts';
 import type { BodyInit, BodyName, Signed } from '../../src/secagg/bodies.ts';
-import { noPlace } from '../../src/secagg/bodies.ts';
+import { decodeBody, noPlace } from '../../src/secagg/bodies.ts';
 import { sha256Bytes } from '../../src/secagg/keys.ts';
 import { addMask, reduceWords, type RingWords, ringWords } from '../../src/secagg/mask.ts';
 import type { nodeChecks, NodeKnowledge, NodePolicy } from '../../src/secagg/node-checks.ts';
@@ -56,6 +56,8 @@ export interface RehearsedNode {
   masked?: RingWords;
   effects: NodeEffect[];
   journal: NodeEvent[];
+  /** Every state that it went through. */
+  states: NodeState[];
   sent: { name: BodyName; signed: Signed }[];
 }
 
@@ -63,7 +65,7 @@ const zeros = new Uint8Array(32);
 const named = (name: string): Uint8Array => createHash('sha256').update(name).digest();
 
 export class Rehearsal {
-  readonly nodes: RehearsedNode[];
+  nodes: RehearsedNode[];
   readonly serverOptions: ServerOptions;
   readonly coordinator: Identity;
   readonly bits: number;
@@ -72,6 +74,7 @@ export class Rehearsal {
   server: ServerState = newServer();
   sum?: RingWords;
   now = 0;
+  #copies = false;
   readonly #wire: Wire;
   /** Messages arrive in the order in which they were sent. */
   readonly #waiting: (() => void)[] = [];
@@ -151,6 +154,7 @@ export class Rehearsal {
         state: newNode(),
         effects: [],
         journal: [],
+        states: [],
         sent: [],
         options: {
           knowledge,
@@ -171,10 +175,16 @@ export class Rehearsal {
     return Uint8Array.from({ length }, () => this.#random.integer(256));
   }
 
-  /** Everything that can happen without a deadline, then the deadlines, until the server's session ends. */
-  run(): this {
+  /** Everything that can happen without a deadline. */
+  begin(): this {
     this.toServer({ kind: 'begin' });
     this.settle();
+    return this;
+  }
+
+  /** Everything that can happen without a deadline, then the deadlines, until the server's session ends. */
+  run(): this {
+    this.begin();
     for (let deadlines = 0; this.server.phase !== 'ended' && deadlines < 8; deadlines++) {
       this.now += 1001;
       this.toServer({ kind: 'tick' });
@@ -184,10 +194,20 @@ export class Rehearsal {
   }
 
   toServer(event: ServerEvent): void {
+    if (this.#copies && event.kind === 'keyAdvert') return this.#acceptCopy(event.signed);
     const step = stepServer(this.serverOptions, this.server, event, this.now);
     this.server = step.state;
     this.effects.push(...step.effects);
     for (const effect of step.effects) this.#serve(effect);
+  }
+
+  /** Holds the adverts back until the roster can be written by hand. */
+  #acceptCopy(signed: Signed): void {
+    const adverts = new Map(this.server.adverts).set(hex(decodeBody('keyAdvert', signed.body).nodeId), signed);
+    this.server = { ...this.server, adverts };
+    if (adverts.size < this.nodes.length) return;
+    this.#copies = false;
+    this.toServer({ kind: 'deadline' });
   }
 
   /** What a node takes in, past the wire. */
@@ -195,6 +215,7 @@ export class Rehearsal {
     const node = this.nodes[number]!;
     const step = stepNode(node.options, node.state, event, this.now, (length) => this.bytes(length));
     node.state = step.state;
+    node.states.push(step.state);
     node.effects.push(...step.effects);
     for (const effect of step.effects) this.#act(number, effect);
   }
@@ -267,6 +288,20 @@ export class Rehearsal {
     for (const place of places) add(sum, this.nodes[this.order[place]!]!.update);
     reduceWords(sum, this.bits);
     return sum;
+  }
+
+  idBytes(node: number): Uint8Array {
+    return nodeIdOf(this.nodes[node]!.identity.publicKey);
+  }
+
+  /** A coordinator that lets one member copy another's keys. */
+  acceptCopies(): this {
+    this.#copies = true;
+    return this;
+  }
+
+  idOf(node: number): string {
+    return hex(nodeIdOf(this.nodes[node]!.identity.publicKey));
   }
 
   outcome(): Extract<ServerEffect, { kind: 'finished' | 'aborted' }> | undefined {
