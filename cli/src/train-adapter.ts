@@ -129,8 +129,6 @@ export const trainAdapter = async (options: TrainOptions): Promise<void> => {
   process.stderr.write(`${tokenReport(report, options.seq)}\n${paddingReport(report, padding)}\n`);
   if (options.packing) process.stderr.write(`packed into ${examples.length} rows of at most ${options.seq} tokens\n`);
   if (validation) process.stderr.write(`validation: ${tokenReport(validation.report, options.seq)}\n`);
-  if (options.json)
-    writeLine({ data: { ...report, ...padding, ...(validation && { validation: validation.report }) } });
   const { layout, adapter } = await startAdapter(model, options);
   const steps = stepsOf(options, examples.length);
   const identity = identifyRun(
@@ -182,6 +180,8 @@ export const trainAdapter = async (options: TrainOptions): Promise<void> => {
     },
     signal,
   });
+  const data = { ...report, ...padding, ...(validation && { validation: validation.report }) };
+  let isFirst = true;
   let skipped = 0;
   let result = await training.next();
   while (result.done !== true) {
@@ -192,7 +192,9 @@ export const trainAdapter = async (options: TrainOptions): Promise<void> => {
       const state = await snapshot();
       await saveCheckpoint(checkpointFolder, identity, { state, losses: Float32Array.from(losses), scores });
     }
-    if (options.json) writeLine({ step, loss, tokensPerSecond });
+    // One line a step, whoever reads them; the first also says what it is trained on.
+    if (options.json) writeLine({ step, loss, tokensPerSecond, ...(isFirst && { data }) });
+    isFirst = false;
     bar?.update(step, `${noteOf(loss, scores.at(-1))}  ${tokensPerSecond.toFixed(0)} tokens/s`);
     if (signal.aborted && step < steps) {
       process.stderr.write(`wrote a checkpoint of step ${step}; --resume goes on from it\n`);

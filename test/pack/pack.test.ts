@@ -53,6 +53,7 @@ describe('the npm package', () => {
       expect(readdirSync(join(home, 'adapter')).toSorted()).toEqual([
         'adapter_config.json',
         'adapter_model.safetensors',
+        'training.json',
       ]);
       expect(JSON.parse(readFileSync(join(home, 'adapter/adapter_config.json'), 'utf8'))).toMatchObject({
         peft_type: 'LORA',

@@ -58,7 +58,10 @@ export const command: CommandModule = {
           .default('fp32'),
       )
       .option('--plot <file.svg>', 'draw the loss curve, of the validation too')
-      .option('--json', 'JSON lines on standard output: {"data"}, {"step","loss","tokensPerSecond"}, {"validation"}')
+      .option(
+        '--json',
+        'a JSON line a step on standard output: {"step","loss","tokensPerSecond"}, the first with "data"; {"validation"} where there is one',
+      )
       .action(async (_options: unknown, command: Command) =>
         (await import('../train-adapter.ts')).trainAdapter(command.opts<TrainOptions>()),
       );

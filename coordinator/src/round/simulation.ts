@@ -118,7 +118,14 @@ export function simulate(spec: Partial<RunSpec['cohort']> & { rounds: number; he
       apply({ kind: 'recover' });
     },
     ready: (nodeId, payload = 'first', round = state.round) =>
-      apply({ kind: 'ready', nodeId, round, payload: payloadOf(nodeId, payload), trainingMs: 5, publicKey: '' }),
+      apply({
+        kind: 'ready',
+        nodeId,
+        round,
+        payload: payloadOf(nodeId, payload),
+        trainingMs: 5,
+        publicKey: '0'.repeat(64),
+      }),
     upload(nodeId, payload = 'first', round = state.round) {
       const { sha256: payloadSha256, sizeBytes } = payloadOf(nodeId, payload);
       return apply({

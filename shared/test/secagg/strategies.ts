@@ -6,7 +6,7 @@ import { sha256Bytes } from '../../src/secagg/keys.ts';
 import { nodeChecks } from '../../src/secagg/node-checks.ts';
 import type { NodeEvent } from '../../src/secagg/node.ts';
 import type { ServerEvent } from '../../src/secagg/server-state.ts';
-import { rosterRootOf, signedMessage } from '../../src/secagg/session.ts';
+import { hex, rosterRootOf, signedMessage } from '../../src/secagg/session.ts';
 import { Rehearsal, type RehearsalOptions, type Wire } from './rehearsal.ts';
 
 export type CheckName = { [M in keyof typeof nodeChecks]: keyof (typeof nodeChecks)[M] }[keyof typeof nodeChecks];
@@ -34,7 +34,7 @@ function telling<N extends BodyName & NodeKind>(
   return () =>
     ({ node, event, to }, rehearsal) => {
       if (to !== 'node' || event.kind !== name || (only && !only.includes(node))) return [event];
-      const { bytes, again } = open(event as NodeEvent);
+      const { bytes, again } = open(event);
       const lied = lie(decodeBody(name, bytes), node, rehearsal);
       return lied ? [again(encodeBody(name, lied), rehearsal)] : [];
     };
@@ -74,7 +74,7 @@ const hearing =
   ({ node, event, to }, rehearsal) => {
     if (to !== 'server' || event.kind !== kind || !('signed' in event)) return [event];
     const lied = lie(event.signed, node, rehearsal);
-    return lied ? [{ ...event, signed: lied } as ServerEvent] : [];
+    return lied ? [{ ...event, signed: lied }] : [];
   };
 
 const flip = (bytes: Uint8Array, at = 0): Uint8Array => bytes.with(at, bytes[at]! ^ 1);
@@ -185,8 +185,8 @@ export const strategies: readonly Strategy[] = [
           if (isOf(signed.body, node, by)) return signed;
           const swapped = {
             ...advert,
-            shareKey: label(`c ${signed.signature}`),
-            maskKey: label(`m ${signed.signature}`),
+            shareKey: label(`c ${hex(signed.signature)}`),
+            maskKey: label(`m ${hex(signed.signature)}`),
           };
           return { body: encodeBody('keyAdvert', swapped), signature: signed.signature };
         }),
