@@ -9,6 +9,7 @@ const nouns: Readonly<Record<string, string>> = {
   log: 'what a federation did',
   model: 'models on this machine',
   node: 'the daemon of a contributor',
+  org: 'organisations that sign for their nodes',
   privacy: 'differential privacy, counted',
   run: 'training runs of a federation',
 };

@@ -3,6 +3,7 @@ import { Metadata } from '@grpc/grpc-js';
 import { callUnary, EnrollBodySchema, EnrollResultSchema, EnrollStatus, NodeService } from '@weft/proto';
 import {
   domains,
+  endorsingOrganisation,
   openEnvelope,
   parseInvite,
   protocolVersion,
@@ -29,6 +30,8 @@ export interface JoinOptions {
   /** What the admin sees. */
   readonly nodeName: string;
   readonly organisation?: string;
+  /** An organisation's word for this node's key in this federation, 96 bytes. */
+  readonly endorsement?: Uint8Array;
   /** Sees each serialised message that leaves. */
   readonly onSend?: (bytes: Uint8Array) => void;
 }
@@ -49,6 +52,7 @@ export async function joinFederation({
   invite: text,
   nodeName,
   organisation = '',
+  endorsement = new Uint8Array(),
   onSend,
 }: JoinOptions): Promise<Joined> {
   const invite = parseInvite(text);
@@ -63,6 +67,9 @@ export async function joinFederation({
       );
     }
     const { identity } = home;
+    if (endorsement.length > 0 && endorsingOrganisation(endorsement, federationId, identity.publicKey) === undefined) {
+      throw new WeftError('WEFT_ENDORSEMENT_INVALID', `the endorsement is not for this node in ${federationId}`);
+    }
     const nonce = randomBytes(nonceBytes);
     const envelope = sealEnvelope(
       domains.enroll,
@@ -76,6 +83,7 @@ export async function joinFederation({
         coordinatorKey: invite.coordinatorKey,
         inviteToken: invite.token,
         publicKey: identity.publicKey,
+        endorsement,
       },
       identity,
     );
@@ -113,4 +121,11 @@ export async function joinFederation({
   } finally {
     await home.release();
   }
+}
+
+/** This home's public key, 32 bytes; the first call makes it. @throws WEFT_HOME_LOCKED, WEFT_NODE_HOME_DAMAGED */
+export async function nodeKey(path: string): Promise<Uint8Array> {
+  const home = await openHome(path);
+  await home.release();
+  return home.identity.publicKey;
 }

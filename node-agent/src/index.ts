@@ -1,5 +1,5 @@
 export { startNode, type NodeAgent, type NodeOptions } from './agent.ts';
-export { joinFederation, type Joined, type JoinOptions } from './enrol.ts';
+export { joinFederation, nodeKey, type Joined, type JoinOptions } from './enrol.ts';
 export type { EventFault, NodeEvent, NodeSummary } from './events.ts';
 export { readFederation, type Federation } from './home/federation-file.ts';
 export { readSent, type Sent } from './home/sent-record.ts';

@@ -15,6 +15,13 @@ export { canonicalJson } from './canonical-json.ts';
 export { sha256, sha256File } from './hash.ts';
 export { createSeededRandom, type SeededRandom } from './random.ts';
 export * from './envelope.ts';
+export {
+  endorse,
+  endorsementText,
+  endorsingOrganisation,
+  organisationFingerprint,
+  parseEndorsement,
+} from './endorsement.ts';
 export { createIdentity, toFederationId, toNodeId, verifySignature, type Identity } from './identity.ts';
 export { roundPhases, type RoundPhase } from './round-phase.ts';
 export * from './ring.ts';

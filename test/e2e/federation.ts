@@ -2,8 +2,17 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { initCoordinator, startCoordinator, type CoordinatorOptions, type RunningCoordinator } from '@weft/coordinator';
-import { joinFederation, startNode, type NodeAgent, type NodeEvent, type NodeOptions } from '@weft/node-agent';
-import type { InviteView, RunDetailView, RunSpecInput, RunView } from '@weft/shared';
+import { joinFederation, nodeKey, startNode, type NodeAgent, type NodeEvent, type NodeOptions } from '@weft/node-agent';
+import {
+  endorse,
+  parseInvite,
+  toFederationId,
+  type Identity,
+  type InviteView,
+  type RunDetailView,
+  type RunSpecInput,
+  type RunView,
+} from '@weft/shared';
 import { writeTinyModel } from './tiny-model.ts';
 
 /** A node agent in this process, and everything that its operator was shown. */
@@ -31,7 +40,7 @@ export interface TestFederation {
   join(
     name: string,
     text: string,
-    options?: { autoApprove?: boolean },
+    options?: { autoApprove?: boolean; organisation?: Identity },
   ): Promise<{ home: string; dataPath: string; nodeId: string }>;
   startNode(name: string, place: { home: string; dataPath: string }, changes?: Partial<NodeOptions>): Promise<TestNode>;
   createRun(changes?: Partial<RunSpecInput>): Promise<RunView>;
@@ -82,12 +91,14 @@ export async function openFederation(changes: Partial<CoordinatorOptions> = {}):
       await federation.coordinator.close();
       federation.coordinator = await start(port, more);
     },
-    async join(name, text, { autoApprove = true } = {}) {
+    async join(name, text, { autoApprove = true, organisation } = {}) {
       const home = join(folder, name);
       const dataPath = join(folder, `${name}-diary.txt`);
       await writeFile(dataPath, text);
       const { invite } = await federation.admin<InviteView>('POST', '/api/invites', { autoApprove });
-      const joined = await joinFederation({ home, invite, nodeName: name });
+      const federationId = toFederationId(parseInvite(invite).coordinatorKey);
+      const endorsement = organisation && endorse(organisation, federationId, await nodeKey(home));
+      const joined = await joinFederation({ home, invite, nodeName: name, ...(endorsement && { endorsement }) });
       return { home, dataPath, nodeId: joined.federation.nodeId };
     },
     async startNode(name, { home, dataPath }, more = {}) {

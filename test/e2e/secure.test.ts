@@ -1,7 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NodeEvent } from '@weft/node-agent';
-import { bytesToRingWords, dequantizeSum, type ExportView, type RunDetailView } from '@weft/shared';
+import {
+  bytesToRingWords,
+  createIdentity,
+  dequantizeSum,
+  type ExportView,
+  type Identity,
+  type RunDetailView,
+} from '@weft/shared';
 import { afterEach, describe, expect, test } from 'vitest';
 import { openFederation, sentences, type TestFederation, type TestNode } from './federation.ts';
 
@@ -10,10 +17,16 @@ afterEach(() => federation.close());
 
 const small = { acceptsSmallCohort: true };
 
-async function begin(names: readonly string[]): Promise<Map<string, Place>> {
+async function begin(
+  names: readonly string[],
+  organisationOf: (name: string) => Identity | undefined = () => undefined,
+): Promise<Map<string, Place>> {
   federation = await openFederation();
   const places = new Map<string, Place>();
-  for (const name of names) places.set(name, await federation.join(name, sentences(name, 60)));
+  for (const name of names) {
+    const organisation = organisationOf(name);
+    places.set(name, await federation.join(name, sentences(name, 60), { ...(organisation && { organisation }) }));
+  }
   await federation.createRun({
     aggregation: { clipNormL2: 10 },
     cohort: { minimum: 3, maximum: names.length },
@@ -83,6 +96,27 @@ describe('secure aggregation in a federation', () => {
     const run = await federation.runUntil(runId, hasEnded);
     expect(run).toMatchObject({ state: 'finished', roundsCommitted: 1 });
     expect(run.roundsDone[0]).toMatchObject({ round: 0, contributors: 3 });
+  });
+
+  test('goes on among members of trusted organisations, and stops among those that a coordinator could have made up', async () => {
+    const library = createIdentity().identity;
+    const trustedOrganisations = [Buffer.from(library.publicKey).toString('hex')];
+    const names = ['ana', 'ben', 'eva', 'ida', 'tom'];
+    const places = await begin(names, (name) => (name === 'tom' || name === 'ida' ? undefined : library));
+    const runId = await startRun();
+    const [ana] = await Promise.all(
+      [...places].map(([name, place]) => federation.startNode(name, place, { securePolicy: { trustedOrganisations } })),
+    );
+    // Two of five are nobody's, and one more may collude: more than the session withstands.
+    expect((await ana!.event('declined')).code).toBe('WEFT_SECAGG_REFUSED');
+    await federation.admin('POST', `/api/runs/${runId}/stop`);
+    await federation.close();
+
+    const all = await begin(names, () => library);
+    const again = await startRun();
+    for (const [name, place] of all)
+      await federation.startNode(name, place, { securePolicy: { trustedOrganisations } });
+    expect(await federation.runUntil(again, hasEnded)).toMatchObject({ state: 'finished', roundsCommitted: 1 });
   });
 
   test('takes no part among three without its operator having said so', async () => {

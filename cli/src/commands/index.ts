@@ -89,6 +89,17 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./run-export.ts'),
   },
   {
+    words: ['node', 'key'],
+    summary: "this node's public key, for an organisation to endorse",
+    load: () => import('./node-key.ts'),
+  },
+  { words: ['org', 'create'], summary: "make an organisation's key", load: () => import('./org-create.ts') },
+  {
+    words: ['org', 'endorse'],
+    summary: "sign for a node, so that others need not take the coordinator's word for it",
+    load: () => import('./org-endorse.ts'),
+  },
+  {
     words: ['privacy', 'epsilon'],
     summary: 'what noise costs over many steps, as (ε, δ)',
     load: () => import('./privacy-epsilon.ts'),

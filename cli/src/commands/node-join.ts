@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import process from 'node:process';
 import { text } from 'node:stream/consumers';
 import { Option, type Command } from 'commander';
-import { privacyNotice } from '@weft/shared';
+import { parseEndorsement, privacyNotice } from '@weft/shared';
 import type { CommandModule } from '../command.ts';
 import { addNodeHome } from '../node-home.ts';
 
@@ -11,6 +11,7 @@ interface NodeJoinOptions {
   readonly home: string;
   readonly name: string;
   readonly organisation?: string;
+  readonly endorsement?: string;
   readonly json?: true;
 }
 
@@ -20,7 +21,10 @@ const readInvite = (argument: string): Promise<string> | string => {
   return argument.startsWith('@') ? readFile(argument.slice(1), 'utf8') : argument;
 };
 
-const run = async (argument: string, { home, name, organisation, json }: NodeJoinOptions): Promise<void> => {
+const run = async (
+  argument: string,
+  { home, name, organisation, endorsement, json }: NodeJoinOptions,
+): Promise<void> => {
   const { joinFederation } = await import('@weft/node-agent');
   const invite = await readInvite(argument);
   const { federation, status } = await joinFederation({
@@ -28,6 +32,7 @@ const run = async (argument: string, { home, name, organisation, json }: NodeJoi
     invite,
     nodeName: name,
     ...(organisation !== undefined && { organisation }),
+    ...(endorsement !== undefined && { endorsement: parseEndorsement(await readInvite(endorsement)) }),
   });
   const { federationId, federationName, nodeId, nodeName, address } = federation;
   process.stderr.write(`${privacyNotice}\n`);
@@ -57,6 +62,7 @@ export const command: CommandModule = {
         new Option('--name <text>', 'what the admin sees').env('WEFT_NODE_NAME').default(hostname(), 'the host name'),
       )
       .option('--organisation <text>', 'what the admin sees beside the name')
+      .option('--endorsement <text>', "an organisation's word for this node, of `weft org endorse`; @FILE reads a file")
       .option('--json', 'one JSON object on standard output')
       .action((invite: string, _options: unknown, command: Command) => run(invite, command.opts<NodeJoinOptions>()));
   },

@@ -18,6 +18,7 @@ interface NodeStartOptions {
   readonly threads: number;
   readonly device: Device;
   readonly smallCohort?: true;
+  readonly trustOrganisation?: readonly string[];
   readonly untilRunEnds?: true;
   readonly json?: true;
 }
@@ -30,6 +31,7 @@ const run = async ({
   threads,
   device,
   smallCohort,
+  trustOrganisation,
   untilRunEnds,
   json,
 }: NodeStartOptions): Promise<void> => {
@@ -47,7 +49,10 @@ const run = async ({
       unpackFolder: cache,
       threads,
       device,
-      securePolicy: { acceptsSmallCohort: smallCohort === true },
+      securePolicy: {
+        acceptsSmallCohort: smallCohort === true,
+        ...(trustOrganisation && { trustedOrganisations: trustOrganisation }),
+      },
       untilRunEnds,
       onEvent,
       signal: onInterrupt('sending what was promised, then stopping'),
@@ -80,6 +85,10 @@ export const command: CommandModule = {
       )
       .addOption(new Option('--device <name>', 'where to compute').choices(devices).default('auto'))
       .option('--cache <dir>', cacheWords)
+      .option(
+        '--trust-organisation <key...>',
+        'count members of other organisations, and of none, as colluders of the coordinator',
+      )
       .option('--small-cohort', 'also send masked updates among three or four nodes: so few hide a single one badly')
       .option('--until-run-ends', 'end when the first run has ended, instead of waiting for the next')
       .option('--json', 'a JSON line for each event on standard output, the last one {"event":"summary"}')

@@ -2,6 +2,7 @@ import { EnrollBodySchema, EnrollResultSchema, EnrollStatus, type EnrollRequest,
 import {
   WeftError,
   domains,
+  endorsingOrganisation,
   openEnvelope,
   parseBody,
   protocolVersion,
@@ -61,11 +62,16 @@ export function enrol(
   }
   checkLength('invite token', body.inviteToken, tokenBytes);
   checkLength('nonce', body.nonce, nonceBytes);
+  const { endorsement, publicKey } = body;
+  if (endorsement.length > 0 && endorsingOrganisation(endorsement, federationId, publicKey) === undefined) {
+    throw new WeftError('WEFT_ENDORSEMENT_INVALID', `the endorsement is not for this node in ${federationId}`);
+  }
   const node = registry.enrol({
     token: body.inviteToken,
     publicKey: body.publicKey,
     name: checkName('node name', body.nodeName, 1),
     organisation: checkName('organisation', body.organisation, 0),
+    endorsement,
   });
   const status = node.state === 'approved' ? EnrollStatus.APPROVED : EnrollStatus.PENDING;
   const answer = sealEnvelope(

@@ -8,6 +8,8 @@ export interface RegisteredNode {
   /** Chosen by the node's operator. */
   readonly name: string;
   readonly organisation: string;
+  /** An organisation's word for the key; empty without one. */
+  readonly endorsement: Uint8Array;
   readonly state: NodeView['state'];
   readonly enrolledAt: number;
 }
@@ -56,6 +58,7 @@ export function foldRegistry({ nodes, invites }: RegistryState, event: StoredEve
         publicKey: Buffer.from(event.data.publicKey, 'hex'),
         name: event.data.name,
         organisation: event.data.organisation,
+        endorsement: Buffer.from(event.data.endorsement ?? '', 'hex'),
         state: before?.state ?? 'pending',
         enrolledAt: before?.enrolledAt ?? event.at,
       });

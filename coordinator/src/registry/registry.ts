@@ -13,6 +13,8 @@ import {
 export interface Registry {
   node(id: NodeId): RegisteredNode | undefined;
   publicKey(id: NodeId): Uint8Array | undefined;
+  /** An organisation's word for this node; empty without one. */
+  endorsement(id: NodeId): Uint8Array;
   approved(id: NodeId): boolean;
   /** In the order of enrolment. */
   list(): readonly RegisteredNode[];
@@ -34,6 +36,8 @@ export interface EnrolmentRequest {
   readonly publicKey: Uint8Array;
   readonly name: string;
   readonly organisation: string;
+  /** An organisation's word for this key, already checked; empty without one. */
+  readonly endorsement?: Uint8Array;
 }
 
 export type NodeState = NodeView['state'];
@@ -53,12 +57,13 @@ export function createRegistry({ store, now = Date.now }: { store: Store; now?: 
   return {
     node: (id) => state.nodes.get(id),
     publicKey: (id) => state.nodes.get(id)?.publicKey,
+    endorsement: (id) => state.nodes.get(id)?.endorsement ?? new Uint8Array(),
     approved: (id) => state.nodes.get(id)?.state === 'approved',
     list: () => [...state.nodes.values()],
     createInvite({ token, expiresAt, autoApprove }) {
       store.append({ kind: 'invite.created', data: { tokenSha256: sha256(token), expiresAt, autoApprove } });
     },
-    enrol({ token, publicKey, name, organisation }) {
+    enrol({ token, publicKey, name, organisation, endorsement = new Uint8Array() }) {
       const id = toNodeId(publicKey);
       const invite = findInvite(state.invites, token);
       const node = state.nodes.get(id);
@@ -73,7 +78,12 @@ export function createRegistry({ store, now = Date.now }: { store: Store; now?: 
         {
           kind: 'node.enrolled',
           nodeId: id,
-          data: { publicKey: Buffer.from(publicKey).toString('hex'), name, organisation },
+          data: {
+            publicKey: Buffer.from(publicKey).toString('hex'),
+            name,
+            organisation,
+            ...(endorsement.length > 0 && { endorsement: Buffer.from(endorsement).toString('hex') }),
+          },
         },
         { kind: 'invite.used', nodeId: id, data: { tokenSha256: invite.tokenSha256 } },
         ...(invite.autoApprove && node?.state !== 'approved'

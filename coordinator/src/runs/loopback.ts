@@ -60,6 +60,7 @@ export async function openLoopback(
     ...(options.onPoint && { onPoint: options.onPoint }),
     registry: {
       publicKey: (id) => nodes.find((node) => node.id === id)?.identity.publicKey,
+      endorsement: () => new Uint8Array(),
       approved: () => true,
     },
     gateway: {

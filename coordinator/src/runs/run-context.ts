@@ -16,7 +16,11 @@ export interface RunContext {
   readonly identity: Identity;
   readonly federationId: FederationId;
   readonly gateway: NodeGateway;
-  readonly registry: { publicKey(id: NodeId): Uint8Array | undefined; approved(id: NodeId): boolean };
+  readonly registry: {
+    publicKey(id: NodeId): Uint8Array | undefined;
+    endorsement(id: NodeId): Uint8Array;
+    approved(id: NodeId): boolean;
+  };
   readonly clock: Clock;
   readonly random: SeededRandom;
   readonly models: Models;

@@ -2,6 +2,7 @@ import {
   createAdapterLayout,
   factorSize,
   secagg,
+  toNodeId,
   toWeftError,
   type AdapterLayout,
   type NodeId,
@@ -192,7 +193,7 @@ export class Run {
   }
 
   #sendSecure({ to, round, message, memberKeys = [] }: Extract<Effect, { kind: 'sendSecure' }>): void {
-    const { gateway, identity } = this.#context;
+    const { gateway, identity, registry } = this.#context;
     const { name, body, proof } = message;
     const value = {
       runId: this.id,
@@ -202,6 +203,7 @@ export class Run {
       signature: identity.sign(secagg.signedMessage(body)),
       ...(proof && { proof: secagg.encode(secagg.cutProofLayout, proof) }),
       memberKeys: [...memberKeys],
+      memberEndorsements: memberKeys.map((key) => registry.endorsement(toNodeId(key))),
     };
     for (const nodeId of to) gateway.send(nodeId, { case: 'secure', value });
   }

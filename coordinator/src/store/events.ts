@@ -25,6 +25,11 @@ export const eventSchemas = {
     publicKey: z.string().regex(/^[0-9a-f]{64}$/),
     name: z.string(),
     organisation: z.string(),
+    /** An organisation's key and signature over this node's. */
+    endorsement: z
+      .string()
+      .regex(/^[0-9a-f]{192}$/)
+      .optional(),
   }),
   'node.approved': z.strictObject({ by: z.enum(['admin', 'invite']) }),
   'node.revoked': nothing,

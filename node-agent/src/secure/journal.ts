@@ -8,10 +8,15 @@ import { z } from 'zod';
 export interface Journal {
   readonly lastRound: number;
   readonly memberKeys: readonly Uint8Array[];
+  readonly memberEndorsements: readonly Uint8Array[];
   readonly events: readonly secagg.NodeEvent[];
 }
 
-const headerSchema = z.strictObject({ lastRound: z.number().int(), memberKeys: z.array(z.instanceof(Uint8Array)) });
+const headerSchema = z.strictObject({
+  lastRound: z.number().int(),
+  memberKeys: z.array(z.instanceof(Uint8Array)),
+  memberEndorsements: z.array(z.instanceof(Uint8Array)),
+});
 const roundsSchema = z.record(z.string(), z.number().int());
 
 const fileOf = (folder: string, runId: string, round: number): string => join(folder, `${runId}.${round}.journal`);
@@ -33,9 +38,17 @@ const fromLine = (line: string): unknown =>
 /** Begins a session's journal; an earlier one of the same round is gone for good. */
 export const beginJournal = (
   folder: string,
-  { runId, round, lastRound, memberKeys }: { runId: RunId; round: number } & Omit<Journal, 'events'>,
+  {
+    runId,
+    round,
+    lastRound,
+    memberKeys,
+    memberEndorsements,
+  }: { runId: RunId; round: number } & Omit<Journal, 'events'>,
 ): Promise<void> =>
-  writeFileAtomically(fileOf(folder, runId, round), (file) => file.writeFile(toLine({ lastRound, memberKeys })));
+  writeFileAtomically(fileOf(folder, runId, round), (file) =>
+    file.writeFile(toLine({ lastRound, memberKeys, memberEndorsements })),
+  );
 
 export async function appendJournal(
   folder: string,

@@ -1,4 +1,4 @@
-import { ring, ringScale, secagg, secureSizes, type Identity } from '@weft/shared';
+import { endorsingOrganisation, ring, ringScale, secagg, secureSizes, type Identity } from '@weft/shared';
 import type { Federation } from '../home/federation-file.ts';
 import type { PendingUpdate } from '../round/pending-updates.ts';
 
@@ -8,12 +8,19 @@ export interface SecurePolicy {
   readonly leastColluders: number;
   /** Trusted survivors beyond all colluders. */
   readonly leastHonest: number;
+  /** Ed25519 keys in hex. Without one every member counts as honest, and a coordinator may make members up. */
+  readonly trustedOrganisations: readonly string[];
   /** Takes part among three or four. */
   readonly acceptsSmallCohort: boolean;
 }
 
 /** Fails closed where it costs nothing: three or four members hide a node badly, so its operator must say so. */
-export const defaultSecurePolicy: SecurePolicy = { leastColluders: 1, leastHonest: 2, acceptsSmallCohort: false };
+export const defaultSecurePolicy: SecurePolicy = {
+  leastColluders: 1,
+  leastHonest: 2,
+  trustedOrganisations: [],
+  acceptsSmallCohort: false,
+};
 
 export interface KnowledgeOptions {
   readonly update: PendingUpdate;
@@ -21,20 +28,23 @@ export interface KnowledgeOptions {
   readonly identity: Identity;
   /** Of the nodes that may take part, as the coordinator names them. */
   readonly memberKeys: readonly Uint8Array[];
+  /** Beside each key its organisation's word, or nothing. */
+  readonly memberEndorsements: readonly Uint8Array[];
   readonly lastRound: number;
   readonly policy: SecurePolicy;
 }
 
 /**
  * What this node holds an offer against: the model and adapter that it trained from, and the spec that it agreed to.
- * No organisation signs for a member in this version, so all members are counted as trusted: that withstands a
- * coordinator that is curious, and not one that makes members up.
+ * Members without the word of an organisation that the policy lists count as colluders. Where it lists none all members
+ * are trusted: that withstands a coordinator that is curious, and not one that makes members up.
  */
 export function knowledgeOf({
   update,
   federation,
   identity,
   memberKeys,
+  memberEndorsements,
   lastRound,
   policy,
 }: KnowledgeOptions): secagg.NodeKnowledge {
@@ -48,7 +58,12 @@ export function knowledgeOf({
     coordinatorKey: federation.coordinatorKey,
     identityKey: identity.publicKey,
     directory: new Map(
-      memberKeys.map((key) => [Buffer.from(secagg.nodeIdOf(key)).toString('hex'), { identityKey: key, trusted: true }]),
+      memberKeys.map((key, k) => {
+        const word = endorsingOrganisation(memberEndorsements[k] ?? new Uint8Array(), federation.federationId, key);
+        const { trustedOrganisations: trusting } = policy;
+        const trusted = trusting.length === 0 || (word !== undefined && trusting.includes(word));
+        return [Buffer.from(secagg.nodeIdOf(key)).toString('hex'), { identityKey: key, trusted }];
+      }),
     ),
     loaded,
     expectedAdapterHash: loaded.adapterHash,

@@ -88,7 +88,7 @@ export function createSecureRound(
   };
 
   /** Offers begin a session, once; whatever else comes to a fresh process belongs to one that is on disk. */
-  const begin = async ({ name, memberKeys }: SecureMessage): Promise<void> => {
+  const begin = async ({ name, memberKeys, memberEndorsements }: SecureMessage): Promise<void> => {
     if (options) return;
     const journal = await readJournal(context.pendingFolder, runId as RunId, round);
     if (journal) {
@@ -105,9 +105,15 @@ export function createSecureRound(
       const lastRound = (await readLastRounds(context.home)).get(runId) ?? -1;
       if (lastRound >= round)
         throw new WeftError('WEFT_SECAGG_REFUSED', `a session of round ${round} was begun before`);
-      await beginJournal(context.pendingFolder, { runId: runId as RunId, round, lastRound, memberKeys });
+      await beginJournal(context.pendingFolder, {
+        runId: runId as RunId,
+        round,
+        lastRound,
+        memberKeys,
+        memberEndorsements,
+      });
       await writeLastRound(context.home, runId as RunId, round);
-      options = optionsOf({ lastRound, memberKeys });
+      options = optionsOf({ lastRound, memberKeys, memberEndorsements });
     }
     if (options) ticking = setInterval(() => void enqueue(() => dispatch({ kind: 'tick' })), tickMs).unref();
   };

@@ -9,6 +9,13 @@ export const secaggErrors = defineErrors({
     todo: 'use the same version of Weft on both sides',
     retry: false,
   },
+  WEFT_ENDORSEMENT_INVALID: {
+    grpc: 'INVALID_ARGUMENT',
+    http: 400,
+    exit: 2,
+    todo: "ask your organisation for an endorsement of this node's key (`weft node key`) in this federation",
+    retry: false,
+  },
   WEFT_SECAGG_ABORTED: {
     grpc: 'ABORTED',
     http: 409,

@@ -1,0 +1,41 @@
+import { readFile } from 'node:fs/promises';
+import process from 'node:process';
+import type { Command } from 'commander';
+import { createIdentity, endorse, endorsementText, isFederationId, WeftError } from '@weft/shared';
+import type { CommandModule } from '../command.ts';
+
+interface OrgEndorseOptions {
+  readonly key: string;
+  readonly federation: string;
+  readonly json?: true;
+}
+
+const keyOf = (text: string, what: string): Uint8Array => {
+  if (!/^[0-9a-f]{64}$/.test(text.trim()))
+    throw new WeftError('WEFT_USAGE', `${what} is no key of 64 lower-case hex digits`);
+  return Buffer.from(text.trim(), 'hex');
+};
+
+const run = async (nodeKey: string, { key, federation, json }: OrgEndorseOptions): Promise<void> => {
+  if (!isFederationId(federation)) throw new WeftError('WEFT_USAGE', `${federation} is no federation id`);
+  const { identity } = createIdentity(keyOf(await readFile(key, 'utf8'), key));
+  const endorsement = endorsementText(endorse(identity, federation, keyOf(nodeKey, nodeKey)));
+  process.stdout.write(json ? `${JSON.stringify({ endorsement })}\n` : `${endorsement}\n`);
+};
+
+export const command: CommandModule = {
+  examples: [
+    'weft org endorse --key org.key --federation f_0f3a… 21fe31df…',
+    'weft org endorse --key org.key --federation f_0f3a… "$(weft node key)" > archive.endorsement',
+  ],
+  configure: (command: Command): void => {
+    command
+      .argument('<node-key>', "as `weft node key` prints it on the node's machine")
+      .requiredOption('--key <file>', "the organisation's secret key, of `weft org create`")
+      .requiredOption('--federation <id>', 'the federation for which the word holds, f_…')
+      .option('--json', 'one JSON object on standard output')
+      .action((nodeKey: string, _options: unknown, command: Command) =>
+        run(nodeKey, command.opts<OrgEndorseOptions>()),
+      );
+  },
+};

@@ -1,0 +1,39 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { endorsingOrganisation, parseEndorsement } from '@weft/shared';
+import { afterAll, describe, expect, it } from 'vitest';
+
+const entry = fileURLToPath(new URL('../bin/weft.mjs', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'weft-org-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const weft = (...argv: string[]) =>
+  spawnSync(process.execPath, [entry, ...argv], { encoding: 'utf8', timeout: 30_000 });
+
+describe('weft org', () => {
+  const key = join(folder, 'org.key');
+  const federation = `f_${'0'.repeat(32)}`;
+
+  it('makes a key for its owner alone, and never over another file', () => {
+    const made = JSON.parse(weft('org', 'create', '--out', key, '--json').stdout) as { publicKey: string };
+    expect(made.publicKey).toMatch(/^[0-9a-f]{64}$/);
+    expect(statSync(key).mode & 0o777).toBe(0o600);
+    const before = readFileSync(key, 'utf8');
+    expect(weft('org', 'create', '--out', key)).toMatchObject({ status: 2 });
+    expect(readFileSync(key, 'utf8')).toBe(before);
+  });
+
+  it('signs for the key that the node prints, in one federation', () => {
+    const nodeKey = weft('node', 'key', '--home', join(folder, 'node')).stdout.trim();
+    const { stdout } = weft('org', 'endorse', '--key', key, '--federation', federation, nodeKey);
+    const endorsement = parseEndorsement(stdout);
+    expect(endorsingOrganisation(endorsement, federation, Buffer.from(nodeKey, 'hex'))).toMatch(/^[0-9a-f]{64}$/);
+  });
+
+  it('refuses what is no key and no federation', () => {
+    expect(weft('org', 'endorse', '--key', key, '--federation', 'here', '0'.repeat(64))).toMatchObject({ status: 2 });
+    expect(weft('org', 'endorse', '--key', key, '--federation', federation, 'abc')).toMatchObject({ status: 2 });
+  });
+});
