@@ -100,7 +100,7 @@ export async function* trainingLoop(
     const lossScale = results.get(usedLossScale)?.[0] ?? 0;
     const skipped = !Number.isFinite(gradientNorm) && lossScale > smallestScale;
     if (!Number.isFinite(loss) || !(Number.isFinite(gradientNorm) || skipped))
-      throw diverged(step, { loss, gradientNorm, lastLoss }, rateAt(step, options));
+      throw diverged(step, { loss, gradientNorm, lastLoss, isFp16: lossScale > 0 }, rateAt(step, options));
     if (skipped) skippedSteps++;
     lastLoss = loss;
     consumed = { tokens: consumed.tokens + batch.realTokens, examples: consumed.examples + rows.length };
@@ -191,16 +191,24 @@ const nothingCounted = (step: number, rows: number): WeftError =>
     { step, rows },
   );
 
-function diverged(
-  step: number,
-  { loss, gradientNorm, lastLoss }: { loss: number; gradientNorm: number; lastLoss: number | undefined },
-  rate: number,
-): WeftError {
+interface Divergence {
+  readonly loss: number;
+  readonly gradientNorm: number;
+  readonly lastLoss: number | undefined;
+  readonly isFp16: boolean;
+}
+
+function diverged(step: number, { loss, gradientNorm, lastLoss, isFp16 }: Divergence, rate: number): WeftError {
   const before = lastLoss === undefined ? '' : ` after ${lastLoss.toPrecision(4)} at the step before`;
+  const halves = 'a value is beyond float16, which reaches to 65504 (try precision bf16 or fp32)';
+  const highRate = `the learning rate of ${rate} is probably too high`;
+  const unlearnt = 'nothing was learnt before it, so ';
   const cause =
     lastLoss === undefined
-      ? 'nothing was learnt before it, so the weights or the device (try cpu) give values beyond float32'
-      : `the learning rate of ${rate} is probably too high`;
+      ? unlearnt + (isFp16 ? halves : 'the weights or the device (try cpu) give values beyond float32')
+      : isFp16
+        ? `${highRate}, or ${halves}`
+        : highRate;
   const what = `step ${step}: the loss is ${loss}${before}, the gradient norm ${gradientNorm}; ${cause}`;
   return new WeftError('WEFT_TRAINING_DIVERGED', what, { step, loss, gradientNorm, learningRate: rate });
 }

@@ -4,7 +4,16 @@ import type { Precision } from '../src/devices/precision.ts';
 import type { LossScaleState } from '../src/optim/loss-scale.ts';
 import type { StepOptions } from '../src/train.ts';
 import { train } from '../src/training-run.ts';
-import { golden, tinyAdapter, tinyExamples, tinyLayout, tinyModel } from './tiny-model.ts';
+import {
+  golden,
+  modelOnDisk,
+  tinyAdapter,
+  tinyConfig,
+  tinyExamples,
+  tinyLayout,
+  tinyModel,
+  tinyWeights,
+} from './tiny-model.ts';
 
 /** Steps of the tiny model, with the state after each. */
 async function trainTiny(
@@ -66,6 +75,17 @@ describe('products in half precision', () => {
     const rest = await trainTiny('fp16', 6, { resumeFrom: whole.states[2] });
     expect(rest.losses).toEqual(whole.losses.slice(3));
     expect(rest.states.at(-1)).toEqual(whole.states.at(-1));
+  });
+});
+
+it('a model whose values float16 cannot hold is told from a learning rate that is too high', async () => {
+  const weights = tinyWeights(false);
+  for (const name of ['gate_proj', 'up_proj']) weights.get(`model.layers.1.mlp.${name}.weight`)?.fill(200);
+  using large = modelOnDisk(tinyConfig(false), weights, 'F32');
+  expect((await trainTiny('fp32', 1, { model: large })).losses[0]).toBeLessThan(1e9);
+  await expect(trainTiny('fp16', 1, { model: large })).rejects.toMatchObject({
+    code: 'WEFT_TRAINING_DIVERGED',
+    message: expect.stringContaining('beyond float16, which reaches to 65504 (try precision bf16 or fp32)') as string,
   });
 });
 
