@@ -22,13 +22,21 @@ const { values, positionals } = parseArgs({
     gguf: { type: 'string' },
     json: { type: 'boolean', default: false },
     profile: { type: 'boolean', default: false },
+    help: { type: 'boolean', short: 'h', default: false },
   },
 });
 const gguf = values.gguf ?? findGguf();
 const threads = Number(values.threads);
 const unknown = values.case?.find((name) => !cases.some((known) => known.name === name));
 const verb = positionals.join();
-if (!['train', 'generate'].includes(verb) || unknown !== undefined || !Number.isSafeInteger(threads) || threads < 1) {
+if (values.help) {
+  process.stdout.write(`${usage}\n`);
+} else if (
+  !['train', 'generate'].includes(verb) ||
+  unknown !== undefined ||
+  !Number.isSafeInteger(threads) ||
+  threads < 1
+) {
   process.stderr.write(`${usage}\n`);
   process.exitCode = 2;
 } else if (gguf === undefined) {

@@ -10,14 +10,14 @@ import { toOffset, type OpenTransfer } from './transfer-call.ts';
 export type DownloadCall = ServerWritableStream<DownloadRequest, DownloadResponse>;
 
 /** A blob that this node was offered, from an offset; one piece in memory, the next when the last has left. */
-export function serveDownload(
+export async function serveDownload(
   call: DownloadCall,
   inbox: RunInbox,
   openTransfer: OpenTransfer,
   limits: NetworkLimits,
 ): Promise<void> {
   const { ticket, sha256, offset } = call.request;
-  return openTransfer(call, ticket, async ({ holder: { nodeId }, step }) => {
+  await openTransfer(call, ticket, async ({ holder: { nodeId }, step }) => {
     const blob = isSha256(sha256) ? await inbox.offeredBlob(nodeId, sha256) : undefined;
     if (blob === undefined)
       throw new WeftError('WEFT_BLOB_NOT_OFFERED', 'no round that is open offered this blob to this node');
@@ -36,12 +36,13 @@ export function serveDownload(
         await step(write(call, { offset: sent, totalBytes: blob.sizeBytes, data: buffer }));
         sent += length;
       } while (sent < blob.sizeBytes);
-      call.end();
     } finally {
       inbox.countDownload(nodeId, sent - start);
       await file.close();
     }
   });
+  // Last: who hears the end may open the next transfer at once, and this one no longer counts.
+  call.end();
 }
 
 const write = (call: DownloadCall, piece: { offset: number; totalBytes: number; data: Uint8Array }): Promise<void> =>
