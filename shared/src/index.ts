@@ -11,6 +11,7 @@ export {
 export { toWeftError } from './errors/system-error.ts';
 export type { ErrorEntry, ExitCode, GrpcStatusName } from './errors/entry.ts';
 export * from './adapter-layout.ts';
+export { aggregationRules, leastUpdates } from './aggregation-rules.ts';
 export { canonicalJson } from './canonical-json.ts';
 export { sha256, sha256File } from './hash.ts';
 export { createSeededRandom, type SeededRandom } from './random.ts';

@@ -78,6 +78,12 @@ export function dequantizeSum(
   return { meanDelta, weightSum };
 }
 
+/** x = q/s of one update that travels without masks and with weight 1 of 1. */
+export function dequantizeValues(words: Uint32Array, clipNormL2: number): Float64Array {
+  const scale = ringScale(clipNormL2);
+  return Float64Array.from(words, (word) => (word | 0) / scale);
+}
+
 /** Words as the bytes that travel: little-endian, four bytes a word. */
 export function ringWordsToBytes(words: Uint32Array): Uint8Array {
   const bytes = new Uint8Array(words.length * ring.wordBytes);

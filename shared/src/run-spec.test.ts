@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { aggregationRules } from './aggregation-rules.ts';
 import { isWeftError } from './errors/weft-error.ts';
 import { hashRunSpec, parseRunSpec, trainedFactor, type RunSpecInput } from './run-spec.ts';
 
@@ -36,6 +37,34 @@ describe('run spec', () => {
     });
     expect(message).toContain('has 3 mistakes');
     for (const path of ['rounds:', 'training.steps:', 'aggregation: ']) expect(message).toContain(path);
+  });
+
+  it('takes a robust rule in mode plain, where each node counts once and there are enough', () => {
+    const robust = (aggregation: RunSpecInput['aggregation'], minimum = 7) => ({
+      ...minimal,
+      cohort: { minimum, maximum: 20 },
+      aggregation: { mode: 'plain', weighting: 'uniform', ...aggregation } as const,
+    });
+    expect(parseRunSpec(minimal).aggregation.rule).toBe('mean');
+    for (const rule of aggregationRules)
+      expect(parseRunSpec(robust({ rule, robust: { byzantine: 1 } })).aggregation.rule).toBe(rule);
+    expect(problemsOf(robust({ rule: 'krum', mode: 'secure' }))).toContain(
+      'krum looks at each update, and secure aggregation shows the coordinator their sum alone',
+    );
+    expect(problemsOf(robust({ rule: 'bulyan', weighting: 'examples' }))).toContain('aggregation.weighting: uniform');
+    expect(problemsOf(robust({ rule: 'bulyan' }, 6))).toContain(
+      '6 updates are too few for bulyan against 1 hostile, which takes 7',
+    );
+    expect(problemsOf(robust({ rule: 'krum', robust: { byzantine: 3 } }, 8))).toContain('which takes 9');
+    expect(problemsOf(robust({ rule: 'coordinate-median' }, 2))).toContain(
+      '2 updates are too few for coordinate-median, which takes 3',
+    );
+    expect(problemsOf({ ...robust({ rule: 'krum' }), cohort: { minimum: 7, maximum: 1025 } })).toContain(
+      '1025 nodes; krum takes 1024',
+    );
+    expect(problemsOf(robust({ rule: 'trimmed-mean', robust: { trimShare: 0.5 } }))).toContain(
+      'aggregation.robust.trimShare',
+    );
   });
 
   it('must say aggregation.mode', () => {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { loraTargets, type TrainedFactor } from './adapter-layout.ts';
+import { aggregationRules, ruleIssues } from './aggregation-rules.ts';
 import { canonicalJson } from './canonical-json.ts';
 import { WeftError } from './errors/weft-error.ts';
 import { sha256 } from './hash.ts';
@@ -76,6 +77,21 @@ export const runSpecSchema = z
           stepSeconds: positive.max(24 * 3600).default(120),
         })
         .prefault({}),
+      /** Of mode plain, but for mean: how the updates become one. All but mean withstand some that are hostile. */
+      rule: z.enum(aggregationRules).default('mean'),
+      /** Of every rule but mean. */
+      robust: z
+        .strictObject({
+          /** krum, multi-krum, bulyan: so many updates may be hostile. */
+          byzantine: z.number().int().min(0).max(1000).default(1),
+          /** trimmed-mean: share of the values of each coordinate that is left out at each end. */
+          trimShare: z.number().min(0).lt(0.5).default(0.2),
+          /** norm-bounding: L2 norm to which an update is cut. centred-clipping: L2 distance from the centre. */
+          radius: positive.default(1),
+          /** geometric-median, centred-clipping: steps towards the centre. */
+          iterations: count.max(10_000).default(100),
+        })
+        .prefault({}),
       clipNormL2: positive.default(10),
       /** examples: a node counts as min(examples, weightCap). uniform: each counts as one. */
       weighting: z.enum(['examples', 'uniform']).default('examples'),
@@ -118,6 +134,7 @@ export const runSpecSchema = z
       });
     }
     if (spec.aggregation.mode === 'secure') for (const issue of secureIssues(spec)) context.addIssue(issue);
+    for (const issue of ruleIssues(spec)) context.addIssue(issue);
     if (spec.cohort.minimum > spec.cohort.maximum) {
       context.addIssue({
         code: 'custom',

@@ -31,11 +31,14 @@ const roundRow = ({
   seconds.aggregation.toFixed(1),
 ];
 
+const aggregationLine = ({ mode, rule }: RunDetailView['spec']['aggregation']): string => `${rule}, ${mode}`;
+
 const shown = (run: RunDetailView): string => {
   const facts = {
     run: run.id,
     name: run.name,
     state: run.reason === null ? run.state : `${run.state}: ${run.reason}`,
+    aggregation: aggregationLine(run.spec.aggregation),
     'base model': `${run.spec.baseModel.name} ${run.spec.baseModel.sha256}`,
     spec: run.specSha256,
     adapter: run.adapterSha256 ?? '–',

@@ -1,4 +1,5 @@
 import type { secagg } from '@weft/shared';
+import type { RuleSettings } from './rules/rule.ts';
 import type { ServerSettings } from './server-optimizer.ts';
 
 export type AggregatorRequest =
@@ -11,6 +12,20 @@ export type AggregatorRequest =
       readonly kind: 'finish';
       readonly clipNormL2: number;
       readonly weightCap: number;
+      readonly server: ServerSettings;
+      readonly previous: Float32Array;
+      readonly momentum: Float64Array | undefined;
+    }
+  | { readonly kind: 'beginRule'; readonly settings: RuleSettings; readonly nodes: number; readonly values: number }
+  | {
+      readonly kind: 'measure' | 'combine';
+      readonly from: number;
+      /** Ring words of one parameter range of every update. */
+      readonly updates: readonly Uint8Array[];
+      readonly clipNormL2: number;
+    }
+  | {
+      readonly kind: 'finishRule';
       readonly server: ServerSettings;
       readonly previous: Float32Array;
       readonly momentum: Float64Array | undefined;

@@ -1,10 +1,12 @@
 import { parentPort } from 'node:worker_threads';
-import { dequantizeSum } from '@weft/shared';
+import { bytesToRingWords, dequantizeSum, dequantizeValues } from '@weft/shared';
 import { Accumulator } from './accumulator.ts';
 import type { AggregationResult, AggregatorAnswer, AggregatorRequest } from './aggregator-messages.ts';
+import { RuleAggregation } from './rules/by-ranges.ts';
 import { serverStep } from './server-optimizer.ts';
 
 let accumulator = new Accumulator(0);
+let byRule: { readonly aggregation: RuleAggregation; readonly nodes: number } | undefined;
 
 function answer(request: AggregatorRequest): AggregationResult | undefined {
   switch (request.kind) {
@@ -24,6 +26,27 @@ function answer(request: AggregatorRequest): AggregationResult | undefined {
       const { meanDelta, weightSum } = dequantizeSum(accumulator.words, request);
       accumulator = new Accumulator(0);
       return { ...serverStep(request.previous, meanDelta, request.server, request.momentum), weightSum };
+    }
+    case 'beginRule': {
+      const { settings, nodes, values } = request;
+      byRule = { aggregation: new RuleAggregation(settings, nodes, values), nodes };
+      return undefined;
+    }
+    case 'measure':
+    case 'combine': {
+      const updates = request.updates.map((bytes) => dequantizeValues(bytesToRingWords(bytes), request.clipNormL2));
+      if (request.kind === 'measure') byRule?.aggregation.measure(updates);
+      else byRule?.aggregation.combine(request.from, updates);
+      return undefined;
+    }
+    case 'finishRule': {
+      if (byRule === undefined) throw new Error('no aggregation by a rule has begun');
+      const { aggregation, nodes } = byRule;
+      byRule = undefined;
+      return {
+        ...serverStep(request.previous, aggregation.aggregate, request.server, request.momentum),
+        weightSum: nodes,
+      };
     }
   }
 }

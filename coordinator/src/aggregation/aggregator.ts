@@ -2,6 +2,8 @@ import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { WeftError, type secagg } from '@weft/shared';
 import type { AggregationResult, AggregatorAnswer, AggregatorRequest } from './aggregator-messages.ts';
+import { passesOf, rangesOf } from './rules/by-ranges.ts';
+import type { RuleSettings } from './rules/rule.ts';
 import type { ServerSettings } from './server-optimizer.ts';
 
 export interface AggregationJob {
@@ -20,9 +22,20 @@ export interface AggregationJob {
   readonly momentum: Float64Array | undefined;
 }
 
+/** Ring words of the coordinates [from, to) of one update. */
+type ReadRange = (from: number, to: number) => Promise<Uint8Array>;
+
+/** By a rule other than mean, where each update can be seen and counts once. */
+export interface RuleJob extends Pick<AggregationJob, 'clipNormL2' | 'server' | 'previous' | 'momentum'> {
+  readonly settings: RuleSettings;
+  /** Read range by range, once or twice, so that no whole update is in memory. */
+  readonly updates: readonly ReadRange[];
+}
+
 export interface Aggregator {
   /** One job at a time; a second waits for the first. */
   aggregate(job: AggregationJob): Promise<AggregationResult>;
+  aggregateByRule(job: RuleJob): Promise<AggregationResult>;
   close(): Promise<void>;
 }
 
@@ -30,12 +43,14 @@ export interface Aggregator {
 export function createAggregator(): Aggregator {
   let thread: AggregatorThread | undefined;
   let last: Promise<unknown> = Promise.resolve();
+  const inTurn = (work: (thread: AggregatorThread) => Promise<AggregationResult>): Promise<AggregationResult> => {
+    const result = last.then(() => work((thread ??= new AggregatorThread())));
+    last = result.catch(() => undefined);
+    return result;
+  };
   return {
-    aggregate(job) {
-      const result = last.then(() => run((thread ??= new AggregatorThread()), job));
-      last = result.catch(() => undefined);
-      return result;
-    },
+    aggregate: (job) => inTurn((worker) => run(worker, job)),
+    aggregateByRule: (job) => inTurn((worker) => runByRule(worker, job)),
     async close() {
       await last;
       await thread?.close();
@@ -57,6 +72,23 @@ async function run(thread: AggregatorThread, job: AggregationJob): Promise<Aggre
   const { masks = [], clipNormL2, weightCap, server, previous, momentum } = job;
   if (masks.length > 0) await thread.ask({ kind: 'unmask', masks });
   const result = await thread.ask({ kind: 'finish', clipNormL2, weightCap, server, previous, momentum });
+  if (result === undefined) throw new WeftError('WEFT_INTERNAL', 'the aggregator gave no result');
+  return result;
+}
+
+async function runByRule(thread: AggregatorThread, job: RuleJob): Promise<AggregationResult> {
+  const { settings, updates, clipNormL2, server, previous, momentum } = job;
+  const values = previous.length;
+  await thread.ask({ kind: 'beginRule', settings, nodes: updates.length, values });
+  for (const kind of passesOf(settings)) {
+    for (const { from, to } of rangesOf(values, updates.length)) {
+      const range: Uint8Array<ArrayBuffer>[] = [];
+      // A copy of each, since the bytes may be a window of memory that others use; one after the other, few open files.
+      for (const read of updates) range.push(new Uint8Array(await read(from, to)));
+      await thread.ask({ kind, from, updates: range, clipNormL2 }, ...range.map(({ buffer }) => buffer));
+    }
+  }
+  const result = await thread.ask({ kind: 'finishRule', server, previous, momentum });
   if (result === undefined) throw new WeftError('WEFT_INTERNAL', 'the aggregator gave no result');
   return result;
 }

@@ -1,5 +1,13 @@
 import { endianness } from 'node:os';
-import { factorSize, gatherFactor, scatterFactor, WeftError, type AdapterLayout } from '@weft/shared';
+import {
+  factorSize,
+  gatherFactor,
+  ring,
+  scatterFactor,
+  WeftError,
+  type AdapterLayout,
+  type Sha256,
+} from '@weft/shared';
 import { encodeAdapter, readAdapter } from '../adapters/adapter-file.ts';
 import { gatherState, scatterState } from '../aggregation/factor-slices.ts';
 import type { Aggregate, Effect, RunState } from '../round/index.ts';
@@ -18,16 +26,27 @@ export async function aggregateRound(
   const { spec, factor } = state;
   const before = await readAdapter(layout, context.blobs.adapters.path(state.adapter.sha256));
   const momentumBefore = state.momentum && (await readMomentum(context, state.momentum));
-  const { next, momentum, weightSum, stepNormL2 } = await context.aggregator.aggregate({
-    values: factorSize(layout, factor),
-    updates: [...updates.values()].map(({ payload }) => readUpdate(context, payload)),
-    masks,
-    clipNormL2: spec.aggregation.clipNormL2,
-    weightCap: weightCapOf(spec),
-    server: spec.aggregation.server,
+  const { rule, robust, clipNormL2, server } = spec.aggregation;
+  const job = {
+    clipNormL2,
+    server,
     previous: gatherFactor(layout, before, factor),
     momentum: momentumBefore && gatherState(layout, momentumBefore, factor),
-  });
+  };
+  const { next, momentum, weightSum, stepNormL2 } =
+    rule === 'mean'
+      ? await context.aggregator.aggregate({
+          ...job,
+          values: factorSize(layout, factor),
+          updates: [...updates.values()].map(({ payload }) => readUpdate(context, payload)),
+          masks,
+          weightCap: weightCapOf(spec),
+        })
+      : await context.aggregator.aggregateByRule({
+          ...job,
+          settings: { rule, robust },
+          updates: inOrder(updates).map(({ payload: { sha256 } }) => readRangeOf(context, sha256)),
+        });
   const adapter = await context.blobs.adapters.put(
     await encodeAdapter(layout, scatterFactor(layout, before, factor, next), spec.baseModel),
   );
@@ -41,6 +60,15 @@ export async function aggregateRound(
     seconds: (context.clock.now() - startedAt) / 1000,
   };
 }
+
+/** By node: sums of float64 keep their bits in this order only, and a restart may find the updates in another one. */
+const inOrder = <T>(updates: ReadonlyMap<string, T>): T[] =>
+  [...updates].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, update]) => update);
+
+const readRangeOf =
+  ({ blobs }: RunContext, sha256: Sha256) =>
+  (from: number, to: number): Promise<Uint8Array> =>
+    blobs.updates.readRange(sha256, from * ring.wordBytes, to * ring.wordBytes);
 
 async function* readUpdate(
   { blobs, onPoint }: RunContext,

@@ -128,8 +128,7 @@ export class LoopbackNode {
     });
   }
 
-  ready(offer: RoundOffer): Promise<void> {
-    const { payload } = this.prepare(offer);
+  ready(offer: RoundOffer, { payload } = this.prepare(offer)): Promise<void> {
     const { runId, round } = offer;
     return this.say({
       case: 'ready',
@@ -152,8 +151,10 @@ export class LoopbackNode {
     const values = factorSize(layout, factor);
     const random = createSeededRandom(`node ${this.#index} from ${offer.adapter!.sha256}`);
     const delta = Float32Array.from({ length: values }, () => (random.uniform() - 0.5) * 0.2);
-    const { clipNormL2, weightCap } = spec.aggregation;
-    const weight = 10 * (this.#index + 1);
+    const { clipNormL2, weighting } = spec.aggregation;
+    const isUniform = weighting === 'uniform';
+    const weightCap = isUniform ? 1 : spec.aggregation.weightCap;
+    const weight = isUniform ? 1 : 10 * (this.#index + 1);
     const quantized = quantizeUpdate(delta, { clipNormL2, weight, weightCap, random })!;
     const payload = ringWordsToBytes(quantized.words);
     change.payload?.(payload);

@@ -40,10 +40,15 @@ describe.each(Object.keys(implementations))('%s', (name) => {
     const sizes: number[] = [];
     for await (const piece of blobs.read(info.sha256)) sizes.push(piece.length);
     expect(sizes).toEqual([1 << 20, 1 << 20, bytes.length - (2 << 20)]);
+    expect(Buffer.from(await blobs.readRange(info.sha256, 1_000_001, 1_500_002))).toEqual(
+      bytes.subarray(1_000_001, 1_500_002),
+    );
+    expect(await blobs.readRange(info.sha256, 2_400_000, bytes.length + 1).catch(code)).toBe('WEFT_BLOB_MISSING');
     await blobs.remove(info.sha256);
     await blobs.remove(info.sha256);
     expect(await blobs.sizeBytes(info.sha256)).toBeUndefined();
     expect(await collect(blobs.read(info.sha256)).catch(code)).toBe('WEFT_BLOB_MISSING');
+    expect(await blobs.readRange(info.sha256, 0, 1).catch(code)).toBe('WEFT_BLOB_MISSING');
   });
 
   test('a blob that arrives in parts is none until length and hash hold', async () => {

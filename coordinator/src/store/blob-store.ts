@@ -1,4 +1,4 @@
-import type { Sha256 } from '@weft/shared';
+import { WeftError, type Sha256 } from '@weft/shared';
 import type { BlobInfo } from './events.ts';
 
 /** Content-addressed bytes that outlive the process: adapters, and updates until their round is committed. */
@@ -9,6 +9,8 @@ export interface BlobStore {
   sizeBytes(sha256: Sha256): Promise<number | undefined>;
   /** In pieces of at most 1 MiB. @throws WEFT_BLOB_MISSING */
   read(sha256: Sha256): AsyncIterable<Uint8Array>;
+  /** Bytes [from, to) of it. @throws WEFT_BLOB_MISSING, also where it ends before */
+  readRange(sha256: Sha256, from: number, to: number): Promise<Uint8Array>;
   /** No error where there is no such blob. */
   remove(sha256: Sha256): Promise<void>;
   list(): Promise<Sha256[]>;
@@ -36,6 +38,9 @@ export interface PartialBlob {
   /** Keeps what came. */
   close(): Promise<void>;
 }
+
+export const endsBefore = (sha256: Sha256, sizeBytes: number, to: number): WeftError =>
+  new WeftError('WEFT_BLOB_MISSING', `the blob ${sha256} has ${sizeBytes} bytes left, byte ${to} was asked for`);
 
 export const pieceBytes = 1 << 20;
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSha256, sha256, WeftError, type Sha256 } from '@weft/shared';
-import { isPartialName, pieceBytes, type BlobStore, type PartialBlob } from './blob-store.ts';
+import { endsBefore, isPartialName, pieceBytes, type BlobStore, type PartialBlob } from './blob-store.ts';
 import type { BlobInfo } from './events.ts';
 
 export interface FileBlobStore extends BlobStore {
@@ -47,6 +47,7 @@ export async function openFileBlobs(folder: string): Promise<FileBlobStore> {
     },
     sizeBytes: (hash) => fileSize(path(hash)),
     read: (hash) => readFilePieces(path(hash)),
+    readRange: (hash, from, to) => readFileRange(hash, path(hash), from, to),
     remove: (hash) => rm(path(hash), { force: true }),
     list: async () => (await readdir(folder)).filter(isSha256).sort(),
     openPartial: (name) => openPartialFile(partialPath(name), path, folder),
@@ -110,11 +111,14 @@ async function checkContent(file: string, expected: BlobInfo, inspect?: (piece: 
     throw new WeftError('WEFT_TRANSFER_HASH', `the bytes hash to ${actual}, ${expected.sha256} was announced`);
 }
 
-/** Pieces are full except the last, so that a ring word is never cut in two. */
-async function* readFilePieces(file: string): AsyncGenerator<Uint8Array> {
-  const handle = await open(file, 'r').catch((cause: unknown) => {
+const openBlob = (file: string): Promise<FileHandle> =>
+  open(file, 'r').catch((cause: unknown) => {
     throw new WeftError('WEFT_BLOB_MISSING', `a blob cannot be opened (${errorCode(cause)})`, { file }, { cause });
   });
+
+/** Pieces are full except the last, so that a ring word is never cut in two. */
+async function* readFilePieces(file: string): AsyncGenerator<Uint8Array> {
+  const handle = await openBlob(file);
   try {
     for (let position = 0; ;) {
       const piece = new Uint8Array(pieceBytes);
@@ -128,6 +132,21 @@ async function* readFilePieces(file: string): AsyncGenerator<Uint8Array> {
       if (filled < piece.length) return;
       position += filled;
     }
+  } finally {
+    await handle.close();
+  }
+}
+
+async function readFileRange(hash: Sha256, file: string, from: number, to: number): Promise<Uint8Array> {
+  const handle = await openBlob(file);
+  try {
+    const bytes = new Uint8Array(to - from);
+    for (let filled = 0; filled < bytes.length;) {
+      const { bytesRead } = await handle.read(bytes, filled, bytes.length - filled, from + filled);
+      if (bytesRead === 0) throw endsBefore(hash, from + filled, to);
+      filled += bytesRead;
+    }
+    return bytes;
   } finally {
     await handle.close();
   }

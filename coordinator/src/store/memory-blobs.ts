@@ -1,5 +1,5 @@
 import { sha256, WeftError, type Sha256 } from '@weft/shared';
-import { pieceBytes, type BlobStore, type PartialBlob } from './blob-store.ts';
+import { endsBefore, pieceBytes, type BlobStore, type PartialBlob } from './blob-store.ts';
 
 /** For tests and simulations: lives and dies with the process. */
 export function createMemoryBlobs(): BlobStore {
@@ -16,6 +16,12 @@ export function createMemoryBlobs(): BlobStore {
       const bytes = blobs.get(hash);
       if (bytes === undefined) throw new WeftError('WEFT_BLOB_MISSING', `there is no blob ${hash}`);
       for (let at = 0; at < bytes.length; at += pieceBytes) yield bytes.slice(at, at + pieceBytes);
+    },
+    async readRange(hash, from, to) {
+      const bytes = blobs.get(hash);
+      if (bytes === undefined) throw new WeftError('WEFT_BLOB_MISSING', `there is no blob ${hash}`);
+      if (bytes.length < to) throw endsBefore(hash, bytes.length, to);
+      return bytes.slice(from, to);
     },
     remove: async (hash) => void blobs.delete(hash),
     list: async () => [...blobs.keys()].sort(),

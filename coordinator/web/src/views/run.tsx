@@ -134,6 +134,10 @@ export function Run() {
               <dd>{formatTime(run.endedAt)}</dd>
             </>
           )}
+          <dt>Aggregation</dt>
+          <dd>
+            {run.spec.aggregation.rule}, {run.spec.aggregation.mode}
+          </dd>
           <dt>Spec SHA-256</dt>
           <dd>
             <code>{run.specSha256}</code>

@@ -1,0 +1,81 @@
+/** How the updates of a round become one. All but mean look at single updates, so they belong to aggregation.mode plain. */
+export const aggregationRules = [
+  'mean',
+  'coordinate-median',
+  'trimmed-mean',
+  'krum',
+  'multi-krum',
+  'bulyan',
+  'geometric-median',
+  'norm-bounding',
+  'centred-clipping',
+] as const;
+type AggregationRule = (typeof aggregationRules)[number];
+
+/** Updates that a robust rule may get: what it keeps of n updates grows with n², 8 MiB at this limit. */
+const maxRobustNodes = 1024;
+
+/**
+ * Fewer updates than this tell nothing of which f of them are hostile.
+ * krum, multi-krum: 2f + 3 (Blanchard et al. 2017, Proposition 4.2: 2f + 2 < n).
+ * bulyan: 4f + 3 (El Mhamdi et al. 2018, section 4). Others: three, for a middle to be other than the mean.
+ */
+export function leastUpdates(rule: AggregationRule, byzantine: number): number {
+  switch (rule) {
+    case 'mean':
+    case 'norm-bounding':
+    case 'centred-clipping':
+      return 1;
+    case 'coordinate-median':
+    case 'trimmed-mean':
+    case 'geometric-median':
+      return 3;
+    case 'krum':
+    case 'multi-krum':
+      return 2 * byzantine + 3;
+    case 'bulyan':
+      return 4 * byzantine + 3;
+  }
+}
+
+interface RuleChoice {
+  readonly cohort: { readonly minimum: number; readonly maximum: number };
+  readonly aggregation: {
+    readonly mode: 'secure' | 'plain';
+    readonly rule: AggregationRule;
+    readonly weighting: 'examples' | 'uniform';
+    readonly robust: { readonly byzantine: number };
+  };
+}
+
+/** What a spec says of its rule that cannot be done, each with what to do. */
+export function* ruleIssues({ cohort, aggregation: { mode, rule, weighting, robust } }: RuleChoice) {
+  const issue = (path: string[], message: string) => ({ code: 'custom' as const, path, message });
+  if (rule === 'mean') return;
+  if (mode === 'secure') {
+    yield issue(
+      ['aggregation', 'rule'],
+      `${rule} looks at each update, and secure aggregation shows the coordinator their sum alone; set aggregation.rule: mean, or aggregation.mode: plain`,
+    );
+  }
+  if (weighting !== 'uniform') {
+    yield issue(
+      ['aggregation', 'weighting'],
+      `${rule} counts each node once, since a hostile node may claim any number of examples; set aggregation.weighting: uniform`,
+    );
+  }
+  const least = leastUpdates(rule, robust.byzantine);
+  if (cohort.minimum < least) {
+    const against = ['krum', 'multi-krum', 'bulyan'].includes(rule) ? ` against ${robust.byzantine} hostile` : '';
+    yield issue(
+      ['cohort', 'minimum'],
+      `${cohort.minimum} updates are too few for ${rule}${against}, which takes ${least}; raise it, or choose another aggregation.rule`,
+    );
+  }
+  if (cohort.maximum > maxRobustNodes) {
+    yield issue(
+      ['cohort', 'maximum'],
+      `${cohort.maximum} nodes; ${rule} takes ${maxRobustNodes} at most in this version; lower it, or set aggregation.rule: mean`,
+    );
+  }
+}
