@@ -7,11 +7,14 @@ import { figuresOf } from './figures.ts';
 import { generatingFigures, generatingRows, measureGenerating } from './generate/generate-bench.ts';
 import { aligned, runTable, tableOf } from './table.ts';
 import { profileStep } from './profile.ts';
+import { againstFlower, measureSecagg, secaggRows } from './secagg/secagg-bench.ts';
 import { measureTraining } from './train-bench.ts';
 
-// `pnpm bench train [--quick] [--case NAME] [--threads N] [--json | --profile]`, `pnpm bench generate [--quick] [--threads N] [--json]`
+// `pnpm bench train [--quick] [--case NAME] [--threads N] [--json | --profile]`, `pnpm bench generate [--quick] [--threads N] [--json]`,
+// `pnpm bench secagg [--quick] [--json]`
 const usage = `usage: pnpm bench train [--quick] [--case ${cases.map(({ name }) => name).join('|')}] [--threads N] [--gguf FILE] [--json | --profile]
-       pnpm bench generate [--quick] [--threads N] [--gguf FILE] [--json]`;
+       pnpm bench generate [--quick] [--threads N] [--gguf FILE] [--json]
+       pnpm bench secagg [--quick] [--json]`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -32,13 +35,25 @@ const verb = positionals.join();
 if (values.help) {
   process.stdout.write(`${usage}\n`);
 } else if (
-  !['train', 'generate'].includes(verb) ||
+  !['train', 'generate', 'secagg'].includes(verb) ||
   unknown !== undefined ||
   !Number.isSafeInteger(threads) ||
   threads < 1
 ) {
   process.stderr.write(`${usage}\n`);
   process.exitCode = 2;
+} else if (verb === 'secagg') {
+  const report = (line: string): void => void process.stderr.write(`${line}\n`);
+  const run = measureSecagg({ quick: values.quick, python: findPython(['flwr']), report });
+  const left = run.skipped.map((what) => `left out: ${what}\n`).join('');
+  const load = `load of the machine: ${run.load.map((average) => average.toFixed(1)).join(' before, ')} after\n`;
+  process.stdout.write(
+    values.json
+      ? `${JSON.stringify(run)}\n`
+      : `${aligned(secaggRows(run))}${left}${load}${againstFlower(run)
+          .map((line) => `${line}\n`)
+          .join('')}`,
+  );
 } else if (gguf === undefined) {
   process.stderr.write('the benchmark needs a SmolLM2-135M GGUF: --gguf, WEFT_TEST_GGUF or .cache/models\n');
   process.exitCode = 2;

@@ -31,6 +31,34 @@ describe('masks', () => {
     expect(halves[7]).toBe(stream.readUInt16LE(14) % 4096);
   });
 
+  it('are added word by word, in every width, to vectors of any length and beginning', () => {
+    const stream = createCipheriv('aes-256-ctr', seed, Buffer.alloc(16)).update(Buffer.alloc(300_000));
+    for (const [bits, width] of [
+      [8, 1],
+      [16, 2],
+      [32, 4],
+    ] as const) {
+      for (const [length, offset] of [
+        [1, 0],
+        [7, 0],
+        [7, 1],
+        [65_537, 0],
+        [65_538, 3],
+      ] as const) {
+        for (const sign of [1, -1] as const) {
+          const words = ringWords(bits, length + offset).subarray(offset);
+          for (let i = 0; i < length; i++) words[i] = 0x9e37_79b9 * (i + 1);
+          const expected = Array.from(words, (word, i) => {
+            const mask = stream.readUIntLE(i * width, width);
+            return (((word + sign * mask) % 2 ** bits) + 2 ** bits) % 2 ** bits;
+          });
+          addMask(words, seed, sign);
+          expect(Array.from(words)).toEqual(expected);
+        }
+      }
+    }
+  });
+
   it('pack without gaps and come back', () => {
     fc.assert(
       fc.property(fc.integer({ min: 8, max: 32 }), fc.array(fc.nat(), { maxLength: 50 }), (bits, values) => {
