@@ -138,7 +138,8 @@ export class SessionInProcess {
   /** Everything that can happen without a deadline, then the deadlines, until the session ends. */
   run(): this {
     this.#serve({ kind: 'begin' });
-    while (this.server.phase !== 'ended') {
+    // Openings that came too late for the server are sent all the same.
+    while (this.server.phase !== 'ended' || this.#toNodes.length > 0) {
       const event = this.#toServer.shift();
       const message = event ? undefined : this.#toNodes.shift();
       if (event) this.#serve(event);
