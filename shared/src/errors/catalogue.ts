@@ -7,6 +7,7 @@ import { hubErrors } from './hub.ts';
 import { logErrors } from './log.ts';
 import { modelErrors } from './model.ts';
 import { nodeErrors } from './node.ts';
+import { privacyErrors } from './privacy.ts';
 import { protocolErrors } from './protocol.ts';
 import { secaggErrors } from './secagg.ts';
 import { trainingErrors } from './training.ts';
@@ -23,6 +24,7 @@ const entries = {
   ...nodeErrors,
   ...secaggErrors,
   ...logErrors,
+  ...privacyErrors,
 };
 
 export type ErrorCode = keyof typeof entries;
