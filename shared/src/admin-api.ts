@@ -127,6 +127,10 @@ export const runDetailViewSchema = runViewSchema.extend({
   roundsDone: z.array(roundViewSchema),
   /** Loss of the last adapter, when the run has ended. */
   finalHeldOutLoss: z.number().nullable(),
+  /** What the committed rounds cost a node that was in all of them; null in a run without noise. */
+  privacy: z
+    .object({ epsilonSpent: z.number(), delta: z.number(), epsilonPlanned: z.number(), verdict: z.string() })
+    .nullable(),
 });
 
 export const exportViewSchema = z.object({

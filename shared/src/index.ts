@@ -35,3 +35,4 @@ export * as secagg from './secagg/index.ts';
 export * as log from './log/index.ts';
 export * as merkle from './merkle-tree.ts';
 export * as privacy from './privacy/index.ts';
+export { noiseOf, updateEncoding, type UpdateEncoding } from './update-encoding.ts';

@@ -89,6 +89,26 @@ describe('run spec', () => {
     ).not.toThrow();
   });
 
+  it('takes noise only where nothing leaves a node without it, each time with the reason', () => {
+    const noisy: RunSpecInput = {
+      ...minimal,
+      cohort: { minimum: 5, maximum: 5 },
+      aggregation: { mode: 'secure', weighting: 'uniform' },
+      evaluation: { heldOutShare: 0 },
+      privacy: { noiseMultiplier: 1 },
+    };
+    expect(parseRunSpec(noisy).privacy).toEqual({ unit: 'node', noiseMultiplier: 1, delta: 1e-5 });
+    const open = problemsOf({ ...noisy, aggregation: { mode: 'plain' }, evaluation: {} });
+    expect(open).toContain('in mode plain the coordinator reads each update');
+    expect(open).toContain('number of examples without noise');
+    expect(open).toContain('the loss on 0.1 of the records');
+    expect(problemsOf({ ...noisy, privacy: { unit: 'record', noiseMultiplier: 1 } })).toContain(
+      'the privacy of a single record is not offered',
+    );
+    const lonely = { mode: 'secure', weighting: 'uniform', secure: { smallestSurvivors: 5 } };
+    expect(problemsOf({ ...noisy, aggregation: lonely })).toContain('of 5 nodes 4 do when 1 collude');
+  });
+
   it('alternates factors in RoLoRA, beginning with B', () => {
     expect([0, 1, 2, 3].map((round) => trainedFactor('rolora', round))).toEqual(['B', 'A', 'B', 'A']);
     expect(trainedFactor('ffa', 3)).toBe('B');

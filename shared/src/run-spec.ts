@@ -105,6 +105,16 @@ export const runSpecSchema = z
         })
         .prefault({}),
     }),
+    /** Differential privacy of each node in the whole run; left out, no noise is added. */
+    privacy: z
+      .strictObject({
+        unit: z.literal('node', { error: 'only node: the privacy of a single record is not offered' }).default('node'),
+        /** z: standard deviation of the sum's noise over the most that one node can move it. */
+        noiseMultiplier: z.number().min(0.01).max(1000),
+        /** δ over the whole run. */
+        delta: positive.max(0.1).default(1e-5),
+      })
+      .optional(),
     evaluation: z
       .strictObject({
         /** Share of a node's records, by hash of the record, that it never trains on and scores each adapter with. */
@@ -135,6 +145,7 @@ export const runSpecSchema = z
     }
     if (spec.aggregation.mode === 'secure') for (const issue of secureIssues(spec)) context.addIssue(issue);
     for (const issue of ruleIssues(spec)) context.addIssue(issue);
+    if (spec.privacy) for (const issue of privacyIssues(spec)) context.addIssue(issue);
     if (spec.cohort.minimum > spec.cohort.maximum) {
       context.addIssue({
         code: 'custom',
@@ -170,6 +181,38 @@ function* secureIssues({ cohort, aggregation }: RunSpec) {
   for (const members of new Set([cohort.minimum, cohort.maximum])) {
     const sizes = cohortSizes(members, secureSizes(aggregation.secure));
     if ('refusal' in sizes) yield issue(['aggregation', 'secure'], sizes.refusal);
+  }
+}
+
+/** Noise protects a node only where nothing else about it leaves, and only the sum of many shares of noise is seen. */
+function* privacyIssues({ aggregation, cohort, evaluation }: RunSpec) {
+  const issue = (path: string[], message: string) => ({ code: 'custom' as const, path, message });
+  if (aggregation.mode !== 'secure') {
+    yield issue(
+      ['privacy'],
+      'each node adds a share of the noise that is enough for the sum only; in mode plain the coordinator reads each update, so set aggregation.mode: secure',
+    );
+  }
+  if (aggregation.weighting !== 'uniform') {
+    yield issue(
+      ['aggregation', 'weighting'],
+      "the sum of weights would tell of a node's number of examples without noise; with a privacy section set aggregation.weighting: uniform",
+    );
+  }
+  if (evaluation.heldOutShare > 0) {
+    yield issue(
+      ['evaluation', 'heldOutShare'],
+      `the loss on ${evaluation.heldOutShare} of the records would leave each node without noise; with a privacy section set evaluation.heldOutShare: 0`,
+    );
+  }
+  const sizes = cohortSizes(cohort.minimum, secureSizes(aggregation.secure));
+  if (aggregation.mode !== 'secure' || 'refusal' in sizes) return;
+  const honest = cohort.minimum - sizes.colluders;
+  if (honest < aggregation.secure.smallestSurvivors) {
+    yield issue(
+      ['aggregation', 'secure', 'smallestSurvivors'],
+      `${aggregation.secure.smallestSurvivors} honest nodes are to carry the noise; of ${cohort.minimum} nodes ${honest} do when ${sizes.colluders} collude: raise cohort.minimum or lower it`,
+    );
   }
 }
 

@@ -5,6 +5,8 @@ import {
   bytesToRingWords,
   createIdentity,
   dequantizeSum,
+  noiseOf,
+  privacy,
   type ExportView,
   type Identity,
   type RunDetailView,
@@ -117,6 +119,61 @@ describe('secure aggregation in a federation', () => {
     for (const [name, place] of all)
       await federation.startNode(name, place, { securePolicy: { trustedOrganisations } });
     expect(await federation.runUntil(again, hasEnded)).toMatchObject({ state: 'finished', roundsCommitted: 1 });
+  });
+
+  test('adds noise at the nodes: the mean is off by as much as the noise says, and ε is shown', async () => {
+    federation = await openFederation();
+    const payloads: Uint8Array[] = [];
+    const norms: number[] = [];
+    const names = ['ana', 'ben', 'eva'];
+    const places = await Promise.all(names.map((name) => federation.join(name, sentences(name, 60))));
+    await federation.createRun({
+      aggregation: { mode: 'secure', clipNormL2: 1, weighting: 'uniform' },
+      cohort: { minimum: 3, maximum: 3 },
+      evaluation: { heldOutShare: 0 },
+      privacy: { noiseMultiplier: 0.5, delta: 1e-6 },
+      rounds: 1,
+    });
+    const runId = await startRun();
+    for (const [i, name] of names.entries()) {
+      await federation.startNode(name, places[i]!, {
+        securePolicy: small,
+        onEvent(event: NodeEvent) {
+          if (event.event !== 'trained') return;
+          norms.push(Math.min(1, event.normL2));
+          const pending = join(places[i]!.home, 'pending');
+          payloads.push(
+            readFileSync(
+              join(
+                pending,
+                readdirSync(pending).find((path) => path.endsWith('.payload'))!,
+              ),
+            ),
+          );
+        },
+      });
+    }
+    const run = await federation.runUntil(runId, hasEnded);
+    expect(run.state).toBe('finished');
+    const { files } = await federation.admin<ExportView>('GET', `/api/runs/${runId}/adapter`);
+    const published = factorB(Buffer.from(files.find(({ name }) => name.endsWith('.safetensors'))!.base64, 'base64'));
+
+    const noise = noiseOf(run.spec, published.length)!;
+    const sum = payloads.map(bytesToRingWords).reduce((total, words) => total.map((word, i) => word + words[i]!));
+    const rotationSeed = privacy.rotationSeed(runId, run.roundsDone[0]!.round);
+    expect(published).toEqual(Float32Array.from(privacy.decodeNoisySum(sum, noise, { rotationSeed, nodes: 3 })));
+
+    // Deviation √(n·σ²)/(s·n) in each value; what was learnt is no longer than the mean of the clipped norms.
+    const noiseNorm = Math.sqrt((published.length * 3 * noise.nodeVariance) / (3 * noise.scale) ** 2);
+    const learnt = norms.reduce((total, norm) => total + norm, 0) / 3;
+    const norm = Math.hypot(...published);
+    expect(noiseNorm).toBeGreaterThan(2 * learnt);
+    expect(norm).toBeGreaterThan(0.85 * noiseNorm - learnt);
+    expect(norm).toBeLessThan(1.15 * noiseNorm + learnt);
+
+    const { epsilon } = privacy.epsilonSpent(privacy.costOfRound(noise), 1e-6);
+    expect(run.privacy).toMatchObject({ epsilonSpent: epsilon, epsilonPlanned: epsilon, delta: 1e-6 });
+    expect(run.roundsDone[0]).toMatchObject({ heldOutLoss: null, heldOutTokens: 0, clippedShare: null });
   });
 
   test('takes no part among three without its operator having said so', async () => {

@@ -33,6 +33,9 @@ const roundRow = ({
 
 const aggregationLine = ({ mode, rule }: RunDetailView['spec']['aggregation']): string => `${rule}, ${mode}`;
 
+const privacyLine = ({ epsilonSpent, delta, epsilonPlanned, verdict }: NonNullable<RunDetailView['privacy']>): string =>
+  `ε = ${epsilonSpent.toFixed(3)} so far, ${epsilonPlanned.toFixed(3)} after all rounds, at δ = ${delta} for each node. ${verdict}`;
+
 const shown = (run: RunDetailView): string => {
   const facts = {
     run: run.id,
@@ -45,6 +48,7 @@ const shown = (run: RunDetailView): string => {
     created: formatTime(run.createdAt) ?? '',
     ended: formatTime(run.endedAt) ?? '–',
     'final loss': formatLoss(run.finalHeldOutLoss) ?? '–',
+    ...(run.privacy && { privacy: privacyLine(run.privacy) }),
   };
   const headings = [
     'ROUND',

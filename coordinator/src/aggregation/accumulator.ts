@@ -8,7 +8,7 @@ export class Accumulator {
   readonly words: Uint32Array;
   #position = 0;
 
-  /** @param values coordinates of the trained factor */
+  /** @param values coordinates of an update */
   constructor(values: number) {
     this.words = new Uint32Array(values + 1);
   }

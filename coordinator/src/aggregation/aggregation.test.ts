@@ -195,7 +195,7 @@ describe('with one factor fixed', () => {
       ),
     );
     const { next } = await aggregator.aggregate({
-      values: previous.length,
+      words: previous.length + 1,
       updates: updates.map((bytes) => stream(bytes)),
       clipNormL2,
       weightCap,
@@ -244,7 +244,7 @@ test('the worker thread gives the same bits in any order of updates, and a broke
     return ringWordsToBytes(words);
   });
   const job = (list: readonly Uint8Array[]) => ({
-    values,
+    words: values + 1,
     updates: list.map((bytes) => stream(bytes, 1 << 16)),
     clipNormL2: 10,
     weightCap: 5,

@@ -3,7 +3,7 @@ import type { RuleSettings } from './rules/rule.ts';
 import type { ServerSettings } from './server-optimizer.ts';
 
 export type AggregatorRequest =
-  | { readonly kind: 'begin'; readonly values: number }
+  | { readonly kind: 'begin'; readonly words: number }
   | { readonly kind: 'piece'; readonly bytes: Uint8Array }
   | { readonly kind: 'endUpdate' }
   /** Take the masks off the sum. */
@@ -12,6 +12,7 @@ export type AggregatorRequest =
       readonly kind: 'finish';
       readonly clipNormL2: number;
       readonly weightCap: number;
+      readonly noise: NoisySum | undefined;
       readonly server: ServerSettings;
       readonly previous: Float32Array;
       readonly momentum: Float64Array | undefined;
@@ -30,6 +31,16 @@ export type AggregatorRequest =
       readonly previous: Float32Array;
       readonly momentum: Float64Array | undefined;
     };
+
+export interface NoisySum {
+  readonly dim: number;
+  readonly scale: number;
+  /** Coordinates of the trained factor. */
+  readonly values: number;
+  readonly rotationSeed: string;
+  /** Summed updates: what everyone knows, so the sum is divided by it. */
+  readonly nodes: number;
+}
 
 export interface AggregationResult {
   /** The trained factor after the server's step, in layout order. */

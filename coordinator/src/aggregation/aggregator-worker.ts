@@ -1,5 +1,5 @@
 import { parentPort } from 'node:worker_threads';
-import { bytesToRingWords, dequantizeSum, dequantizeValues } from '@weft/shared';
+import { bytesToRingWords, dequantizeSum, dequantizeValues, privacy } from '@weft/shared';
 import { Accumulator } from './accumulator.ts';
 import type { AggregationResult, AggregatorAnswer, AggregatorRequest } from './aggregator-messages.ts';
 import { RuleAggregation } from './rules/by-ranges.ts';
@@ -11,7 +11,7 @@ let byRule: { readonly aggregation: RuleAggregation; readonly nodes: number } | 
 function answer(request: AggregatorRequest): AggregationResult | undefined {
   switch (request.kind) {
     case 'begin':
-      accumulator = new Accumulator(request.values);
+      accumulator = new Accumulator(request.words - 1);
       return undefined;
     case 'piece':
       accumulator.add(request.bytes);
@@ -23,7 +23,10 @@ function answer(request: AggregatorRequest): AggregationResult | undefined {
       accumulator.addMasks(request.masks);
       return undefined;
     case 'finish': {
-      const { meanDelta, weightSum } = dequantizeSum(accumulator.words, request);
+      const { noise } = request;
+      const { meanDelta, weightSum } = noise
+        ? { meanDelta: privacy.decodeNoisySum(accumulator.words, noise, noise), weightSum: noise.nodes }
+        : dequantizeSum(accumulator.words, request);
       accumulator = new Accumulator(0);
       return { ...serverStep(request.previous, meanDelta, request.server, request.momentum), weightSum };
     }

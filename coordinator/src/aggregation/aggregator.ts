@@ -1,20 +1,22 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { WeftError, type secagg } from '@weft/shared';
-import type { AggregationResult, AggregatorAnswer, AggregatorRequest } from './aggregator-messages.ts';
+import type { AggregationResult, AggregatorAnswer, AggregatorRequest, NoisySum } from './aggregator-messages.ts';
 import { passesOf, rangesOf } from './rules/by-ranges.ts';
 import type { RuleSettings } from './rules/rule.ts';
 import type { ServerSettings } from './server-optimizer.ts';
 
 export interface AggregationJob {
-  /** Coordinates of the trained factor. */
-  readonly values: number;
+  /** Ring words of an update. */
+  readonly words: number;
   /** Each update's ring words in pieces; read one after the other, one piece in memory. */
   readonly updates: Iterable<AsyncIterable<Uint8Array>>;
   /** What takes the masks off the sum, in mode secure. */
   readonly masks?: readonly secagg.MaskTerm[];
   readonly clipNormL2: number;
   readonly weightCap: number;
+  /** In a run with noise: what the sum is decoded with. */
+  readonly noise?: NoisySum | undefined;
   readonly server: ServerSettings;
   /** The trained factor before the round. */
   readonly previous: Float32Array;
@@ -60,7 +62,7 @@ export function createAggregator(): Aggregator {
 }
 
 async function run(thread: AggregatorThread, job: AggregationJob): Promise<AggregationResult> {
-  await thread.ask({ kind: 'begin', values: job.values });
+  await thread.ask({ kind: 'begin', words: job.words });
   for (const update of job.updates) {
     for await (const piece of update) {
       // A copy, since the piece may be a window of memory that others use.
@@ -69,9 +71,9 @@ async function run(thread: AggregatorThread, job: AggregationJob): Promise<Aggre
     }
     await thread.ask({ kind: 'endUpdate' });
   }
-  const { masks = [], clipNormL2, weightCap, server, previous, momentum } = job;
+  const { masks = [], clipNormL2, weightCap, noise, server, previous, momentum } = job;
   if (masks.length > 0) await thread.ask({ kind: 'unmask', masks });
-  const result = await thread.ask({ kind: 'finish', clipNormL2, weightCap, server, previous, momentum });
+  const result = await thread.ask({ kind: 'finish', clipNormL2, weightCap, noise, server, previous, momentum });
   if (result === undefined) throw new WeftError('WEFT_INTERNAL', 'the aggregator gave no result');
   return result;
 }

@@ -1,4 +1,4 @@
-import { ring, ringScale, secagg, secureSizes, type NodeId, type Sha256 } from '@weft/shared';
+import { secagg, secureSizes, updateEncoding, type NodeId, type Sha256 } from '@weft/shared';
 import type { EventData } from '../store/events.ts';
 import type { RunState, SecureSession } from './state.ts';
 
@@ -10,7 +10,7 @@ const zeros = new Uint8Array(32);
 /** What the coordinator offers to the nodes that are ready, for this round. */
 export function secureOffer(state: RunState, members: number): Uint8Array {
   const { spec, runId, round, adapter, layoutSha256, factor, factorValues } = state;
-  const { secure, clipNormL2, weighting, weightCap } = spec.aggregation;
+  const { secure } = spec.aggregation;
   const stepMs = Math.ceil(secure.stepSeconds * 1000);
   return secagg.encodeBody('offer', {
     roundId: zeros,
@@ -24,13 +24,7 @@ export function secureOffer(state: RunState, members: number): Uint8Array {
     baseHash: hashBytes(spec.baseModel.sha256),
     adapterHash: hashBytes(adapter.sha256),
     layoutHash: hashBytes(layoutSha256),
-    words: factorValues[factor] + 1,
-    bits: ring.bits,
-    scale: ringScale(clipNormL2),
-    clipNormL2,
-    weightCap: weighting === 'uniform' ? 1 : weightCap,
-    noiseMultiplier: 0,
-    noisyHonest: 0,
+    ...updateEncoding(spec, factorValues[factor]),
     minMembers: spec.cohort.minimum,
     maxMembers: members,
     ...secureSizes(secure),

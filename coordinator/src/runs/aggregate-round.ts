@@ -2,8 +2,11 @@ import { endianness } from 'node:os';
 import {
   factorSize,
   gatherFactor,
+  noiseOf,
+  privacy,
   ring,
   scatterFactor,
+  updateEncoding,
   WeftError,
   type AdapterLayout,
   type Sha256,
@@ -12,7 +15,6 @@ import { encodeAdapter, readAdapter } from '../adapters/adapter-file.ts';
 import { gatherState, scatterState } from '../aggregation/factor-slices.ts';
 import type { Aggregate, Effect, RunState } from '../round/index.ts';
 import type { BlobInfo } from '../store/events.ts';
-import { weightCapOf } from './binding.ts';
 import type { RunContext } from './run-context.ts';
 
 /** Adds the accepted updates up and makes the next adapter version durable. Doing it again gives the same bytes. */
@@ -23,10 +25,13 @@ export async function aggregateRound(
   { updates, masks }: Extract<Effect, { kind: 'aggregate' }>,
 ): Promise<Aggregate> {
   const startedAt = context.clock.now();
-  const { spec, factor } = state;
+  const { spec, factor, runId, round } = state;
+  const values = factorSize(layout, factor);
+  const { words, clipNormL2, weightCap } = updateEncoding(spec, values);
+  const noise = noiseOf(spec, values);
   const before = await readAdapter(layout, context.blobs.adapters.path(state.adapter.sha256));
   const momentumBefore = state.momentum && (await readMomentum(context, state.momentum));
-  const { rule, robust, clipNormL2, server } = spec.aggregation;
+  const { rule, robust, server } = spec.aggregation;
   const job = {
     clipNormL2,
     server,
@@ -37,10 +42,17 @@ export async function aggregateRound(
     rule === 'mean'
       ? await context.aggregator.aggregate({
           ...job,
-          values: factorSize(layout, factor),
+          words,
           updates: [...updates.values()].map(({ payload }) => readUpdate(context, payload)),
           masks,
-          weightCap: weightCapOf(spec),
+          weightCap,
+          noise: noise && {
+            dim: noise.dim,
+            scale: noise.scale,
+            values,
+            rotationSeed: privacy.rotationSeed(runId, round),
+            nodes: updates.size,
+          },
         })
       : await context.aggregator.aggregateByRule({
           ...job,

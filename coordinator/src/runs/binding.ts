@@ -1,12 +1,17 @@
 import type { Update } from '@weft/proto';
-import { factorSize, isSha256, ring, WeftError, type AdapterLayout, type ErrorCode, type NodeId } from '@weft/shared';
+import {
+  factorSize,
+  isSha256,
+  ring,
+  updateEncoding,
+  WeftError,
+  type AdapterLayout,
+  type ErrorCode,
+  type NodeId,
+} from '@weft/shared';
 import type { RunState } from '../round/index.ts';
 import type { BlobInfo } from '../store/events.ts';
 import { toProtoFactor } from './offers.ts';
-
-/** The largest weight that one node may have. */
-export const weightCapOf = ({ aggregation }: RunState['spec']): number =>
-  aggregation.weighting === 'uniform' ? 1 : aggregation.weightCap;
 
 export interface BoundUpdate {
   readonly payload: BlobInfo;
@@ -25,8 +30,8 @@ export interface BoundUpdate {
 export function checkBinding(update: Update, nodeId: NodeId, state: RunState, layout: AdapterLayout): BoundUpdate {
   const { spec, round, factor, adapter, layoutSha256, runId } = state;
   const values = factorSize(layout, factor);
-  const payloadBytes = (values + 1) * ring.wordBytes;
-  const weightCap = weightCapOf(spec);
+  const { words, weightCap } = updateEncoding(spec, values);
+  const payloadBytes = words * ring.wordBytes;
   same('WEFT_UPDATE_WRONG_NODE', 'node', update.nodeId, nodeId);
   same('WEFT_UPDATE_WRONG_RUN', 'run', update.runId, runId);
   same('WEFT_UPDATE_WRONG_ROUND', 'round', update.round, round);

@@ -1,10 +1,13 @@
 import type { NodeMessage } from '@weft/proto';
 import {
   createAdapterLayout,
+  factorSize,
   hashRunSpec,
   isSha256,
   parseRunSpec,
   toFederationId,
+  trainedFactor,
+  updateEncoding,
   WeftError,
   type ExportView,
   type Identity,
@@ -22,6 +25,7 @@ import type { NodeGateway, RunInbox } from '../federation/ports.ts';
 import type { Models } from '../models/models.ts';
 import { defaultTiming, type RoundTiming } from '../round/index.ts';
 import type { Store } from '../store/store.ts';
+import { privacyView } from '../views/privacy-view.ts';
 import { createRunViews } from '../views/run-views.ts';
 import { systemClock, type Clock } from './clock.ts';
 import { toInputs } from './node-says.ts';
@@ -119,6 +123,8 @@ export async function createRuns(options: RunsOptions): Promise<Runs> {
     async create(input) {
       const spec = parseRunSpec(input);
       const layout = createAdapterLayout(models.get(spec.baseModel.sha256).dimensions, spec.adapter);
+      // Refuses noise that no scale fits, before any node is asked.
+      for (const round of [0, 1]) updateEncoding(spec, factorSize(layout, trainedFactor(spec.adapter.schedule, round)));
       const adapter = await blobs.adapters.put(
         await encodeAdapter(layout, initAdapter(layout, spec.seed), spec.baseModel),
       );
@@ -137,7 +143,11 @@ export async function createRuns(options: RunsOptions): Promise<Runs> {
     resume: (id) => tell(id, 'resume'),
     stop: (id) => tell(id, 'stop'),
     list: () => views.runs(),
-    show: (id) => views.detail(get(id).id, get(id).state.bytesDown),
+    show(id) {
+      const { layout, state } = get(id);
+      const detail = views.detail(state.runId, state.bytesDown);
+      return { ...detail, privacy: privacyView(detail, layout) };
+    },
     async export(id) {
       const { state, layout, id: runId } = get(id);
       const { sha256 } = state.adapter;

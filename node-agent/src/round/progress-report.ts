@@ -1,3 +1,4 @@
+import type { RunSpec } from '@weft/shared';
 import type { NodeEvent } from '../events.ts';
 import type { Connection } from '../session/connection.ts';
 
@@ -15,7 +16,7 @@ export type ProgressReport = (
 const intervalMs = 500;
 
 export function createProgressReport(
-  { runId, round }: { readonly runId: string; readonly round: number },
+  { runId, round, spec }: { readonly runId: string; readonly round: number; readonly spec: RunSpec },
   connection: Connection,
   emit: (event: NodeEvent) => void,
 ): ProgressReport {
@@ -34,7 +35,8 @@ export function createProgressReport(
         stage,
         done: BigInt(done),
         total: BigInt(total),
-        tokensPerSecond: step?.tokensPerSecond ?? 0,
+        // A number of tokens, in the end: in a run with noise it stays here.
+        tokensPerSecond: spec.privacy ? 0 : (step?.tokensPerSecond ?? 0),
       },
     });
     if (stage === 'training')

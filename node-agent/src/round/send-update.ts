@@ -28,7 +28,7 @@ export async function sendUpdate(
   const { runId, round, payloadSha256 } = body;
   const payloadBytes = Number(body.payloadBytes);
   const startedMs = performance.now();
-  const report = createProgressReport(body, connection, emit);
+  const report = createProgressReport({ runId, round, spec: update.spec }, connection, emit);
   const receipt = await uploadUpdate(update.update, update.payloadPath, {
     connection,
     federation: federation(),

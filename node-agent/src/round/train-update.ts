@@ -1,6 +1,9 @@
+import { randomBytes } from 'node:crypto';
 import {
   createSeededRandom,
   gatherFactor,
+  noiseOf,
+  privacy,
   quantizeUpdate,
   ringWordsToBytes,
   WeftError,
@@ -44,24 +47,35 @@ export interface TrainedUpdate {
 }
 
 /**
- * Trains the offered factor for the steps of one round and brings what changed into the ring.
- * @throws WEFT_NODE_NO_EXAMPLES, WEFT_UPDATE_NOT_FINITE, and what the trainer throws
+ * Trains the offered factor for the steps of one round and brings what changed into the ring, with this node's share
+ * of the noise where the run asks for it.
+ * @throws WEFT_NODE_NO_EXAMPLES, WEFT_UPDATE_NOT_FINITE, WEFT_PRIVACY_ROUNDING, and what the trainer throws
  */
 export async function trainUpdate(work: LocalWork): Promise<TrainedUpdate> {
-  const { offer, layout, adapter, examples, nodeId } = work;
-  const { aggregation } = offer.spec;
+  const { offer, layout, adapter, examples } = work;
   if (examples.length === 0) throw new WeftError('WEFT_NODE_NO_EXAMPLES', 'no record is left to train on');
   const trained = await trainRound(work);
   const delta = subtract(gatherFactor(layout, trained, offer.factor), gatherFactor(layout, adapter, offer.factor));
-  const isUniform = aggregation.weighting === 'uniform';
-  const weightCap = isUniform ? 1 : aggregation.weightCap;
-  const weight = Math.min(examples.length, weightCap);
-  const random = createSeededRandom(roundingSeed({ ...offer, nodeId }));
-  const quantized = quantizeUpdate(delta, { clipNormL2: aggregation.clipNormL2, weight, weightCap, random });
+  const { weight, quantized } = toRing(work, delta);
   if (quantized === undefined)
     throw new WeftError('WEFT_UPDATE_NOT_FINITE', 'training led to values that are not finite');
   const { words, normL2, clipped, saturatedValues } = quantized;
   return { payload: ringWordsToBytes(words), values: delta.length, weight, normL2, clipped, saturatedValues };
+}
+
+function toRing({ offer, examples, nodeId }: LocalWork, delta: Float32Array) {
+  const { aggregation } = offer.spec;
+  const noise = noiseOf(offer.spec, delta.length);
+  if (noise) {
+    const rotationSeed = privacy.rotationSeed(offer.runId, offer.round);
+    return { weight: 1, quantized: privacy.encodeNoisyUpdate(delta, noise, { rotationSeed, key: randomBytes(32) }) };
+  }
+  const isUniform = aggregation.weighting === 'uniform';
+  const weightCap = isUniform ? 1 : aggregation.weightCap;
+  const weight = Math.min(examples.length, weightCap);
+  const random = createSeededRandom(roundingSeed({ ...offer, nodeId }));
+  const { clipNormL2 } = aggregation;
+  return { weight, quantized: quantizeUpdate(delta, { clipNormL2, weight, weightCap, random }) };
 }
 
 /**

@@ -1,4 +1,4 @@
-import { endorsingOrganisation, ring, ringScale, secagg, secureSizes, type Identity } from '@weft/shared';
+import { endorsingOrganisation, secagg, secureSizes, updateEncoding, type Identity } from '@weft/shared';
 import type { Federation } from '../home/federation-file.ts';
 import type { PendingUpdate } from '../round/pending-updates.ts';
 
@@ -75,15 +75,9 @@ export function knowledgeOf({
 
 /** The offer may ask for nothing but what the signed run spec says. */
 function differenceFromSpec(offer: secagg.Body<'offer'>, { spec, body }: PendingUpdate): string | undefined {
-  const { clipNormL2, weighting, weightCap, secure } = spec.aggregation;
+  const { secure } = spec.aggregation;
   const due: Partial<secagg.Body<'offer'>> = {
-    words: Number(body.values) + 1,
-    bits: ring.bits,
-    scale: ringScale(clipNormL2),
-    clipNormL2,
-    weightCap: weighting === 'uniform' ? 1 : weightCap,
-    noiseMultiplier: 0,
-    noisyHonest: 0,
+    ...updateEncoding(spec, Number(body.values)),
     minMembers: spec.cohort.minimum,
     ...secureSizes(secure),
     smallestSurvivors: secure.smallestSurvivors,

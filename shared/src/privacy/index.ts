@@ -2,7 +2,8 @@ export { epsilonOf, gaussianRdp, renyiOrders, repeated, skellamRdp, type Epsilon
 export { decodeNoisySum, encodeNoisyUpdate, roundWithin, type NoisyUpdate } from './encoding.ts';
 export { createSecretRandom, drawSkellam, type SecretRandom } from './noise.ts';
 export { noiseSettings, type NoiseInput, type NoiseSettings } from './noise-settings.ts';
-export { noiseForBudget, planOf, type PrivacyPlan, type PrivacyPlanInput } from './plan.ts';
-export { rotate, rotatedLength, rotationBlock, unrotate } from './rotation.ts';
+export { isMeaningless, noiseForBudget, planOf, type PrivacyPlan, type PrivacyPlanInput } from './plan.ts';
+export { rotate, rotatedLength, rotationBlock, rotationSeed, unrotate } from './rotation.ts';
 export { roundedNormBound } from './sensitivity.ts';
+export { addSpending, costOfRound, epsilonSpent, nothingSpent, type Spending } from './spending.ts';
 export { samplerDistance, skellamTable, type SkellamTable } from './skellam-table.ts';

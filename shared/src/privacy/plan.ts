@@ -41,9 +41,11 @@ export function planOf(input: PrivacyPlanInput, noiseMultiplier: number): Privac
   };
 }
 
+export const isMeaningless = (epsilon: number): boolean => epsilon > meaninglessEpsilon;
+
 function verdictOn(epsilon: number, noiseToSignal: number): string {
   const ratio = noiseToSignal.toPrecision(2);
-  if (epsilon > meaninglessEpsilon)
+  if (isMeaningless(epsilon))
     return `ε = ${epsilon.toFixed(1)} promises next to nothing: the guarantee of such a run is secure aggregation only.`;
   if (noiseToSignal > drownedRatio)
     return `The noise is ${ratio} times as long as the longest mean update: expect the model to learn nothing. More nodes, fewer trained values or a larger budget would change that.`;

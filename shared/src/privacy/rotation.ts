@@ -6,6 +6,9 @@ export const rotationBlock = 1024;
 /** d: values of the rotated vector, padded with zeros to whole blocks. */
 export const rotatedLength = (values: number): number => Math.ceil(values / rotationBlock) * rotationBlock;
 
+/** Another rotation in each round, the same for all. */
+export const rotationSeed = (runId: string, round: number): string => `weft/1/rotation/${runId}/${round}`;
+
 /**
  * y = H·D·x / √1024 in each block, H the Hadamard matrix in Sylvester's order, D signs from a public seed: orthogonal,
  * so the L2 norm stays (Suresh, Yu, Kumar, McMahan 2017, Distributed mean estimation, section 3).
