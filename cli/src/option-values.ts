@@ -45,6 +45,13 @@ export const shareOrPath = (text: string): number | string => {
   return value;
 };
 
+/** `--data-set letters`: a plain name. */
+export const dataSetName = (text: string): string => {
+  if (!/^\w[\w. -]{0,63}$/.test(text))
+    throw new InvalidArgumentError('It is up to 64 letters, digits, dots, dashes and spaces.');
+  return text;
+};
+
 /** `--top-p 0.9`: above 0, at most 1. */
 export const probability = (text: string): number => {
   const value = Number(text);

@@ -6,6 +6,8 @@ import { toEventFault } from './event-fault.ts';
 import type { NodeEvent, NodeSummary } from './events.ts';
 import { readFederation, writeFederation, type Federation } from './home/federation-file.ts';
 import { openHome, type NodeHome } from './home/home.ts';
+import { readLedger } from './ledger/ledger-file.ts';
+import { createPrivacyLedger, defaultDataSet, ledgerFolderIn, type PrivacyBudget } from './ledger/privacy-ledger.ts';
 import { createBaseModels } from './model/base-models.ts';
 import { acceptRenewal, dropOlderPins } from './network/renewal.ts';
 import { createTraffic } from './network/traffic.ts';
@@ -35,6 +37,12 @@ export interface NodeOptions {
   readonly backoff?: Backoff | undefined;
   /** What this node asks of secure aggregation. */
   readonly securePolicy?: Partial<SecurePolicy> | undefined;
+  /** ε and δ that the data may spend in all; with one no round without noise is taken part in. */
+  readonly privacyBudget?: PrivacyBudget | undefined;
+  /** Where the privacy ledger lies when several homes train on the same data; by default in the home. */
+  readonly ledgerFolder?: string | undefined;
+  /** Under which name this data is charged. */
+  readonly dataSet?: string | undefined;
   /** Sees each serialised message that leaves. */
   readonly onSend?: (bytes: Uint8Array) => void;
 }
@@ -49,12 +57,13 @@ export interface NodeAgent {
 
 /**
  * Starts the operator's daemon: reads the data, then keeps a session and takes part in what is offered.
- * @throws WEFT_NODE_NOT_JOINED, WEFT_HOME_LOCKED, and what is wrong with the data
+ * @throws WEFT_NODE_NOT_JOINED, WEFT_HOME_LOCKED, WEFT_PRIVACY_LEDGER_DAMAGED, and what is wrong with the data
  */
 export async function startNode(options: NodeOptions): Promise<NodeAgent> {
   const home = await openHome(options.home);
   try {
     const federation = await readFederation(options.home);
+    await readLedger(options.ledgerFolder ?? ledgerFolderIn(options.home));
     const records = await readRecords(options.dataPaths);
     await requireModel(options.modelPath);
     return runAgent(options, home, federation, records);
@@ -161,6 +170,11 @@ function runAgent(
     pending: createPendingUpdates(home.pendingFolder),
     pendingFolder: home.pendingFolder,
     policy: { ...defaultSecurePolicy, ...options.securePolicy },
+    ledger: createPrivacyLedger({
+      folder: options.ledgerFolder ?? ledgerFolderIn(home.path),
+      dataSet: options.dataSet ?? defaultDataSet,
+      budget: options.privacyBudget,
+    }),
     cacheFolder: home.cacheFolder,
     threads: options.threads ?? availableParallelism(),
     device: options.device ?? 'auto',

@@ -53,6 +53,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./node-history.ts'),
   },
   {
+    words: ['node', 'ledger'],
+    summary: "what this node's data has spent of its privacy",
+    load: () => import('./node-ledger.ts'),
+  },
+  {
     words: ['node', 'trust'],
     summary: "accept the coordinator's renewed certificate",
     load: () => import('./node-trust.ts'),

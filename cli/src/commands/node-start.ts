@@ -7,7 +7,8 @@ import { onInterrupt } from '../interrupt.ts';
 import { cacheWords, devices, pathOfModel, type Device } from '../model-options.ts';
 import { addNodeHome } from '../node-home.ts';
 import { createNodeView } from '../node-view.ts';
-import { wholeNumber } from '../option-values.ts';
+import { dataSetName, nonNegative, wholeNumber } from '../option-values.ts';
+import { delta } from './privacy-epsilon.ts';
 import { createProgress } from '../progress.ts';
 
 interface NodeStartOptions {
@@ -19,6 +20,10 @@ interface NodeStartOptions {
   readonly device: Device;
   readonly smallCohort?: true;
   readonly trustOrganisation?: readonly string[];
+  readonly privacyBudget?: number;
+  readonly privacyDelta: number;
+  readonly ledger?: string;
+  readonly dataSet?: string;
   readonly untilRunEnds?: true;
   readonly json?: true;
 }
@@ -32,6 +37,10 @@ const run = async ({
   device,
   smallCohort,
   trustOrganisation,
+  privacyBudget,
+  privacyDelta,
+  ledger,
+  dataSet,
   untilRunEnds,
   json,
 }: NodeStartOptions): Promise<void> => {
@@ -53,6 +62,9 @@ const run = async ({
         acceptsSmallCohort: smallCohort === true,
         ...(trustOrganisation && { trustedOrganisations: trustOrganisation }),
       },
+      privacyBudget: privacyBudget === undefined ? undefined : { epsilon: privacyBudget, delta: privacyDelta },
+      ledgerFolder: ledger,
+      dataSet,
       untilRunEnds,
       onEvent,
       signal: onInterrupt('sending what was promised, then stopping'),
@@ -90,6 +102,14 @@ export const command: CommandModule = {
         'count members of other organisations, and of none, as colluders of the coordinator',
       )
       .option('--small-cohort', 'also send masked updates among three or four nodes: so few hide a single one badly')
+      .option(
+        '--privacy-budget <epsilon>',
+        'ε that the data may spend in all, over every run; then rounds without noise are declined',
+        nonNegative({ positive: true }),
+      )
+      .option('--privacy-delta <number>', 'δ of that budget', delta, 1e-5)
+      .option('--ledger <dir>', 'where the privacy ledger lies, if several homes train on the same data')
+      .option('--data-set <name>', 'under which name this data is charged there', dataSetName)
       .option('--until-run-ends', 'end when the first run has ended, instead of waiting for the next')
       .option('--json', 'a JSON line for each event on standard output, the last one {"event":"summary"}')
       .action((_options: unknown, command: Command) => run(command.opts<NodeStartOptions>()));

@@ -3,6 +3,7 @@ import { Factor, UpdateSchema, type Evaluation, type Ready } from '@weft/proto';
 import {
   createAdapterLayout,
   domains,
+  factorSize,
   ring,
   sealEnvelope,
   sha256,
@@ -17,6 +18,7 @@ import { join } from 'node:path';
 import { rm } from 'node:fs/promises';
 import type { BaseModels } from '../model/base-models.ts';
 import type { NodeEvent } from '../events.ts';
+import type { PrivacyLedger } from '../ledger/privacy-ledger.ts';
 import type { Connection } from '../session/connection.ts';
 import { downloadBlob } from '../transfer/download.ts';
 import type { LocalData, LocalExamples } from './local-data.ts';
@@ -36,6 +38,7 @@ export interface JobContext {
   readonly cacheFolder: string;
   readonly threads: number;
   readonly device: Device;
+  readonly ledger: PrivacyLedger;
   readonly emit: (event: NodeEvent) => void;
 }
 
@@ -77,6 +80,8 @@ export async function workOnOffer(
       `the run spec gives the layout ${layout.sha256}, the offer names ${offer.layoutSha256}`,
     );
   }
+  if (offer.kind === 'train')
+    await context.ledger.admit({ spec: offer.spec, values: factorSize(layout, offer.factor) });
   const adapter = await fetchAdapter(offer, layout, context, report, signal);
   const examples = await context.data.examples(model, offer.spec, signal);
   const evaluation = await scoreAdapter(offer, model, layout, adapter, examples, context, report, signal);

@@ -7,6 +7,7 @@ import { writeFileAtomically } from '@weft/trainer';
 import type { PendingUpdate, PendingUpdates } from '../round/pending-updates.ts';
 import { sendUpdate, type SendContext } from '../round/send-update.ts';
 import { appendJournal, beginJournal, type Journal, readJournal, readLastRounds, writeLastRound } from './journal.ts';
+import type { PrivacyLedger } from '../ledger/privacy-ledger.ts';
 import { knowledgeOf, type SecurePolicy } from './knowledge.ts';
 import { type MaskedUpdate, maskUpdate, readMasked } from './mask-update.ts';
 
@@ -15,6 +16,7 @@ export interface SecureContext extends SendContext {
   readonly pending: PendingUpdates;
   readonly pendingFolder: string;
   readonly policy: SecurePolicy;
+  readonly ledger: PrivacyLedger;
 }
 
 /** A node's part in one session: one message after the other, each answer durable before it leaves. */
@@ -68,8 +70,15 @@ export function createSecureRound(
         return;
       }
       case 'spend':
-        // The journalled event is the mark: who replays it sends these bytes or none.
-        return;
+        // The journalled event is the mark: who replays it sends these bytes or none, and is charged for them once.
+        return context.ledger.charge({
+          spec: update.spec,
+          values: Number(update.body.values),
+          federationId: context.federation().federationId,
+          runId,
+          round,
+          payloadSha256: update.body.payloadSha256,
+        });
       case 'evidence':
         return keepEvidence(context.home, { runId, round, about: effect.about, statements: effect.statements });
       case 'forget':

@@ -16,4 +16,25 @@ export const privacyErrors = defineErrors({
     todo: 'nothing to do: this node sits one round out, which happens less than once in 2⁴⁶ rounds',
     retry: true,
   },
+  WEFT_PRIVACY_BUDGET_SPENT: {
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    exit: 4,
+    todo: 'nothing, if the budget is meant: what was spent stays spent (`weft node ledger`); a larger --privacy-budget is a weaker promise to those whose texts these are',
+    retry: false,
+  },
+  WEFT_PRIVACY_NOISE_REQUIRED: {
+    grpc: 'PERMISSION_DENIED',
+    http: 403,
+    exit: 4,
+    todo: 'ask the admin for a run with a privacy section, or start the node without --privacy-budget',
+    retry: false,
+  },
+  WEFT_PRIVACY_LEDGER_DAMAGED: {
+    grpc: 'DATA_LOSS',
+    http: 500,
+    exit: 6,
+    todo: 'put back the newest copy of ledger.txt and lower the budget by what came after it; without a copy, move the file away and give this data no budget it may have spent already',
+    retry: false,
+  },
 });

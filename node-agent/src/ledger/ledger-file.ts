@@ -1,0 +1,71 @@
+import { mkdir, open, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { isWeftError } from '@weft/shared';
+import { type HomeLock, lockHome } from '../home/lock.ts';
+import { type Charge, emptyLedger, encodeCharge, type LedgerContent, parseLedger } from './ledger-line.ts';
+
+const fileIn = (folder: string): string => join(folder, 'ledger.txt');
+
+/** @throws WEFT_PRIVACY_LEDGER_DAMAGED, and what the disk says: a ledger that cannot be read is not an empty one */
+export async function readLedger(folder: string): Promise<LedgerContent> {
+  try {
+    return parseLedger(await readFile(fileIn(folder)));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return emptyLedger;
+    throw error;
+  }
+}
+
+/**
+ * Reads, asks for one more charge, and has it on disk when this resolves. Agents of other federations may share the
+ * folder: each holds it for this moment only.
+ * @param decide returns undefined where nothing is to be added; what it throws is thrown, and nothing is written
+ */
+export async function appendCharge(
+  folder: string,
+  decide: (charges: readonly Charge[]) => Charge | undefined,
+): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const lock = await lockSoon(folder);
+  try {
+    const content = await readLedger(folder);
+    const charge = decide(content.charges);
+    if (charge === undefined) return;
+    const file = await open(fileIn(folder), content.wholeBytes === 0 ? 'w' : 'r+', 0o600);
+    try {
+      await file.truncate(content.wholeBytes);
+      await file.write(encodeCharge(content, charge), content.wholeBytes);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await syncName(folder);
+  } finally {
+    await lock.release();
+  }
+}
+
+/** So that a new file's name is durable, too. */
+async function syncName(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+const lockTries = 200;
+const lockPauseMs = 50;
+
+async function lockSoon(folder: string): Promise<HomeLock> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await lockHome(folder);
+    } catch (error) {
+      if (!isWeftError(error, 'WEFT_HOME_LOCKED') || attempt === lockTries) throw error;
+      await wait(lockPauseMs);
+    }
+  }
+}

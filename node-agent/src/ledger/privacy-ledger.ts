@@ -1,0 +1,134 @@
+import { join } from 'node:path';
+import { noiseOf, privacy, WeftError, type RunSpec } from '@weft/shared';
+import { appendCharge, readLedger } from './ledger-file.ts';
+import type { Charge } from './ledger-line.ts';
+
+/** What the operator is willing to let his data spend, in all. */
+export interface PrivacyBudget {
+  readonly epsilon: number;
+  readonly delta: number;
+}
+
+export const ledgerFolderIn = (home: string): string => join(home, 'ledger');
+/** All data of a home is one data set unless told otherwise: what is spent on any of it is spent. */
+export const defaultDataSet = 'data';
+
+export interface LedgerOptions {
+  /** Shared by all agents that train on the same data, whatever their federations. */
+  readonly folder: string;
+  /** Charges of one name add up. */
+  readonly dataSet: string;
+  /** Without one everything is counted and nothing refused. */
+  readonly budget?: PrivacyBudget | undefined;
+}
+
+export interface RoundOfRun {
+  readonly spec: RunSpec;
+  /** Trained values. */
+  readonly values: number;
+}
+
+export type ChargedRound = RoundOfRun & Pick<Charge, 'federationId' | 'runId' | 'round' | 'payloadSha256'>;
+
+/** A node's memory of what it has spent. */
+export interface PrivacyLedger {
+  /**
+   * Before training: whether a round of this run could be paid for.
+   * @throws WEFT_PRIVACY_BUDGET_SPENT, WEFT_PRIVACY_NOISE_REQUIRED, WEFT_PRIVACY_LEDGER_DAMAGED
+   */
+  admit(round: RoundOfRun): Promise<void>;
+  /** Before the masked update leaves: durable when this resolves. The same payload again costs nothing. Throws as `admit` does. */
+  charge(round: ChargedRound): Promise<void>;
+}
+
+export function createPrivacyLedger({ folder, dataSet, budget }: LedgerOptions): PrivacyLedger {
+  /** @returns undefined for a run without noise, which costs nothing that could be counted */
+  const costOf = ({ spec, values }: RoundOfRun): privacy.Spending | undefined => {
+    const noise = noiseOf(spec, values);
+    if (noise === undefined && budget !== undefined) {
+      throw new WeftError(
+        'WEFT_PRIVACY_NOISE_REQUIRED',
+        `this node has a privacy budget of ε = ${budget.epsilon}, and the run "${spec.name}" adds no noise: no budget would be enough for it`,
+      );
+    }
+    return noise && privacy.costOfRound(noise);
+  };
+  const require = (charges: readonly Charge[], cost: privacy.Spending): void => {
+    if (budget === undefined) return;
+    const spent = spentOn(charges, dataSet);
+    const { epsilon } = privacy.epsilonSpent(privacy.addSpending(spent, cost), budget.delta);
+    if (epsilon <= budget.epsilon) return;
+    const before = privacy.epsilonSpent(spent, budget.delta).epsilon;
+    throw new WeftError(
+      'WEFT_PRIVACY_BUDGET_SPENT',
+      `one more round would bring ε for "${dataSet}" from ${before.toFixed(3)} to ${epsilon.toFixed(3)} at δ = ${budget.delta}, the budget is ${budget.epsilon}`,
+      { epsilon, budget: budget.epsilon },
+    );
+  };
+  return {
+    async admit(round) {
+      const cost = costOf(round);
+      if (cost !== undefined) require((await readLedger(folder)).charges, cost);
+    },
+    async charge(round) {
+      const spending = costOf(round);
+      if (spending === undefined) return;
+      const { spec, federationId, runId, round: number, payloadSha256 } = round;
+      await appendCharge(folder, (charges) => {
+        const isPaid = charges.some(
+          (charge) =>
+            charge.payloadSha256 === payloadSha256 &&
+            charge.federationId === federationId &&
+            charge.runId === runId &&
+            charge.round === number,
+        );
+        if (isPaid) return undefined;
+        require(charges, spending);
+        return {
+          at: new Date().toISOString(),
+          dataSet,
+          federationId,
+          runId,
+          runName: spec.name,
+          round: number,
+          payloadSha256,
+          noiseMultiplier: spec.privacy!.noiseMultiplier,
+          spending,
+        };
+      });
+    },
+  };
+}
+
+const spentOn = (charges: readonly Charge[], dataSet: string): privacy.Spending =>
+  charges
+    .filter((charge) => charge.dataSet === dataSet)
+    .reduce((sum, { spending }) => privacy.addSpending(sum, spending), privacy.nothingSpent());
+
+/** What one data set has spent, for its operator to read. */
+export interface LedgerStatement {
+  readonly dataSet: string;
+  readonly epsilon: number;
+  readonly delta: number;
+  readonly rounds: number;
+  readonly runs: number;
+  readonly federations: number;
+  readonly lastChargeAt: string;
+}
+
+/** @throws WEFT_PRIVACY_LEDGER_DAMAGED */
+export async function readStatements(folder: string, delta: number): Promise<LedgerStatement[]> {
+  const { charges } = await readLedger(folder);
+  return [...new Set(charges.map(({ dataSet }) => dataSet))].map((dataSet) => {
+    const own = charges.filter((charge) => charge.dataSet === dataSet);
+    return {
+      dataSet,
+      epsilon: privacy.epsilonSpent(spentOn(own, dataSet), delta).epsilon,
+      delta,
+      rounds: own.length,
+      runs: new Set(own.map(({ runId }) => runId)).size,
+      federations: new Set(own.map(({ federationId }) => federationId)).size,
+      lastChargeAt: own.at(-1)!.at,
+    };
+  });
+}
