@@ -57,7 +57,21 @@ export function skellamRdp({
 }): Float64Array {
   const l2 = roundedNormBound({ clipNormL2, scale, dim }) / scale;
   const l1 = Math.min(Math.sqrt(dim) * l2, scale * l2 ** 2);
-  const variance = (noiseMultiplier * l2) ** 2;
+  return skellamRdpOf({ l1, l2, scale, variance: (noiseMultiplier * l2) ** 2 });
+}
+
+/** The same from the sensitivities D₁ and D₂ and the variance μ of the sum, all in real units. */
+export function skellamRdpOf({
+  l1,
+  l2,
+  scale,
+  variance,
+}: {
+  l1: number;
+  l2: number;
+  scale: number;
+  variance: number;
+}): Float64Array {
   return Float64Array.from(
     renyiOrders,
     (a) =>
