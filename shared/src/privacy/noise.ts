@@ -8,12 +8,12 @@ export interface SecretRandom {
   uniform(): number;
 }
 
-const pieceBytes = 64 * 1024;
+const pieceBytes = 16 * 1024;
+const zeros = Buffer.alloc(pieceBytes);
 
 /** @param key 32 bytes from the system's generator */
 export function createSecretRandom(key: Uint8Array): SecretRandom {
   const cipher = createCipheriv('aes-256-ctr', key, Buffer.alloc(16));
-  const zeros = Buffer.alloc(pieceBytes);
   let piece: Buffer = Buffer.alloc(0);
   let at = 0;
   const uint32 = (): number => {
