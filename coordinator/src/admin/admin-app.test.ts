@@ -14,12 +14,14 @@ import {
   errorViewSchema,
   federationViewSchema,
   inviteViewSchema,
+  log,
   nodeViewSchema,
   parseInvite,
   parseRunSpec,
   privacyNotice,
   type NodeId,
 } from '@weft/shared';
+import { openTransparencyLog, type TransparencyLog } from '../log/transparency-log.ts';
 import { createRegistry, type Registry } from '../registry/registry.ts';
 import { openStore, type Store } from '../store/store.ts';
 import { createAdminApp } from './admin-app.ts';
@@ -38,6 +40,7 @@ let store: Store;
 let registry: Registry;
 let live: LiveFeed;
 let app: FastifyInstance;
+let transparencyLog: TransparencyLog;
 let now: number;
 
 /** Runs that accept a spec and know nothing of rounds. */
@@ -64,7 +67,14 @@ beforeEach(async () => {
   registry = createRegistry({ store });
   live = createLiveFeed();
   now = Date.now();
+  transparencyLog = await openTransparencyLog({
+    store,
+    identity: createIdentity().identity,
+    folder: join(folder, 'log'),
+    logger: pino({ level: 'silent' }),
+  });
   app = await createAdminApp({
+    transparencyLog,
     registry,
     store,
     live,
@@ -90,6 +100,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await app.close();
+  await transparencyLog.close();
   store.close();
   await rm(folder, { recursive: true });
 });
@@ -115,6 +126,26 @@ const enrol = (): NodeId => {
     organisation: '',
   }).id;
 };
+
+describe('the log', () => {
+  it('is for everyone: tiles for ever, the checkpoint asked for anew each time', async () => {
+    registry.approve(enrol());
+    await transparencyLog.written();
+    const asked = (path: string) => app.inject({ url: `/log/${path}`, headers: { host } });
+    const checkpoint = await asked('checkpoint');
+    expect([checkpoint.statusCode, checkpoint.headers['cache-control']]).toEqual([200, 'no-cache']);
+    expect(log.parseCheckpoint(log.parseNote(checkpoint.rawPayload).text).size).toBe(1);
+    for (const path of ['tile/0/000.p/1', 'tile/entries/000.p/1']) {
+      const tile = await asked(path);
+      expect([tile.statusCode, tile.headers['cache-control']]).toEqual([200, 'public, max-age=31536000, immutable']);
+    }
+    for (const path of ['tile/0/001', '../weft.db', '..%2fweft.db', 'tile/0/../../../weft.db', '']) {
+      const answer = await asked(path);
+      expect(answer.statusCode).toBe(404);
+    }
+    expect((await app.inject({ method: 'POST', url: '/log/checkpoint', headers: { host } })).statusCode).toBe(404);
+  });
+});
 
 describe('the admin API', () => {
   it('shows the federation, and says in plain words who can read a delta', async () => {

@@ -10,10 +10,12 @@ import fastify, {
 } from 'fastify';
 import type { Logger } from 'pino';
 import { z } from 'zod';
+import type { TransparencyLog } from '../log/transparency-log.ts';
 import type { Store } from '../store/store.ts';
 import { createAccessControl, sessionCookieName, sessionLifetimeMs, type AdminAccess } from './access.ts';
 import { openEventStream, streamEvents, type EventStream } from './event-streams.ts';
 import type { LiveFeed } from './live-feed.ts';
+import { serveLog } from './log-routes.ts';
 import { servePage } from './page.ts';
 import { checkRequestOrigin, requireOrigin, type RequestOrigin } from './request-guard.ts';
 import { addRoutes, parse, type AdminContext } from './routes.ts';
@@ -33,6 +35,7 @@ export interface AdminOptions extends AdminContext {
   readonly verifyPassword: (password: string) => Promise<boolean>;
   readonly store: Store;
   readonly live: LiveFeed;
+  readonly transparencyLog: Pick<TransparencyLog, 'read'>;
   readonly logger: Logger;
   /** Names under which the page is reached, beside those of loopback. */
   readonly hostNames?: readonly string[];
@@ -142,6 +145,7 @@ export async function createAdminApp(options: AdminOptions): Promise<FastifyInst
   });
 
   addRoutes(app, options);
+  serveLog(app, options.transparencyLog);
   servePage(app);
   app.setNotFoundHandler(() => {
     throw new WeftError('WEFT_ADMIN_NOT_FOUND', 'there is nothing at this address');

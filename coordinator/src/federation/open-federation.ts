@@ -1,8 +1,10 @@
+import { join } from 'node:path';
 import type { CertificateRenewal } from '@weft/proto';
 import { WeftError } from '@weft/shared';
 import type { Logger } from 'pino';
 import { createLiveFeed, type LiveFeed } from '../admin/live-feed.ts';
 import type { CoordinatorHome } from '../home/home.ts';
+import { openTransparencyLog, type TransparencyLog } from '../log/transparency-log.ts';
 import { createModels, type Models } from '../models/models.ts';
 import { createRegistry, type Registry } from '../registry/registry.ts';
 import { openRunBlobs } from '../runs/run-blobs.ts';
@@ -21,6 +23,7 @@ export interface Federation {
   readonly tickets: Tickets;
   readonly live: LiveFeed;
   readonly runs: Runs;
+  readonly transparencyLog: TransparencyLog;
 }
 
 /** What a test or an embedding program sets about the runs. */
@@ -44,6 +47,9 @@ export async function openFederation(closers: AsyncDisposableStack, options: Fed
   const blobs = await openRunBlobs(home.path);
   // Before everything else that listens: whoever hears of a row finds it in the registry already.
   const registry = createRegistry({ store });
+  // Before the runs, so that the log of a row is there when they act on it.
+  const transparencyLog = await openTransparencyLog({ store, identity, folder: join(home.path, 'log'), logger });
+  closers.defer(() => transparencyLog.close());
   const tickets = createTickets();
   const live = createLiveFeed();
   const sessions = createSessions({
@@ -65,5 +71,5 @@ export async function openFederation(closers: AsyncDisposableStack, options: Fed
     gateway.end(nodeId, new WeftError('WEFT_NODE_REVOKED', `node ${nodeId} was revoked`, { nodeId }));
   });
   closers.defer(unsubscribe);
-  return { store, registry, models, sessions, tickets, live, runs };
+  return { store, registry, models, sessions, tickets, live, runs, transparencyLog };
 }

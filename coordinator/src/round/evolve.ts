@@ -147,7 +147,7 @@ function apply(state: RunState, event: RunEvent): RunState {
     case 'cohort.fixed':
       return { ...state, cohort: event.data.nodeIds, cohortAt: event.at, deadlineAt: event.data.deadlineAt };
     case 'secagg.opened':
-      return { ...state, secure: openSession(state, event.data, event.at) };
+      return { ...state, secure: openSession(event.data, event.at) };
     case 'secagg.moved':
       return { ...state, secure: state.secure && moveSession(state.secure, event.data, event.at) };
     case 'node.blamed':

@@ -34,11 +34,8 @@ export function secureOffer(state: RunState, members: number): Uint8Array {
   });
 }
 
-export function openSession(
-  state: RunState,
-  { offer, members }: EventData<'secagg.opened'>,
-  at: number,
-): SecureSession {
+/** Who may answer the offer of this row, and what it offers. */
+export function sessionOptions({ offer, members }: EventData<'secagg.opened'>): SecureSession['options'] {
   const { version: _version, type: _type, ...body } = secagg.decodeBody('offer', Buffer.from(offer, 'base64'));
   const directory = new Map(
     members.map(({ nodeId, publicKey }) => [
@@ -48,7 +45,11 @@ export function openSession(
     ]),
   );
   const loaded = { baseHash: body.baseHash, adapterHash: body.adapterHash, layoutHash: body.layoutHash };
-  const options = { offer: body, loaded, directory, invited: members.length };
+  return { offer: body, loaded, directory, invited: members.length };
+}
+
+export function openSession(opened: EventData<'secagg.opened'>, at: number): SecureSession {
+  const options = sessionOptions(opened);
   return { options, server: secagg.stepServer(options, secagg.newServer(), { kind: 'begin' }, at).state };
 }
 

@@ -9,4 +9,18 @@ export const logErrors = defineErrors({
     todo: 'name a log that a coordinator of Weft wrote: its address with /log, or the folder log of its home',
     retry: false,
   },
+  WEFT_LOG_CONFLICT: {
+    grpc: 'DATA_LOSS',
+    http: 500,
+    exit: 6,
+    todo: 'restore the newest backup of the home, weft.db and log together: an older one cannot go on without a second history',
+    retry: false,
+  },
+  WEFT_LOG_NOT_FOUND: {
+    grpc: 'NOT_FOUND',
+    http: 404,
+    exit: 3,
+    todo: 'read the newest checkpoint first: it says how many entries there are',
+    retry: false,
+  },
 });

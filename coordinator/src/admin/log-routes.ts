@@ -1,0 +1,18 @@
+import { WeftError } from '@weft/shared';
+import type { FastifyInstance } from 'fastify';
+import { checkpointFile, keyFile } from '../log/log-files.ts';
+import type { TransparencyLog } from '../log/transparency-log.ts';
+
+/** The log for everyone, as tlog-tiles serves it: a tile never changes, the checkpoint does. */
+export function serveLog(app: FastifyInstance, transparencyLog: Pick<TransparencyLog, 'read'>): void {
+  app.get('/log/*', async (request, reply) => {
+    const path = (request.params as { '*': string })['*'];
+    const bytes = await transparencyLog.read(path);
+    if (bytes === undefined) throw new WeftError('WEFT_LOG_NOT_FOUND', 'the log has no such file');
+    const text = path === checkpointFile || path === keyFile;
+    return reply
+      .header('cache-control', text ? 'no-cache' : 'public, max-age=31536000, immutable')
+      .type(text ? 'text/plain; charset=utf-8' : 'application/octet-stream')
+      .send(Buffer.from(bytes));
+  });
+}

@@ -1,0 +1,172 @@
+import { log, secagg, type NodeId, type RunId, type Sha256 } from '@weft/shared';
+import { sessionOptions, toServerEvent } from '../round/secure-session.ts';
+import type { EventData, EventKind, StoredEvent } from '../store/events.ts';
+
+/** The rows that can become leaves or tell what to write in one. */
+export const loggedKinds = [
+  'node.enrolled',
+  'node.approved',
+  'node.revoked',
+  'run.created',
+  'run.stopped',
+  'run.aborted',
+  'round.started',
+  'cohort.fixed',
+  'secagg.opened',
+  'secagg.moved',
+  'update.accepted',
+  'round.committed',
+  'round.aborted',
+] as const satisfies readonly EventKind[];
+
+interface OpenRound {
+  readonly round: number;
+  readonly adapter: Sha256;
+  readonly updates: Map<NodeId, Sha256>;
+  secure?: { readonly options: secagg.ServerOptions; readonly server: secagg.ServerState };
+}
+
+interface LoggedRun {
+  readonly created: EventData<'run.created'>;
+  open?: OpenRound | undefined;
+}
+
+const bytesOf = (hash: string): Uint8Array => Buffer.from(hash, 'hex');
+const zeros = new Uint8Array(32);
+const factors = { A: 1, B: 2, both: 3 } as const;
+const modes = { plain: 0, secure: 1 } as const;
+
+/** @returns a function that takes the rows in their order and gives the leaves that each becomes */
+export function deriveLeaves(): (event: StoredEvent) => Uint8Array[] {
+  const keys = new Map<NodeId, Uint8Array>();
+  const approved = new Set<NodeId>();
+  const runs = new Map<RunId, LoggedRun>();
+
+  const membership = (event: StoredEvent<'node.approved' | 'node.revoked'>): Uint8Array[] => {
+    const { nodeId, kind } = event;
+    const key = nodeId && keys.get(nodeId);
+    const enrols = kind === 'node.approved';
+    // A node that was never approved had nothing to lose.
+    if (nodeId === undefined || key === undefined || approved.has(nodeId) === enrols) return [];
+    if (enrols) approved.add(nodeId);
+    else approved.delete(nodeId);
+    const leaf = { at: BigInt(event.at), node: log.enrolledName(key) };
+    return [log.encodeLeaf(enrols ? 'enrol' : 'revoke', leaf)];
+  };
+
+  return (event) => {
+    if (event.kind === 'node.enrolled' && event.nodeId) keys.set(event.nodeId, bytesOf(event.data.publicKey));
+    if (event.kind === 'node.approved' || event.kind === 'node.revoked') return membership(event);
+    if (event.runId === undefined) return [];
+    if (event.kind === 'run.created') runs.set(event.runId, { created: event.data });
+    const run = runs.get(event.runId);
+    return run === undefined ? [] : ofRun(run, event, keys);
+  };
+}
+
+function ofRun(run: LoggedRun, event: StoredEvent, keys: ReadonlyMap<NodeId, Uint8Array>): Uint8Array[] {
+  if (event.kind === 'round.started') return [begin(run, event)];
+  const { open } = run;
+  if (open === undefined) return [];
+  const header = headerOf(event, open.round);
+  switch (event.kind) {
+    case 'cohort.fixed': {
+      // Secure mode fixes its own roster, with keys.
+      if (run.created.spec.aggregation.mode === 'secure') return [];
+      const members = event.data.nodeIds.flatMap((nodeId) => keys.get(nodeId) ?? []);
+      return [log.encodeLeaf('roster', { ...header, ...membersOf(header.runId, members), advertRoot: zeros })];
+    }
+    case 'secagg.opened': {
+      const options = sessionOptions(event.data);
+      open.secure = { options, server: secagg.stepServer(options, secagg.newServer(), { kind: 'begin' }, 0).state };
+      return [];
+    }
+    case 'secagg.moved':
+      return move(open, event, header);
+    case 'update.accepted':
+      if (event.nodeId) open.updates.set(event.nodeId, event.data.updateSha256);
+      return [];
+    case 'round.committed':
+      run.open = undefined;
+      return [result(open, event.data, header)];
+    case 'round.aborted':
+    case 'run.aborted':
+    case 'run.stopped': {
+      run.open = undefined;
+      const code = event.kind === 'run.stopped' ? 'stopped' : event.data.reason.code;
+      return [log.encodeLeaf('abort', { ...header, code: Buffer.from(code) })];
+    }
+    default:
+      return [];
+  }
+}
+
+interface RoundHeader {
+  readonly at: bigint;
+  readonly runId: Uint8Array;
+  readonly round: number;
+}
+
+const headerOf = ({ at, runId }: StoredEvent, round: number): RoundHeader => ({
+  at: BigInt(at),
+  runId: bytesOf(runId!.slice(2)),
+  round,
+});
+
+function begin(run: LoggedRun, event: StoredEvent<'round.started'>): Uint8Array {
+  const { spec, specSha256, layoutSha256 } = run.created;
+  const { adapter, factor } = event.data;
+  run.open = { round: event.round!, adapter: adapter.sha256, updates: new Map() };
+  return log.encodeLeaf('offer', {
+    ...headerOf(event, event.round!),
+    specHash: bytesOf(specSha256),
+    baseHash: bytesOf(spec.baseModel.sha256),
+    layoutHash: bytesOf(layoutSha256),
+    adapterHash: bytesOf(adapter.sha256),
+    factor: factors[factor],
+    mode: modes[spec.aggregation.mode],
+  });
+}
+
+const membersOf = (runId: Uint8Array, members: readonly Uint8Array[]) => ({
+  members: members.length,
+  memberRoot: log.sortedRoot(members.map((key) => log.pseudonymOf(runId, key))),
+});
+
+/** What the session's own machine fixed with this message: its roster, its cut, that enough signed the cut. */
+function move(open: OpenRound, event: StoredEvent<'secagg.moved'>, header: RoundHeader): Uint8Array[] {
+  if (open.secure === undefined) return [];
+  const { options, server: before } = open.secure;
+  const { state: after } = secagg.stepServer(options, before, toServerEvent(event.data), event.at);
+  open.secure = { options, server: after };
+  const leaves: Uint8Array[] = [];
+  if (after.roster && !before.roster) {
+    const members = after.roster.adverts.flatMap(({ body }) => {
+      const { nodeId } = secagg.decodeBody('keyAdvert', body);
+      return options.directory.get(Buffer.from(nodeId).toString('hex'))?.identityKey ?? [];
+    });
+    const advertRoot = after.roster.root;
+    leaves.push(log.encodeLeaf('roster', { ...header, ...membersOf(header.runId, members), advertRoot }));
+  }
+  if (after.cut && !before.cut) {
+    const { surviving, dropped, inputRoot } = secagg.decodeBody('cut', after.cut.bytes);
+    const count = (places: readonly boolean[]): number => places.filter(Boolean).length;
+    const sets = { surviving: count(surviving), dropped: count(dropped) };
+    leaves.push(log.encodeLeaf('cut', { ...header, cutHash: after.cut.hash, inputRoot, ...sets }));
+  }
+  if (after.cut && after.phase === 'unmasking' && before.phase !== 'unmasking')
+    leaves.push(log.encodeLeaf('open', { ...header, cutHash: after.cut.hash, acknowledgements: after.acks.size }));
+  return leaves;
+}
+
+function result(open: OpenRound, committed: EventData<'round.committed'>, header: RoundHeader): Uint8Array {
+  const updates = committed.nodeIds.flatMap((nodeId) => open.updates.get(nodeId) ?? []);
+  return log.encodeLeaf('result', {
+    ...header,
+    previousAdapter: bytesOf(open.adapter),
+    adapterHash: bytesOf(committed.adapter.sha256),
+    updates: updates.length,
+    updateRoot: log.sortedRoot(updates.map(bytesOf)),
+    weightSum: BigInt(committed.weightSum),
+  });
+}
