@@ -105,6 +105,16 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./org-endorse.ts'),
   },
   {
+    words: ['log', 'verify'],
+    summary: 'walk a transparency log: what holds, what fails, what cannot be seen',
+    load: () => import('./log-verify.ts'),
+  },
+  {
+    words: ['log', 'show'],
+    summary: 'the entries of a transparency log',
+    load: () => import('./log-show.ts'),
+  },
+  {
     words: ['privacy', 'epsilon'],
     summary: 'what noise costs over many steps, as (ε, δ)',
     load: () => import('./privacy-epsilon.ts'),

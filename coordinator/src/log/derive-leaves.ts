@@ -39,6 +39,7 @@ const modes = { plain: 0, secure: 1 } as const;
 /** @returns a function that takes the rows in their order and gives the leaves that each becomes */
 export function deriveLeaves(): (event: StoredEvent) => Uint8Array[] {
   const keys = new Map<NodeId, Uint8Array>();
+  const organisations = new Map<NodeId, Uint8Array>();
   const approved = new Set<NodeId>();
   const runs = new Map<RunId, LoggedRun>();
 
@@ -51,11 +52,17 @@ export function deriveLeaves(): (event: StoredEvent) => Uint8Array[] {
     if (enrols) approved.add(nodeId);
     else approved.delete(nodeId);
     const leaf = { at: BigInt(event.at), node: log.enrolledName(key) };
-    return [log.encodeLeaf(enrols ? 'enrol' : 'revoke', leaf)];
+    if (!enrols) return [log.encodeLeaf('revoke', leaf)];
+    return [log.encodeLeaf('enrol', { ...leaf, organisation: organisations.get(nodeId) ?? zeros })];
   };
 
   return (event) => {
-    if (event.kind === 'node.enrolled' && event.nodeId) keys.set(event.nodeId, bytesOf(event.data.publicKey));
+    if (event.kind === 'node.enrolled' && event.nodeId) {
+      keys.set(event.nodeId, bytesOf(event.data.publicKey));
+      // The registry takes no endorsement whose signature does not hold; its first half is the organisation's key.
+      const { endorsement } = event.data;
+      if (endorsement !== undefined) organisations.set(event.nodeId, bytesOf(endorsement).subarray(0, 32));
+    }
     if (event.kind === 'node.approved' || event.kind === 'node.revoked') return membership(event);
     if (event.runId === undefined) return [];
     if (event.kind === 'run.created') runs.set(event.runId, { created: event.data });

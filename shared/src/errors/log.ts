@@ -9,6 +9,13 @@ export const logErrors = defineErrors({
     todo: 'name a log that a coordinator of Weft wrote: its address with /log, or the folder log of its home',
     retry: false,
   },
+  WEFT_LOG_REFUTED: {
+    grpc: 'DATA_LOSS',
+    http: 409,
+    exit: 3,
+    todo: 'keep a copy of the log as it is now, and ask the party that is named about the entry that is named',
+    retry: false,
+  },
   WEFT_LOG_CONFLICT: {
     grpc: 'DATA_LOSS',
     http: 500,

@@ -38,3 +38,5 @@ export {
   tilesSince,
   tileWidth,
 } from './tiles.ts';
+export { type Finding } from './verify-leaves.ts';
+export { verifyLog, type VerifyOptions } from './verify-log.ts';

@@ -17,8 +17,8 @@ const header = { version: u16, type: u8, at: u64 };
 const ofRound = { ...header, runId: fixed(16), round: u32 };
 
 export const leaves = {
-  /** A node may take part from here on. */
-  enrol: { type: 1, layout: struct({ ...header, node: hash }) },
+  /** A node may take part from here on, by the word of an organisation (its Ed25519 key) or of nobody (zeros). */
+  enrol: { type: 1, layout: struct({ ...header, node: hash, organisation: hash }) },
   /** It may not any more. */
   revoke: { type: 2, layout: struct({ ...header, node: hash }) },
   /** A round begins. Mode 0 is plain, 1 secure; factor 1 is A, 2 is B, 3 both. */

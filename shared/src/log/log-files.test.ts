@@ -100,7 +100,7 @@ describe('leaves', () => {
   const hash = Buffer.alloc(32, 5);
   const round = { at: 1n, runId: Buffer.alloc(16, 1), round: 2 };
   const one: { [N in LeafName]: LeafInit<N> } = {
-    enrol: { at: 1n, node: hash },
+    enrol: { at: 1n, node: hash, organisation: hash },
     revoke: { at: 1n, node: hash },
     offer: { ...round, specHash: hash, baseHash: hash, layoutHash: hash, adapterHash: hash, factor: 2, mode: 1 },
     roster: { ...round, members: 3, memberRoot: hash, advertRoot: hash },

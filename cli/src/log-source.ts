@@ -1,0 +1,49 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { log, WeftError } from '@weft/shared';
+
+/** Reads a file of a log by its path in tlog-tiles; undefined where there is none. */
+export type ReadLog = (path: string) => Promise<Uint8Array | undefined>;
+
+/** @param place the folder `log` of a coordinator's home or a copy of it, or an address: that of the coordinator, or of its /log */
+export const logSource = (place: string): ReadLog => (/^https?:\/\//.test(place) ? fromUrl(place) : fromFolder(place));
+
+const fromFolder =
+  (folder: string): ReadLog =>
+  async (path) => {
+    try {
+      return await readFile(join(folder, path));
+    } catch (error) {
+      if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+      throw error;
+    }
+  };
+
+/** @throws WEFT_ADMIN_UNREACHABLE; WEFT_LOG_MALFORMED for more bytes than any file of a log has */
+function fromUrl(place: string): ReadLog {
+  const base = new URL(place);
+  if (base.pathname === '/') base.pathname = '/log';
+  const root = base.href.replace(/\/$/, '');
+  return async (path) => {
+    const answer = await fetch(`${root}/${path}`).catch((cause: unknown) => {
+      throw new WeftError('WEFT_ADMIN_UNREACHABLE', `nobody answers at ${root}`, {}, { cause });
+    });
+    if (answer.status === 404) return undefined;
+    if (!answer.ok || answer.body === null)
+      throw new WeftError('WEFT_ADMIN_UNREACHABLE', `${root} answered ${answer.status} for ${path}`);
+    const pieces: Uint8Array[] = [];
+    let sizeBytes = 0;
+    for await (const piece of answer.body) {
+      sizeBytes += piece.length;
+      if (sizeBytes > log.maxBundleBytes)
+        throw new WeftError('WEFT_LOG_MALFORMED', `${path} is longer than ${log.maxBundleBytes} bytes`);
+      pieces.push(piece);
+    }
+    return Buffer.concat(pieces);
+  };
+}
+
+export const logArgument = [
+  '<log>',
+  'the folder log of a coordinator’s home or a copy of it, or the coordinator’s address',
+] as const;

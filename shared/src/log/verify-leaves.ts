@@ -1,0 +1,144 @@
+import type { Leaf } from './leaves.ts';
+
+/** One thing that was looked at. `entry` and `party` say where it breaks and who is at fault. */
+export interface Finding {
+  readonly verdict: 'holds' | 'fails' | 'warning' | 'not checked';
+  readonly claim: string;
+  readonly entry?: number;
+  readonly party?: string;
+  readonly runId?: string;
+}
+
+type LeafOf<N extends Leaf['name']> = Extract<Leaf, { name: N }>;
+type RoundLeaf = Exclude<Leaf, { name: 'enrol' | 'revoke' }>;
+
+interface OpenRound {
+  readonly offer: LeafOf<'offer'>;
+  roster?: LeafOf<'roster'>;
+  cut?: LeafOf<'cut'>;
+  open?: LeafOf<'open'>;
+}
+
+interface Run {
+  readonly first: LeafOf<'offer'>;
+  lastRound: number;
+  adapter: string;
+  results: number;
+  current?: OpenRound | undefined;
+}
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
+const secure = 1;
+const nobody = '0'.repeat(64);
+
+/** Walks the leaves from the first on and holds each against those before it: what follows from them, and what cannot. */
+export class LeafWalk {
+  readonly runs = new Map<string, Run>();
+  /** By name, with the organisation that signed for it. */
+  readonly #enrolled = new Map<string, string>();
+
+  take(leaf: Leaf, entry: number): Finding[] {
+    if (leaf.name === 'enrol' || leaf.name === 'revoke') return this.#membership(leaf, entry);
+    const runId = `r_${hex(leaf.runId)}`;
+    const wrong = leaf.name === 'offer' ? this.#offer(leaf, runId) : this.#ofRound(leaf, runId);
+    if (wrong !== undefined) return [{ verdict: 'fails', claim: wrong, entry, party: 'the coordinator', runId }];
+    if (leaf.name !== 'result' && leaf.name !== 'abort') return [];
+    const run = this.runs.get(runId)!;
+    const { offer, roster } = run.current!;
+    run.current = undefined;
+    if (leaf.name === 'abort') {
+      const claim = `round ${leaf.round} was given up (${printable(leaf.code)}); the adapter stayed`;
+      return [{ verdict: 'holds', claim, entry, runId }];
+    }
+    run.adapter = hex(leaf.adapterHash);
+    run.results++;
+    const how = offer.mode === secure ? 'secure' : 'plain';
+    const claim = `round ${leaf.round} (${how}): ${leaf.updates} updates of a cohort of ${roster!.members}, weight ${leaf.weightSum}, lead from adapter ${hex(leaf.previousAdapter)} to ${run.adapter}`;
+    return [{ verdict: 'holds', claim, entry, runId }];
+  }
+
+  #membership(leaf: LeafOf<'enrol' | 'revoke'>, entry: number): Finding[] {
+    const node = hex(leaf.node);
+    const enrols = leaf.name === 'enrol';
+    if (this.#enrolled.has(node) === enrols) {
+      const claim = `node ${node} ${enrols ? 'was enrolled already' : 'is revoked and was not enrolled'}`;
+      return [{ verdict: 'fails', claim, entry, party: 'the coordinator' }];
+    }
+    if (leaf.name === 'enrol') this.#enrolled.set(node, hex(leaf.organisation));
+    else this.#enrolled.delete(node);
+    return [];
+  }
+
+  /** In words: how many nodes, and how many organisations stand for them. */
+  get membership(): string {
+    const words = [...this.#enrolled.values()].filter((organisation) => organisation !== nobody);
+    return `${this.#enrolled.size} nodes are enrolled, ${words.length} of them in the name of ${new Set(words).size} organisations`;
+  }
+
+  /** @returns what is wrong with it */
+  #offer(leaf: LeafOf<'offer'>, runId: string): string | undefined {
+    const run = this.runs.get(runId);
+    const before = run?.current;
+    if (run === undefined) {
+      const adapter = hex(leaf.adapterHash);
+      this.runs.set(runId, { first: leaf, lastRound: leaf.round, adapter, results: 0, current: { offer: leaf } });
+      return undefined;
+    }
+    const { lastRound, adapter, first } = run;
+    run.current = { offer: leaf };
+    run.lastRound = Math.max(lastRound, leaf.round);
+    if (before !== undefined) return `round ${leaf.round} begins while round ${before.offer.round} has no end`;
+    if (leaf.round <= lastRound) return `round ${leaf.round} begins after round ${lastRound}`;
+    if (hex(leaf.adapterHash) !== adapter)
+      return `round ${leaf.round} begins with adapter ${hex(leaf.adapterHash)}, the result before it is ${adapter}`;
+    const changed = (['specHash', 'baseHash', 'layoutHash'] as const).find((name) => !same(leaf[name], first[name]));
+    if (changed !== undefined || leaf.mode !== first.mode)
+      return `round ${leaf.round} offers another ${changed ?? 'mode'} than the run began with`;
+    return undefined;
+  }
+
+  /** @returns what is wrong with it */
+  #ofRound(leaf: Exclude<RoundLeaf, LeafOf<'offer'>>, runId: string): string | undefined {
+    const current = this.runs.get(runId)?.current;
+    if (current === undefined || current.offer.round !== leaf.round)
+      return `${leaf.name} of round ${leaf.round} without an offer of that round`;
+    const { offer, roster, cut, open } = current;
+    switch (leaf.name) {
+      case 'roster':
+        current.roster = leaf;
+        if (roster !== undefined) return `a second roster of round ${leaf.round}`;
+        return leaf.members > this.#enrolled.size
+          ? `a cohort of ${leaf.members} where ${this.#enrolled.size} nodes are enrolled`
+          : undefined;
+      case 'cut':
+        current.cut = leaf;
+        if (cut !== undefined) return `a second cut of round ${leaf.round}: two cuts can open one member’s update`;
+        return roster === undefined || leaf.surviving + leaf.dropped > roster.members
+          ? `a cut of ${leaf.surviving} and ${leaf.dropped} members in a cohort of ${roster?.members ?? 0}`
+          : undefined;
+      case 'open':
+        current.open = leaf;
+        return cut === undefined || open !== undefined || !same(cut.cutHash, leaf.cutHash)
+          ? `round ${leaf.round} opens another cut than the one that the log holds`
+          : undefined;
+      case 'result':
+        if (!same(leaf.previousAdapter, offer.adapterHash))
+          return `the result of round ${leaf.round} starts from adapter ${hex(leaf.previousAdapter)}, the offer from ${hex(offer.adapterHash)}`;
+        if (roster === undefined) return `the result of round ${leaf.round} has no cohort`;
+        if (offer.mode === secure && (cut === undefined || open === undefined))
+          return `the result of round ${leaf.round} is of a sum that no cut opened`;
+        return leaf.updates > (cut?.surviving ?? roster.members)
+          ? `the result of round ${leaf.round} adds ${leaf.updates} updates, its cohort has ${cut?.surviving ?? roster.members}`
+          : undefined;
+      case 'abort':
+        return undefined;
+    }
+  }
+}
+
+/** Nothing of a foreign log reaches a terminal unread. */
+const printable = (bytes: Uint8Array): string =>
+  Buffer.from(bytes)
+    .toString('latin1')
+    .replace(/[^\w .-]/g, '?');

@@ -1,0 +1,235 @@
+import fc from 'fast-check';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { createIdentity, toFederationId } from '../identity.ts';
+import { leafHash } from '../merkle-tree.ts';
+import { formatCheckpoint, logOrigin } from './checkpoint.ts';
+import { encodeLeaf } from './leaves.ts';
+import { LogTree } from './log-tree.ts';
+import { cosignNote, formatNote, formatVerifierKey, parseNote, signNote, verifierKey } from './signed-note.ts';
+import { bundlePath, bundlesOf, encodeBundle, tileBytes, tilePath, tilesOf, tileWidth } from './tiles.ts';
+import { type Finding } from './verify-leaves.ts';
+import { verifyLog, type VerifyOptions } from './verify-log.ts';
+
+const hash = (byte: number): Uint8Array => Buffer.alloc(32, byte);
+const runId = Buffer.alloc(16, 9);
+const nodes = 3;
+
+const offer = (round: number, adapter: Uint8Array, mode = 1): Uint8Array => {
+  const hashes = { specHash: hash(1), baseHash: hash(2), layoutHash: hash(3), adapterHash: adapter };
+  return encodeLeaf('offer', { at: 5n, runId, round, ...hashes, factor: 2, mode });
+};
+const roster = (round: number, members = nodes): Uint8Array =>
+  encodeLeaf('roster', { at: 5n, runId, round, members, memberRoot: hash(4), advertRoot: hash(5) });
+const cut = (round: number, cutHash = hash(6)): Uint8Array =>
+  encodeLeaf('cut', { at: 5n, runId, round, cutHash, inputRoot: hash(7), surviving: 3, dropped: 0 });
+const open = (round: number, cutHash = hash(6)): Uint8Array =>
+  encodeLeaf('open', { at: 5n, runId, round, cutHash, acknowledgements: 3 });
+const result = (round: number, previousAdapter: Uint8Array, adapterHash: Uint8Array, updates = 3): Uint8Array =>
+  encodeLeaf('result', {
+    at: 5n,
+    runId,
+    round,
+    previousAdapter,
+    adapterHash,
+    updates,
+    updateRoot: hash(8),
+    weightSum: 3n,
+  });
+const abort = (round: number): Uint8Array => encodeLeaf('abort', { at: 5n, runId, round, code: Buffer.from('LATE') });
+const secureRound = (round: number, from: Uint8Array, to: Uint8Array): Uint8Array[] => [
+  offer(round, from),
+  roster(round),
+  cut(round),
+  open(round),
+  result(round, from, to),
+];
+const honest = (): Uint8Array[] => [
+  ...Array.from({ length: nodes }, (_, node) =>
+    encodeLeaf('enrol', { at: 1n, node: hash(100 + node), organisation: hash(50 + (node % 2)) }),
+  ),
+  ...secureRound(0, hash(20), hash(21)),
+  offer(1, hash(21)),
+  abort(1),
+  ...secureRound(2, hash(21), hash(22)),
+];
+const last = Buffer.from(hash(22)).toString('hex');
+
+const { identity } = createIdentity();
+const origin = logOrigin(toFederationId(identity.publicKey));
+const key = verifierKey(origin, identity.publicKey);
+
+/** The files that a coordinator with this history writes. */
+function filesOf(entries: readonly Uint8Array[], signer = identity): Map<string, Uint8Array> {
+  const tree = new LogTree();
+  for (const entry of entries) tree.append(leafHash(entry));
+  const files = new Map<string, Uint8Array>();
+  for (const tile of tilesOf(tree.size)) files.set(tilePath(tile), tileBytes(tree, tile));
+  for (const { index, width } of bundlesOf(tree.size))
+    files.set(bundlePath({ index, width }), encodeBundle(entries.slice(index * tileWidth, index * tileWidth + width)));
+  const text = formatCheckpoint({ origin, ...tree.head(), extensions: [] });
+  files.set('checkpoint', Buffer.from(formatNote(signNote(text, key, (message) => signer.sign(message)))));
+  files.set('vkey', Buffer.from(`${formatVerifierKey(key)}\n`));
+  return files;
+}
+
+let files: Map<string, Uint8Array>;
+beforeEach(() => {
+  files = filesOf(honest());
+});
+
+async function verify(options: Partial<VerifyOptions> = {}): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for await (const finding of verifyLog({ read: async (path) => files.get(path), ...options })) findings.push(finding);
+  return findings;
+}
+const faults = async (options: Partial<VerifyOptions> = {}) =>
+  (await verify(options))
+    .filter(({ verdict }) => verdict === 'fails')
+    .map(({ claim, entry, party }) => ({ claim, entry, party }));
+const coordinator = 'the coordinator';
+const server = 'whoever keeps or serves these files';
+
+describe('an honest log', () => {
+  it('holds, and what was not looked at is not said to hold', async () => {
+    const findings = await verify({ key, adapterSha256: last, runId: `r_${runId.toString('hex')}` });
+    expect(findings.filter(({ verdict }) => verdict === 'fails')).toEqual([]);
+    const claims = (verdict: Finding['verdict']) =>
+      findings.filter((f) => f.verdict === verdict).map(({ claim }) => claim);
+    expect(claims('holds').some((claim) => claim.endsWith(`end in adapter ${last}`))).toBe(true);
+    expect(claims('holds')).toContain(`adapter ${last} is the result of round 2`);
+    expect(claims('warning')).toEqual([expect.stringContaining('0 of 0 named organisations cosigned')]);
+    expect(claims('not checked')).toHaveLength(3);
+    for (const claim of claims('not checked')) expect(claim).toMatch(/: no access$/);
+  });
+
+  it('says so when it took the key from beside the log', async () => {
+    const unchecked = (await verify()).filter(({ verdict }) => verdict === 'not checked');
+    expect(unchecked[0]!.claim).toContain('--key');
+  });
+
+  it('counts the organisations that cosigned', async () => {
+    const witness = createIdentity().identity;
+    const witnessKey = verifierKey('north.example', witness.publicKey, 'cosignature');
+    const note = cosignNote(parseNote(files.get('checkpoint')!), witnessKey, (bytes) => witness.sign(bytes), 7n);
+    files.set('checkpoint', Buffer.from(formatNote(note)));
+    const findings = await verify({ key, cosigners: [witnessKey] });
+    expect(findings).toContainEqual({ verdict: 'holds', claim: '1 of 1 named organisations cosigned the checkpoint' });
+  });
+});
+
+describe('damage is found and named', () => {
+  it('every flipped byte of every file', async () => {
+    for (const [path, bytes] of files) {
+      const places = path === 'vkey' ? bytes.length - 1 : bytes.length;
+      for (let at = 0; at < places; at += path.startsWith('tile') ? 5 : 1) {
+        const broken = Uint8Array.from(bytes);
+        broken[at]! ^= 4;
+        files.set(path, broken);
+        const [first] = await faults();
+        expect(first, `${path} at ${at}`).toBeDefined();
+        if (path.startsWith('tile/0')) expect(first!.entry).toBe(Math.floor(at / 32));
+      }
+      files.set(path, bytes);
+    }
+  });
+
+  it('two entries that changed places', async () => {
+    const entries = honest();
+    const swapped = entries.with(1, entries[2]!).with(2, entries[1]!);
+    files.set(bundlePath({ index: 0, width: entries.length }), encodeBundle(swapped));
+    const found = await faults({ key });
+    expect(found.map(({ entry, party }) => [entry, party])).toEqual([
+      [1, server],
+      [2, server],
+      [undefined, server],
+    ]);
+  });
+
+  it('a missing entry, a missing file', async () => {
+    const entries = honest();
+    const path = bundlePath({ index: 0, width: entries.length });
+    files.set(path, encodeBundle(entries.slice(0, -1)));
+    expect((await faults())[0]).toMatchObject({ entry: 0, party: server, claim: expect.stringContaining(path) });
+    for (const lost of [...files.keys()].filter((name) => name !== 'vkey')) {
+      files = filesOf(entries);
+      files.delete(lost);
+      expect((await faults())[0]!.claim).toMatch(/missing|there is no checkpoint/);
+    }
+  });
+
+  it('a checkpoint of another tree, with a signature that holds', async () => {
+    files.set('checkpoint', filesOf(honest().with(0, abort(7))).get('checkpoint')!);
+    expect(await faults({ key })).toEqual([
+      { claim: 'the entries do not make the root that the checkpoint signs', entry: undefined, party: coordinator },
+    ]);
+  });
+
+  it('a fork: the checkpoint that was seen before is no start of this log', async () => {
+    const since = filesOf(
+      honest()
+        .slice(0, 8)
+        .with(2, encodeLeaf('enrol', { at: 1n, node: hash(99), organisation: hash(0) })),
+    ).get('checkpoint')!;
+    expect(await faults({ key, since })).toEqual([
+      { claim: expect.stringContaining('two histories are signed'), entry: undefined, party: coordinator },
+    ]);
+    const start = filesOf(honest().slice(0, 8)).get('checkpoint')!;
+    expect(await faults({ key, since: start })).toEqual([]);
+  });
+
+  it('another signer, under the same name or under its own', async () => {
+    const stranger = createIdentity().identity;
+    files = filesOf(honest(), stranger);
+    expect((await faults({ key }))[0]).toMatchObject({
+      party: server,
+      claim: expect.stringContaining('not signed by'),
+    });
+    const forged = verifierKey(origin, stranger.publicKey);
+    files.set('vkey', Buffer.from(formatVerifierKey(forged)));
+    expect((await faults())[0]!.claim).toContain('another federation');
+  });
+
+  it('an adapter that is no result', async () => {
+    const adapterSha256 = '0'.repeat(64);
+    expect(await faults({ key, adapterSha256 })).toEqual([
+      { claim: `adapter ${adapterSha256} is the result of no round`, entry: undefined, party: 'whoever handed it out' },
+    ]);
+    expect((await faults({ key, runId: 'r_0' }))[0]!.claim).toBe('the log knows no run r_0');
+  });
+
+  // A coordinator that signs what it likes: all files agree, the history does not.
+  it.each<[string, (entries: Uint8Array[]) => Uint8Array[], number]>([
+    ['a result from another adapter than was offered', (e) => e.with(7, result(0, hash(77), hash(21))), 7],
+    ['a round that begins with another adapter than the result', (e) => e.with(7, result(0, hash(20), hash(78))), 8],
+    ['more updates than members that survived', (e) => e.with(7, result(0, hash(20), hash(21), 4)), 7],
+    ['a cohort larger than the federation', (e) => e.with(4, roster(0, 9)), 4],
+    ['two cuts of one round', (e) => e.toSpliced(6, 0, cut(0, hash(66))), 6],
+    ['another cut opened than logged', (e) => e.with(6, open(0, hash(66))), 6],
+    ['a sum that nothing opened', (e) => e.toSpliced(6, 1), 6],
+    ['a round without a cohort', (e) => e.toSpliced(4, 1), 4],
+    ['a round that begins again', (e) => e.with(8, offer(0, hash(21))), 8],
+    ['a round that begins before the last one ended', (e) => e.toSpliced(9, 1), 9],
+    ['a run that changes from secure to plain', (e) => e.with(8, offer(1, hash(21), 0)), 8],
+    ['a node enrolled twice', (e) => e.with(1, e[0]!), 1],
+    [
+      'a node revoked that never enrolled',
+      (e) => e.toSpliced(3, 0, encodeLeaf('revoke', { at: 1n, node: hash(1) })),
+      3,
+    ],
+    ['what is no leaf', (e) => e.with(3, Buffer.from('leaf')), 3],
+  ])('%s', async (_, change, entry) => {
+    files = filesOf(change(honest()));
+    expect((await faults({ key }))[0]).toMatchObject({ entry, party: coordinator });
+  });
+
+  it('answers any files with findings', async () => {
+    const paths = [...files.keys()];
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...paths), fc.uint8Array({ maxLength: 200 }), async (path, bytes) => {
+        files = filesOf(honest()).set(path, bytes);
+        expect((await faults({})).length).toBeGreaterThan(0);
+      }),
+      { numRuns: 60 },
+    );
+  });
+});

@@ -1,0 +1,89 @@
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+import type { ExportView, RunDetailView } from '@weft/shared';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openFederation, sentences, type TestFederation } from '../e2e/federation.ts';
+import { runProgram, runWeft } from '../run-weft.ts';
+import { findPython, skips } from './python.ts';
+
+const python = findPython(['cryptography']);
+const script = fileURLToPath(new URL('log.py', import.meta.url));
+
+let federation: TestFederation;
+let run: RunDetailView;
+const folder = (): string => join(federation.folder, 'coordinator', 'log');
+
+beforeAll(async () => {
+  federation = await openFederation();
+  const names = ['ana', 'ben', 'eva'];
+  const places = [];
+  for (const name of names) places.push(await federation.join(name, sentences(name, 60)));
+  const { id } = await federation.createRun({
+    aggregation: { clipNormL2: 10 },
+    cohort: { minimum: 3, maximum: 3 },
+    rounds: 2,
+  });
+  await federation.admin('POST', `/api/runs/${id}/start`);
+  for (const [at, name] of names.entries())
+    await federation.startNode(name, places[at]!, { securePolicy: { acceptsSmallCohort: true } });
+  run = await federation.runUntil(id, ({ state }) => state !== 'created' && state !== 'running');
+}, 120_000);
+afterAll(() => federation.close());
+
+describe('the log of a federation', () => {
+  test('is verified from its address and from its folder, down to the adapter that was exported', async () => {
+    expect(run.state).toBe('finished');
+    const { files } = await federation.admin<ExportView>('GET', `/api/runs/${run.id}/adapter`);
+    const adapter = join(federation.folder, 'adapter.safetensors');
+    await writeFile(adapter, Buffer.from(files.find(({ name }) => name.endsWith('.safetensors'))!.base64, 'base64'));
+    const key = (await readFile(join(folder(), 'vkey'), 'utf8')).trim();
+    const verified = await runWeft([
+      'log',
+      'verify',
+      federation.coordinator.httpUrl,
+      '--key',
+      key,
+      '--adapter',
+      adapter,
+    ]);
+    expect(verified.stderr).toBe('');
+    expect(verified.status).toBe(0);
+    expect(verified.stdout).toContain(`adapter ${run.adapterSha256} is the result of round 1`);
+    expect(verified.stdout).toContain('warning');
+    expect(verified.stdout).toContain('not checked');
+    const shown = await runWeft(['log', 'show', folder(), '--json']);
+    const names = shown.stdout
+      .trim()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { name: string }).name);
+    const round = ['offer', 'roster', 'cut', 'open', 'result'];
+    expect(names).toEqual(['enrol', 'enrol', 'enrol', ...round, ...round]);
+  });
+
+  test('with one byte changed ends with 3, and names the entry', async () => {
+    const copy = join(federation.folder, 'copy');
+    await cp(folder(), copy, { recursive: true });
+    const tile = join(copy, 'tile/0/000.p/13');
+    const bytes = await readFile(tile);
+    bytes[32 * 7]! ^= 1;
+    await writeFile(tile, bytes);
+    const refuted = await runWeft(['log', 'verify', copy, '--json']);
+    expect(refuted.status).toBe(3);
+    expect(refuted.stderr).toContain('WEFT_LOG_REFUTED');
+    expect(refuted.stderr).toContain('entry 7');
+    await rm(copy, { recursive: true });
+  });
+
+  test.skipIf(skips('conformance', { 'Python with cryptography': python }))(
+    'holds for a second implementation, written from the specifications',
+    async () => {
+      const second = await runProgram(python as string, [script, folder()], { env: process.env });
+      expect(second.stderr).toBe('');
+      const found = JSON.parse(second.stdout) as { entries: number; adapters: Record<string, string> };
+      expect(found.entries).toBe(13);
+      expect(found.adapters).toEqual({ [run.id.slice(2)]: run.adapterSha256 });
+    },
+  );
+});
