@@ -64,7 +64,17 @@ export async function openFederation(closers: AsyncDisposableStack, options: Fed
   });
   const models = createModels({ store, ...(cacheDir !== undefined && { cacheDir }) });
   const { gateway } = sessions;
-  const runs = await createRuns({ store, blobs, identity, gateway, registry, models, logger, ...runSettings });
+  const runs = await createRuns({
+    transparencyLog,
+    store,
+    blobs,
+    identity,
+    gateway,
+    registry,
+    models,
+    logger,
+    ...runSettings,
+  });
   closers.defer(() => runs.close());
   const unsubscribe = store.subscribe(({ kind, nodeId }) => {
     if (kind !== 'node.revoked' || nodeId === undefined) return;

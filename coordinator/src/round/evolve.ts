@@ -52,6 +52,7 @@ export const initialState = (
   bytesDown: new Map(),
   enoughSince: undefined,
   aggregating: false,
+  logHead: { size: 0, root: new Uint8Array(32) },
 });
 
 const rememberedTrainingTimes = 64;
@@ -136,6 +137,7 @@ function apply(state: RunState, event: RunEvent): RunState {
               payload: { sha256: event.data.payloadSha256, sizeBytes: event.data.payloadBytes },
               announcements: known.announcements + 1,
               publicKey: event.data.publicKey,
+              logSize: event.data.logSize ?? 0,
             },
         ),
         trainingTimes: [...state.trainingTimes, event.data.elapsedMs].slice(-rememberedTrainingTimes),

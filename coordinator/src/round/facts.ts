@@ -10,7 +10,10 @@ const announcementLimit = 20;
 type Fact<K extends RoundInput['kind']> = Extract<RoundInput, { kind: K }>;
 
 /** What nodes report. A fact is recorded once; what does not belong to this round is refused, and changes nothing. */
-export function takeReady(turn: Turn, { nodeId, round, payload, trainingMs, publicKey }: Fact<'ready'>): void {
+export function takeReady(
+  turn: Turn,
+  { nodeId, round, payload, trainingMs, publicKey, logSize = 0 }: Fact<'ready'>,
+): void {
   const known = participantOf(turn, nodeId, round);
   if (known.payload?.sha256 === payload.sha256 && (known.stage === 'ready' || known.stage === 'accepted')) return;
   if (known.stage === 'accepted') {
@@ -50,6 +53,7 @@ export function takeReady(turn: Turn, { nodeId, round, payload, trainingMs, publ
       trainingMs,
       elapsedMs: Math.max(0, turn.now - known.offeredAt),
       publicKey,
+      ...(logSize > 0 && { logSize }),
     },
   });
 }

@@ -16,6 +16,8 @@ export type RoundInput =
       readonly trainingMs: number;
       /** Ed25519, in hex. */
       readonly publicKey: string;
+      /** Entries of the log that it has seen. */
+      readonly logSize?: number;
     }
   | { readonly kind: 'declined'; readonly nodeId: NodeId; readonly round: number; readonly reason: Reason }
   | {

@@ -9,7 +9,7 @@ const zeros = new Uint8Array(32);
 
 /** What the coordinator offers to the nodes that are ready, for this round. */
 export function secureOffer(state: RunState, members: number): Uint8Array {
-  const { spec, runId, round, adapter, layoutSha256, factor, factorValues } = state;
+  const { spec, runId, round, adapter, layoutSha256, factor, factorValues, logHead } = state;
   const { secure } = spec.aggregation;
   const stepMs = Math.ceil(secure.stepSeconds * 1000);
   return secagg.encodeBody('offer', {
@@ -19,8 +19,8 @@ export function secureOffer(state: RunState, members: number): Uint8Array {
     runId: Buffer.from(runId.slice(2), 'hex'),
     round,
     previousResult: hashBytes(adapter.sha256),
-    logSize: 0n,
-    logRoot: zeros,
+    logSize: BigInt(logHead.size),
+    logRoot: logHead.root,
     baseHash: hashBytes(spec.baseModel.sha256),
     adapterHash: hashBytes(adapter.sha256),
     layoutHash: hashBytes(layoutSha256),

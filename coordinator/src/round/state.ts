@@ -1,4 +1,4 @@
-import type { NodeId, RoundPhase, RunId, RunSpec, secagg, Sha256, TrainedFactor } from '@weft/shared';
+import type { merkle, NodeId, RoundPhase, RunId, RunSpec, secagg, Sha256, TrainedFactor } from '@weft/shared';
 import type { BlobInfo, Reason } from '../store/events.ts';
 
 export type Lifecycle = 'created' | 'running' | 'paused' | 'finished' | 'stopped' | 'aborted';
@@ -41,6 +41,8 @@ export interface Participant {
   readonly announcements: number;
   /** Ed25519, in hex. */
   readonly publicKey?: string | undefined;
+  /** Entries of the log that it has seen. */
+  readonly logSize?: number;
   /** What was accepted. */
   readonly update?: AcceptedUpdate;
 }
@@ -111,6 +113,8 @@ export interface RunState {
   readonly bytesDown: ReadonlyMap<NodeId, number>;
   readonly enoughSince: number | undefined;
   readonly aggregating: boolean;
+  /** Of the federation's log, as it is now. */
+  readonly logHead: merkle.TreeHead;
 }
 
 export const hasEnded = (state: RunState): boolean =>

@@ -21,7 +21,7 @@ export function toInputs(
     case 'progress':
       return { runId: said.value.runId, inputs: [heard] };
     case 'ready': {
-      const { runId, round, payloadSha256, payloadBytes, trainingMs } = said.value;
+      const { runId, round, payloadSha256, payloadBytes, trainingMs, logSize } = said.value;
       const payload = { sha256: toHash(payloadSha256, 'payload'), sizeBytes: toCount(payloadBytes, 'payload_bytes') };
       return {
         runId,
@@ -33,6 +33,7 @@ export function toInputs(
             payload,
             trainingMs: toCount(trainingMs, 'training_ms'),
             publicKey: Buffer.from(publicKey ?? []).toString('hex'),
+            logSize: toCount(logSize, 'log_size'),
           },
         ],
       };

@@ -2,6 +2,7 @@ import type { FederationId, Identity, NodeId, SeededRandom } from '@weft/shared'
 import type { Logger } from 'pino';
 import type { Aggregator } from '../aggregation/aggregator.ts';
 import type { NodeGateway } from '../federation/ports.ts';
+import type { TransparencyLog } from '../log/transparency-log.ts';
 import type { Models } from '../models/models.ts';
 import type { RoundTiming } from '../round/index.ts';
 import type { Store } from '../store/store.ts';
@@ -21,6 +22,7 @@ export interface RunContext {
     endorsement(id: NodeId): Uint8Array;
     approved(id: NodeId): boolean;
   };
+  readonly transparencyLog: Pick<TransparencyLog, 'head' | 'consistencyProof'>;
   readonly clock: Clock;
   readonly random: SeededRandom;
   readonly models: Models;

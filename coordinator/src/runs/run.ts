@@ -70,8 +70,9 @@ export class Run {
    * @throws what the machine refuses, and WEFT_DISK_FULL; then nothing has changed
    */
   dispatch(input: RoundInput): void {
-    const { clock, random, store, onPoint } = this.#context;
-    const { state, effects } = step(this.#state, input, clock.now(), random);
+    const { clock, random, store, onPoint, transparencyLog } = this.#context;
+    const now = { ...this.#state, logHead: transparencyLog.head() };
+    const { state, effects } = step(now, input, clock.now(), random);
     const [record] = effects;
     if (record?.kind === 'record') {
       const accepts = record.events.some(({ kind }) => kind === 'update.accepted');
@@ -205,7 +206,18 @@ export class Run {
       memberKeys: [...memberKeys],
       memberEndorsements: memberKeys.map((key) => registry.endorsement(toNodeId(key))),
     };
-    for (const nodeId of to) gateway.send(nodeId, { case: 'secure', value });
+    const logSize = name === 'offer' ? Number(secagg.decodeBody('offer', body).logSize) : undefined;
+    for (const nodeId of to) {
+      const own = logSize === undefined ? value : { ...value, proof: this.#logProof(nodeId, logSize) };
+      gateway.send(nodeId, { case: 'secure', value: own });
+    }
+  }
+
+  /** From the log that this node has seen to the one that the offer names. */
+  #logProof(nodeId: NodeId, logSize: number): Uint8Array {
+    const seen = this.#state.participants.get(nodeId)?.logSize ?? 0;
+    const proof = this.#context.transparencyLog.consistencyProof(seen, logSize);
+    return secagg.encode(secagg.logProofLayout, { proof });
   }
 
   async #aggregate(effect: Extract<Effect, { kind: 'aggregate' }>): Promise<void> {

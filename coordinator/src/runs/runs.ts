@@ -4,6 +4,7 @@ import {
   factorSize,
   hashRunSpec,
   isSha256,
+  log,
   parseRunSpec,
   toFederationId,
   trainedFactor,
@@ -43,6 +44,8 @@ export interface RunsOptions {
   readonly gateway: NodeGateway;
   readonly registry: RunContext['registry'];
   readonly models: Models;
+  /** What offers name and prove; an empty log without it. */
+  readonly transparencyLog?: RunContext['transparencyLog'];
   readonly clock?: Clock;
   readonly random?: SeededRandom;
   readonly timing?: Partial<RoundTiming>;
@@ -74,6 +77,7 @@ export async function createRuns(options: RunsOptions): Promise<Runs> {
   const context: RunContext = {
     ...options,
     federationId: toFederationId(options.identity.publicKey),
+    transparencyLog: options.transparencyLog ?? new log.LogTree(),
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
     timing: { ...defaultTiming, ...options.timing },

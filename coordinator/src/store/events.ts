@@ -85,6 +85,8 @@ export const eventSchemas = {
       .string()
       .regex(/^[0-9a-f]{64}$/)
       .optional(),
+    /** Entries of the log that it has seen. */
+    logSize: count.optional(),
   }),
   'node.declined': reason,
   'node.left': z.strictObject({ cause: z.enum(['lease', 'revoked']), silentMs: count }),

@@ -230,13 +230,15 @@ const answers = ({ body }: PendingUpdate, { spec, layoutSha256, adapter, factor 
 /** Under secure aggregation not even the hash of the update leaves: it could confirm a guess. */
 const hiddenHash = '0'.repeat(64);
 
-export const readyOf = ({ body, spec, trainingMs }: PendingUpdate): Ready => ({
+/** @param logSize entries of the federation's log that this node has seen */
+export const readyOf = ({ body, spec, trainingMs }: PendingUpdate, logSize: number): Ready => ({
   $typeName: 'weft.v1.Ready',
   runId: body.runId,
   round: body.round,
   payloadSha256: spec.aggregation.mode === 'secure' ? hiddenHash : body.payloadSha256,
   payloadBytes: body.payloadBytes,
   trainingMs: BigInt(trainingMs),
+  logSize: BigInt(logSize),
 });
 
 const factors: Readonly<Record<TrainedFactor, Factor>> = { A: Factor.A, B: Factor.B, both: Factor.BOTH };

@@ -8,6 +8,7 @@ import { openOffer, type Offer, type OfferSubject } from './offer.ts';
 import type { PendingUpdate } from './pending-updates.ts';
 import { batchOrderSeed } from './seeds.ts';
 import { sendUpdate } from './send-update.ts';
+import { readSeenLog } from '../secure/seen-log.ts';
 import { createSecureRound, type SecureContext, type SecureRound } from '../secure/secure-round.ts';
 
 export interface RoundsContext extends JobContext, Pick<SecureContext, 'pendingFolder' | 'policy'> {
@@ -72,9 +73,13 @@ export function createRounds(context: RoundsContext): Rounds {
   };
   const sayDecline = ({ runId, round }: OfferSubject, { code }: WeftError): void =>
     void connection.say({ case: 'decline', value: { runId, round, code, message: catalogue[code].todo } });
+  const sayReady = async (update: PendingUpdate): Promise<void> => {
+    const { size } = await readSeenLog(context.home);
+    connection.say({ case: 'ready', value: readyOf(update, size) });
+  };
   const sayAgain = ({ evaluation, update }: Job): void => {
     if (evaluation !== undefined) connection.say({ case: 'evaluation', value: evaluation });
-    if (update !== undefined) connection.say({ case: 'ready', value: readyOf(update) });
+    if (update !== undefined) void inBackground(sayReady(update));
   };
 
   // What is said goes into the record first: the record may name too much, never too little.
@@ -120,7 +125,7 @@ export function createRounds(context: RoundsContext): Rounds {
       }
       const { update, trained } = outcome;
       job.update = update;
-      connection.say({ case: 'ready', value: readyOf(update) });
+      await sayReady(update);
       if (trained === undefined) return;
       context.onTiming('training', trained.seconds);
       emit(trained);

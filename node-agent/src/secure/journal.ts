@@ -1,6 +1,6 @@
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { RunId, secagg } from '@weft/shared';
+import type { merkle, RunId, secagg } from '@weft/shared';
 import { writeFileAtomically } from '@weft/trainer';
 import { z } from 'zod';
 
@@ -9,6 +9,7 @@ export interface Journal {
   readonly lastRound: number;
   readonly memberKeys: readonly Uint8Array[];
   readonly memberEndorsements: readonly Uint8Array[];
+  readonly checkpoint: merkle.TreeHead;
   readonly events: readonly secagg.NodeEvent[];
 }
 
@@ -16,6 +17,7 @@ const headerSchema = z.strictObject({
   lastRound: z.number().int(),
   memberKeys: z.array(z.instanceof(Uint8Array)),
   memberEndorsements: z.array(z.instanceof(Uint8Array)),
+  checkpoint: z.strictObject({ size: z.number().int(), root: z.instanceof(Uint8Array) }),
 });
 const roundsSchema = z.record(z.string(), z.number().int());
 
@@ -44,10 +46,11 @@ export const beginJournal = (
     lastRound,
     memberKeys,
     memberEndorsements,
+    checkpoint,
   }: { runId: RunId; round: number } & Omit<Journal, 'events'>,
 ): Promise<void> =>
   writeFileAtomically(fileOf(folder, runId, round), (file) =>
-    file.writeFile(toLine({ lastRound, memberKeys, memberEndorsements })),
+    file.writeFile(toLine({ lastRound, memberKeys, memberEndorsements, checkpoint })),
   );
 
 export async function appendJournal(

@@ -1,4 +1,4 @@
-import { endorsingOrganisation, secagg, secureSizes, updateEncoding, type Identity } from '@weft/shared';
+import { endorsingOrganisation, secagg, secureSizes, updateEncoding, type Identity, type merkle } from '@weft/shared';
 import type { Federation } from '../home/federation-file.ts';
 import type { PendingUpdate } from '../round/pending-updates.ts';
 
@@ -31,6 +31,8 @@ export interface KnowledgeOptions {
   /** Beside each key its organisation's word, or nothing. */
   readonly memberEndorsements: readonly Uint8Array[];
   readonly lastRound: number;
+  /** Of the log, as this node saw it last. */
+  readonly checkpoint: merkle.TreeHead;
   readonly policy: SecurePolicy;
 }
 
@@ -46,6 +48,7 @@ export function knowledgeOf({
   memberKeys,
   memberEndorsements,
   lastRound,
+  checkpoint,
   policy,
 }: KnowledgeOptions): secagg.NodeKnowledge {
   const { body } = update;
@@ -68,7 +71,7 @@ export function knowledgeOf({
     loaded,
     expectedAdapterHash: loaded.adapterHash,
     lastRound,
-    checkpoint: { size: 0, root: new Uint8Array(32) },
+    checkpoint,
     policy: { ...policy, refusal: (offer) => differenceFromSpec(offer, update) },
   };
 }

@@ -9,6 +9,7 @@ import { sendUpdate, type SendContext } from '../round/send-update.ts';
 import { appendJournal, beginJournal, type Journal, readJournal, readLastRounds, writeLastRound } from './journal.ts';
 import type { PrivacyLedger } from '../ledger/privacy-ledger.ts';
 import { knowledgeOf, type SecurePolicy } from './knowledge.ts';
+import { readSeenLog, writeSeenLog } from './seen-log.ts';
 import { type MaskedUpdate, maskUpdate, readMasked } from './mask-update.ts';
 
 export interface SecureContext extends SendContext {
@@ -49,9 +50,23 @@ export function createSecureRound(
     if (!options || signal.aborted) return;
     const step = secagg.stepNode(options, state, event, performance.now(), randomBytes);
     state = step.state;
+    if (event.kind === 'offer') await rememberLog(event.signed, step.effects);
     // That the coordinator gave the round up, its result says too.
     const effects = event.kind === 'abort' ? step.effects.filter(({ kind }) => kind !== 'aborted') : step.effects;
     for (const effect of effects) await carryOut(effect);
+  };
+
+  /** The head of an offer that this node answers is the one that every later offer must continue. */
+  const rememberLog = async (offer: secagg.Signed, effects: readonly secagg.NodeEffect[]): Promise<void> => {
+    if (effects.some((effect) => effect.kind === 'send' && effect.name === 'keyAdvert')) {
+      const { logSize, logRoot } = secagg.decodeBody('offer', offer.body);
+      await writeSeenLog(context.home, { size: Number(logSize), root: logRoot }, offer);
+    }
+    if (effects.some((effect) => effect.kind === 'aborted' && effect.reason === 'logOnlyGrew')) {
+      const { offer: seen } = await readSeenLog(context.home);
+      const statements = seen ? [seen, offer] : [offer];
+      await keepEvidence(context.home, { runId, round, about: 'two logs of one federation', statements });
+    }
   };
 
   const carryOut = async (effect: secagg.NodeEffect): Promise<void> => {
@@ -114,15 +129,18 @@ export function createSecureRound(
       const lastRound = (await readLastRounds(context.home)).get(runId) ?? -1;
       if (lastRound >= round)
         throw new WeftError('WEFT_SECAGG_REFUSED', `a session of round ${round} was begun before`);
+      const { size, root } = await readSeenLog(context.home);
+      const checkpoint = { size, root };
       await beginJournal(context.pendingFolder, {
         runId: runId as RunId,
         round,
         lastRound,
         memberKeys,
         memberEndorsements,
+        checkpoint,
       });
       await writeLastRound(context.home, runId as RunId, round);
-      options = optionsOf({ lastRound, memberKeys, memberEndorsements });
+      options = optionsOf({ lastRound, memberKeys, memberEndorsements, checkpoint });
     }
     if (options) ticking = setInterval(() => void enqueue(() => dispatch({ kind: 'tick' })), tickMs).unref();
   };
@@ -151,7 +169,7 @@ export function createSecureRound(
 function toEvent({ name, body, signature, proof }: SecureMessage): secagg.NodeEvent | undefined {
   switch (name) {
     case 'offer':
-      return { kind: 'offer', signed: { body, signature }, consistency: [] };
+      return { kind: 'offer', signed: { body, signature }, consistency: logProof(proof) };
     case 'roster':
     case 'shardSeed':
     case 'shareDelivery':
@@ -165,6 +183,10 @@ function toEvent({ name, body, signature, proof }: SecureMessage): secagg.NodeEv
       return undefined;
   }
 }
+
+/** Nothing came where there was nothing to continue. */
+const logProof = (proof: Uint8Array): readonly Uint8Array[] =>
+  proof.length === 0 ? [] : secagg.decode(secagg.logProofLayout, proof).proof;
 
 /** Two statements that cannot both be honest, for whoever is to judge. */
 async function keepEvidence(

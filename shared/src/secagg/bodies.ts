@@ -115,6 +115,9 @@ export const bodies = {
 /** What goes beside a signed cut to each survivor: the way from its own input to the cut's root. */
 export const cutProofLayout = struct({ place: u32, proof: list(hash, maxPath) });
 
+/** What goes beside an offer: from the log that this node has seen to the one that the offer names. */
+export const logProofLayout = struct({ proof: list(hash, maxPath + 1) });
+
 export type BodyName = keyof typeof bodies;
 export type Body<N extends BodyName> = ValueOf<(typeof bodies)[N]['layout']>;
 /** What a caller gives: version and type follow from the name. */

@@ -2,6 +2,7 @@ export {
   bodies,
   noPlace,
   cutProofLayout,
+  logProofLayout,
   encodeBody,
   decodeBody,
   type Body,
