@@ -70,7 +70,9 @@ export const createNodeView = (progress: Progress): ((event: NodeEvent) => void)
       case 'left-out':
         return progress.log(`${roundName(event.round)} went on without this node`);
       case 'declined':
-        return progress.log(`${roundName(event.round)} declined [${event.code}]: ${event.todo}`);
+        return progress.log(
+          `${roundName(event.round)} declined [${event.code}${event.rule === undefined ? '' : `, policy: ${event.rule}`}]: ${event.todo}`,
+        );
       case 'round-ended':
         endRound();
         return progress.log(

@@ -10,6 +10,7 @@ const nouns: Readonly<Record<string, string>> = {
   model: 'models on this machine',
   node: 'the daemon of a contributor',
   org: 'organisations that sign for their nodes',
+  policy: 'what a node takes part in',
   privacy: 'differential privacy, counted',
   run: 'training runs of a federation',
 };

@@ -8,4 +8,6 @@ if [ -z "$(ls -A /state)" ]; then
   until [ -s "/invites/$WEFT_NODE_NAME" ]; do sleep 1; done
   weft node join --home /state --name "$WEFT_NODE_NAME" "@/invites/$WEFT_NODE_NAME"
 fi
-exec weft node start --home /state --data /data --threads "${WEFT_THREADS:-1}" --small-cohort
+# three are few, and this node says that they are enough
+[ -e /state/policy.yaml ] || weft node policy init --home /state --yes --smallest-cohort 3
+exec weft node start --home /state --data /data --threads "${WEFT_THREADS:-1}"

@@ -11,10 +11,13 @@ import { createPrivacyLedger, defaultDataSet, ledgerFolderIn, type PrivacyBudget
 import { createBaseModels } from './model/base-models.ts';
 import { acceptRenewal, dropOlderPins } from './network/renewal.ts';
 import { createTraffic } from './network/traffic.ts';
+import { allowedDevice, allowedThreads, budgetOf } from './policy/local-rules.ts';
+import { checkPolicy } from './policy/parse-policy.ts';
+import { readPolicy } from './policy/policy-file.ts';
+import type { Policy, PolicyInput } from './policy/policy.ts';
 import { createLocalData } from './round/local-data.ts';
 import { createPendingUpdates } from './round/pending-updates.ts';
 import { createRounds } from './round/rounds.ts';
-import { defaultSecurePolicy, type SecurePolicy } from './secure/knowledge.ts';
 import { keepConnected, type Backoff } from './session/connection.ts';
 import type { CoordinatorSays } from './session/session.ts';
 import { agentVersion } from './version.ts';
@@ -35,9 +38,9 @@ export interface NodeOptions {
   /** Drains: what was promised to the coordinator is sent, then the agent ends. */
   readonly signal?: AbortSignal | undefined;
   readonly backoff?: Backoff | undefined;
-  /** What this node asks of secure aggregation. */
-  readonly securePolicy?: Partial<SecurePolicy> | undefined;
-  /** ε and δ that the data may spend in all; with one no round without noise is taken part in. */
+  /** What holds in place of the home's policy.yaml. */
+  readonly policy?: PolicyInput | undefined;
+  /** ε and δ that the data may spend in all, in place of the policy's; with one no round without noise is taken part in. */
   readonly privacyBudget?: PrivacyBudget | undefined;
   /** Where the privacy ledger lies when several homes train on the same data; by default in the home. */
   readonly ledgerFolder?: string | undefined;
@@ -57,16 +60,22 @@ export interface NodeAgent {
 
 /**
  * Starts the operator's daemon: reads the data, then keeps a session and takes part in what is offered.
- * @throws WEFT_NODE_NOT_JOINED, WEFT_HOME_LOCKED, WEFT_PRIVACY_LEDGER_DAMAGED, and what is wrong with the data
+ * @throws WEFT_NODE_NOT_JOINED, WEFT_HOME_LOCKED, WEFT_PRIVACY_LEDGER_DAMAGED, what is wrong with the policy, and what with
+ * the data
  */
 export async function startNode(options: NodeOptions): Promise<NodeAgent> {
   const home = await openHome(options.home);
   try {
     const federation = await readFederation(options.home);
+    const policy =
+      options.policy === undefined
+        ? (await readPolicy(options.home)).policy
+        : checkPolicy(options.policy, 'the policy that the node was started with');
+    const device = allowedDevice(policy, options.device ?? 'auto');
     await readLedger(options.ledgerFolder ?? ledgerFolderIn(options.home));
     const records = await readRecords(options.dataPaths);
     await requireModel(options.modelPath);
-    return runAgent(options, home, federation, records);
+    return runAgent({ ...options, device }, home, federation, records, policy);
   } catch (error) {
     await home.release();
     throw error;
@@ -78,6 +87,7 @@ function runAgent(
   home: NodeHome,
   pinned: Federation,
   records: Awaited<ReturnType<typeof readRecords>>,
+  policy: Policy,
 ): NodeAgent {
   const { onEvent: emit = () => {}, signal: drainSignal } = options;
   const traffic = createTraffic(options.onSend);
@@ -169,14 +179,14 @@ function runAgent(
     data: createLocalData(records),
     pending: createPendingUpdates(home.pendingFolder),
     pendingFolder: home.pendingFolder,
-    policy: { ...defaultSecurePolicy, ...options.securePolicy },
+    policy,
     ledger: createPrivacyLedger({
       folder: options.ledgerFolder ?? ledgerFolderIn(home.path),
       dataSet: options.dataSet ?? defaultDataSet,
-      budget: options.privacyBudget,
+      budget: options.privacyBudget ?? budgetOf(policy),
     }),
     cacheFolder: home.cacheFolder,
-    threads: options.threads ?? availableParallelism(),
+    threads: allowedThreads(policy, options.threads ?? availableParallelism()),
     device: options.device ?? 'auto',
     emit: watch,
     onTiming: (kind, spent) => (seconds[kind] += spent),

@@ -1,15 +1,24 @@
 import { toWeftError } from '@weft/shared';
 import type { EventFault } from './events.ts';
+import { refusedRules } from './policy/refuse.ts';
 
 const maxFrames = 6;
 
 /** What may be logged and shown of an error. Messages stay behind: a parser's message quotes what it read. */
 export function toEventFault(error: unknown): EventFault {
-  const { code, todo, details, cause } = toWeftError(error);
+  const fault = toWeftError(error);
+  const { code, todo, details, cause } = fault;
+  const rule = refusedRules(fault);
   const numbers = Object.fromEntries(
     Object.entries(details).filter((entry): entry is [string, number] => typeof entry[1] === 'number'),
   );
-  return { code, todo, numbers, ...(code === 'WEFT_INTERNAL' && { where: framesOf(cause ?? error) }) };
+  return {
+    code,
+    todo,
+    numbers,
+    ...(rule !== undefined && { rule }),
+    ...(code === 'WEFT_INTERNAL' && { where: framesOf(cause ?? error) }),
+  };
 }
 
 /** Function names and places of the stack, without the message that comes before them. */

@@ -10,6 +10,8 @@ export interface EventFault {
   readonly code: string;
   readonly todo: string;
   readonly numbers: Readonly<Record<string, number>>;
+  /** Of a refusal by the policy: the names of the rules. */
+  readonly rule?: string;
   /** Where in Weft's own code, for a fault that is not catalogued. */
   readonly where?: readonly string[];
 }

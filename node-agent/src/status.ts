@@ -20,6 +20,20 @@ export interface NodeStatus {
   readonly bytesSent: number;
   /** The newest lines of the record, oldest first. */
   readonly lastSent: readonly Sent[];
+  /** Every round that this node's update is in, or may be. */
+  readonly rounds: readonly RoundStatus[];
+}
+
+/** What hid this node's update in a round; null under plain aggregation, where nothing does. */
+export interface RoundStatus {
+  readonly runId: string;
+  readonly runName: string;
+  /** From 0. */
+  readonly round: number;
+  readonly mode: 'secure' | 'plain';
+  readonly colluders: number | null;
+  readonly survivors: number | null;
+  readonly members: number | null;
 }
 
 const lastLines = 6;
@@ -37,5 +51,21 @@ export async function readStatus(home: string): Promise<NodeStatus> {
     updatesSent: updates.length,
     bytesSent: updates.reduce((sum, { payloadBytes }) => sum + payloadBytes, 0),
     lastSent: sent.slice(-lastLines),
+    rounds: roundsOf(sent),
   };
+}
+
+/** A restart may have written the same round twice: the last line of it counts. */
+function roundsOf(sent: readonly Sent[]): RoundStatus[] {
+  const rounds = new Map<string, RoundStatus>();
+  for (const entry of sent) {
+    if (entry.kind !== 'update' && entry.kind !== 'secure') continue;
+    const { runId, runName, round } = entry;
+    const unknown = { colluders: null, survivors: null, members: null };
+    const known = rounds.get(`${runId}/${round}`) ?? { runId, runName, round, mode: 'secure', ...unknown };
+    const { colluders, survivors, members } = entry.kind === 'secure' ? entry : known;
+    const mode = entry.kind === 'update' ? entry.mode : 'secure';
+    rounds.set(`${runId}/${round}`, { ...known, mode, colluders, survivors, members });
+  }
+  return [...rounds.values()];
 }

@@ -56,7 +56,15 @@ export const startFederation = async (name: string) => {
         JSON.stringify({ text: `${node} keeps line ${line} of its own notes.` }),
       );
       await writeFile(join(data, 'notes.jsonl'), lines.join('\n'));
-      agents.push(await startNode({ home: homeOf(node), dataPaths: [data], modelPath, threads: 1 }));
+      agents.push(
+        await startNode({
+          home: homeOf(node),
+          dataPaths: [data],
+          modelPath,
+          threads: 1,
+          policy: { secureAggregation: 'optional' },
+        }),
+      );
     },
 
     async close(): Promise<void> {

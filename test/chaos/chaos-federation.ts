@@ -99,6 +99,7 @@ export async function setUpChaos(): Promise<ChaosFederation> {
             modelPath,
             threads: 1,
             untilRunEnds: true,
+            policy: { secureAggregation: 'optional', leastExamples: 1 },
             backoff: { firstMs: 50, maxMs: 200 },
           }),
         ),

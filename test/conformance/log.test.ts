@@ -27,7 +27,7 @@ beforeAll(async () => {
   });
   await federation.admin('POST', `/api/runs/${id}/start`);
   for (const [at, name] of names.entries())
-    await federation.startNode(name, places[at]!, { securePolicy: { acceptsSmallCohort: true } });
+    await federation.startNode(name, places[at]!, { policy: { smallestCohort: 3 } });
   run = await federation.runUntil(id, ({ state }) => state !== 'created' && state !== 'running');
 }, 120_000);
 afterAll(() => federation.close());

@@ -14,7 +14,7 @@ test('a node holds every offer against the log that it saw last, and stops where
   const spec = { aggregation: { clipNormL2: 10 }, cohort: { minimum: 3, maximum: 3 }, rounds: 2 };
   const first = await federation.createRun(spec);
   const nodes = await Promise.all(
-    names.map((name, at) => federation.startNode(name, places[at]!, { securePolicy: { acceptsSmallCohort: true } })),
+    names.map((name, at) => federation.startNode(name, places[at]!, { policy: { smallestCohort: 3 } })),
   );
   await federation.admin('POST', `/api/runs/${first.id}/start`);
   const run = await federation.runUntil(first.id, ({ state }) => state !== 'created' && state !== 'running');

@@ -8,7 +8,7 @@ import { openFederation, sentences, type TestFederation } from './federation.ts'
 let federation: TestFederation;
 afterEach(() => federation.close());
 
-const small = { acceptsSmallCohort: true };
+const small = { smallestCohort: 3 };
 const names = ['ana', 'ben', 'eva'] as const;
 const noisy: Partial<RunSpecInput> = {
   aggregation: { mode: 'secure', clipNormL2: 1, weighting: 'uniform' },
@@ -32,11 +32,11 @@ describe("a node's privacy ledger", () => {
     const delta = 1e-5;
     // ε of one round at z = 4 is about 1, of two about 1.5.
     const ana = await federation.startNode('ana', places.ana, {
-      securePolicy: small,
+      policy: small,
       privacyBudget: { epsilon: 1.2, delta },
     });
-    const ben = await federation.startNode('ben', places.ben, { securePolicy: small });
-    await federation.startNode('eva', places.eva, { securePolicy: small });
+    const ben = await federation.startNode('ben', places.ben, { policy: small });
+    await federation.startNode('eva', places.eva, { policy: small });
     const { round } = await ana.event('round-ended', ({ committed }) => committed);
     expect(await ana.event('declined')).toMatchObject({ round: round + 1, code: 'WEFT_PRIVACY_BUDGET_SPENT' });
     await stop();
@@ -54,9 +54,9 @@ describe("a node's privacy ledger", () => {
       mkdirSync(ledgerFolderIn(home), { recursive: true });
       writeFileSync(join(ledgerFolderIn(home), 'ledger.txt'), 'ε = 0 }\n');
     };
-    const ana = await federation.startNode('ana', places.ana, { securePolicy: small });
+    const ana = await federation.startNode('ana', places.ana, { policy: small });
     const damaged = ana.event('trained').then(() => damage(places.ana.home));
-    for (const name of ['ben', 'eva'] as const) await federation.startNode(name, places[name], { securePolicy: small });
+    for (const name of ['ben', 'eva'] as const) await federation.startNode(name, places[name], { policy: small });
     await damaged;
     expect(await ana.event('declined')).toMatchObject({ code: 'WEFT_PRIVACY_LEDGER_DAMAGED' });
     await stop();

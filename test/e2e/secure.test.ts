@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { NodeEvent } from '@weft/node-agent';
+import { readStatus, type NodeEvent } from '@weft/node-agent';
 import {
   bytesToRingWords,
   createIdentity,
@@ -11,13 +11,14 @@ import {
   type Identity,
   type RunDetailView,
 } from '@weft/shared';
+import { runWeft } from '../run-weft.ts';
 import { afterEach, describe, expect, test } from 'vitest';
 import { openFederation, sentences, type TestFederation, type TestNode } from './federation.ts';
 
 let federation: TestFederation;
 afterEach(() => federation.close());
 
-const small = { acceptsSmallCohort: true };
+const small = { smallestCohort: 3 };
 
 async function begin(
   names: readonly string[],
@@ -52,7 +53,7 @@ describe('secure aggregation in a federation', () => {
     const runId = await startRun();
     for (const [name, place] of places) {
       await federation.startNode(name, place, {
-        securePolicy: small,
+        policy: small,
         // Still in the node's own folder when it reports that it has trained.
         onEvent(event: NodeEvent) {
           if (event.event !== 'trained') return;
@@ -77,24 +78,31 @@ describe('secure aggregation in a federation', () => {
     const places = await begin(['ana', 'ben', 'eva', 'ida', 'tom']);
     const runId = await startRun();
     const nodes: TestNode[] = [];
-    for (const [name, place] of places) nodes.push(await federation.startNode(name, place, { securePolicy: small }));
+    for (const [name, place] of places) nodes.push(await federation.startNode(name, place, { policy: small }));
     const [gone] = nodes;
     await gone!.event('trained');
     await federation.admin('POST', `/api/nodes/${places.get('ana')!.nodeId}/revoke`);
     const run = await federation.runUntil(runId, hasEnded);
     expect(run).toMatchObject({ state: 'finished', roundsCommitted: 1 });
     expect(run.roundsDone.at(-1)!.contributors).toBe(4);
+    const stayed = nodes.find(({ name }) => name === 'ben')!;
+    await stayed.event('round-ended');
+    // with one revoked the round is begun among four, or ends with four of five
+    const [told] = (await readStatus(stayed.home)).rounds.slice(-1);
+    expect(told).toMatchObject({ mode: 'secure', survivors: 4, colluders: 1 });
+    const { stdout } = await runWeft(['node', 'status', '--home', stayed.home]);
+    expect(stdout).toMatch(/4 of [45] members survived, withstood 1 colluding with the coordinator/);
   });
 
   test('goes on in the same round when the coordinator and a node come back in the middle of it', async () => {
     const places = await begin(['ana', 'ben', 'eva']);
     const runId = await startRun();
     const nodes: TestNode[] = [];
-    for (const [name, place] of places) nodes.push(await federation.startNode(name, place, { securePolicy: small }));
+    for (const [name, place] of places) nodes.push(await federation.startNode(name, place, { policy: small }));
     // Of three nobody may drop: the round can only end with what the restarted ones still know.
     await nodes[0]!.event('sent');
     await Promise.all([federation.restart(), nodes[0]!.agent.stop()]);
-    await federation.startNode('ana', places.get('ana')!, { securePolicy: small });
+    await federation.startNode('ana', places.get('ana')!, { policy: small });
     const run = await federation.runUntil(runId, hasEnded);
     expect(run).toMatchObject({ state: 'finished', roundsCommitted: 1 });
     expect(run.roundsDone[0]).toMatchObject({ round: 0, contributors: 3 });
@@ -107,7 +115,9 @@ describe('secure aggregation in a federation', () => {
     const places = await begin(names, (name) => (name === 'tom' || name === 'ida' ? undefined : library));
     const runId = await startRun();
     const [ana] = await Promise.all(
-      [...places].map(([name, place]) => federation.startNode(name, place, { securePolicy: { trustedOrganisations } })),
+      [...places].map(([name, place]) =>
+        federation.startNode(name, place, { policy: { ...small, trustedOrganisations } }),
+      ),
     );
     // Two of five are nobody's, and one more may collude: more than the session withstands.
     expect((await ana!.event('declined')).code).toBe('WEFT_SECAGG_REFUSED');
@@ -117,7 +127,7 @@ describe('secure aggregation in a federation', () => {
     const all = await begin(names, () => library);
     const again = await startRun();
     for (const [name, place] of all)
-      await federation.startNode(name, place, { securePolicy: { trustedOrganisations } });
+      await federation.startNode(name, place, { policy: { ...small, trustedOrganisations } });
     expect(await federation.runUntil(again, hasEnded)).toMatchObject({ state: 'finished', roundsCommitted: 1 });
   });
 
@@ -137,7 +147,7 @@ describe('secure aggregation in a federation', () => {
     const runId = await startRun();
     for (const [i, name] of names.entries()) {
       await federation.startNode(name, places[i]!, {
-        securePolicy: small,
+        policy: small,
         onEvent(event: NodeEvent) {
           if (event.event !== 'trained') return;
           norms.push(Math.min(1, event.normL2));
@@ -180,9 +190,9 @@ describe('secure aggregation in a federation', () => {
     const places = await begin(['ana', 'ben', 'eva']);
     const runId = await startRun();
     const nodes: TestNode[] = [];
-    for (const [name, place] of places) nodes.push(await federation.startNode(name, place));
+    for (const [name, place] of places) nodes.push(await federation.startNode(name, place, { policy: {} }));
     const { code } = await nodes[0]!.event('declined');
-    expect(code).toBe('WEFT_SECAGG_REFUSED');
+    expect(code).toBe('WEFT_POLICY_REFUSED');
     await federation.admin('POST', `/api/runs/${runId}/stop`);
   });
 });

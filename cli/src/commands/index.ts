@@ -58,6 +58,21 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./node-ledger.ts'),
   },
   {
+    words: ['node', 'policy', 'init'],
+    summary: 'write down what this node takes part in',
+    load: () => import('./node-policy-init.ts'),
+  },
+  {
+    words: ['node', 'policy', 'show'],
+    summary: 'the policy in plain words, and the runs that wait for approval',
+    load: () => import('./node-policy-show.ts'),
+  },
+  {
+    words: ['node', 'policy', 'approve'],
+    summary: 'let a run begin that waits for approval by hand',
+    load: () => import('./node-policy-approve.ts'),
+  },
+  {
     words: ['node', 'trust'],
     summary: "accept the coordinator's renewed certificate",
     load: () => import('./node-trust.ts'),

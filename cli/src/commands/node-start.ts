@@ -1,7 +1,8 @@
 import { availableParallelism } from 'node:os';
 import process from 'node:process';
 import { Option, type Command } from 'commander';
-import type { NodeEvent } from '@weft/node-agent';
+import { WeftError } from '@weft/shared';
+import type { NodeEvent, PolicyInput } from '@weft/node-agent';
 import type { CommandModule } from '../command.ts';
 import { onInterrupt } from '../interrupt.ts';
 import { cacheWords, devices, pathOfModel, type Device } from '../model-options.ts';
@@ -27,6 +28,32 @@ interface NodeStartOptions {
   readonly untilRunEnds?: true;
   readonly json?: true;
 }
+
+/** Short ways for a home without a policy; where there is one, nothing but the file decides. */
+const policyOfFlags = async (
+  home: string,
+  flags: {
+    readonly smallCohort: true | undefined;
+    readonly trustOrganisation: readonly string[] | undefined;
+    readonly privacyBudget: number | undefined;
+    readonly privacyDelta: number;
+  },
+): Promise<PolicyInput | undefined> => {
+  const { smallCohort, trustOrganisation, privacyBudget, privacyDelta } = flags;
+  if (smallCohort === undefined && trustOrganisation === undefined && privacyBudget === undefined) return undefined;
+  const { readPolicy } = await import('@weft/node-agent');
+  const { isWritten, path } = await readPolicy(home);
+  if (isWritten)
+    throw new WeftError(
+      'WEFT_USAGE',
+      `${path} decides: leave out --small-cohort, --trust-organisation and --privacy-budget, and set smallestCohort, trustedOrganisations and privacyBudget there`,
+    );
+  return {
+    ...(smallCohort && { smallestCohort: 3 }),
+    ...(trustOrganisation && { trustedOrganisations: [...trustOrganisation] }),
+    ...(privacyBudget !== undefined && { privacyBudget, privacyDelta }),
+  };
+};
 
 const run = async ({
   home,
@@ -58,11 +85,7 @@ const run = async ({
       unpackFolder: cache,
       threads,
       device,
-      securePolicy: {
-        acceptsSmallCohort: smallCohort === true,
-        ...(trustOrganisation && { trustedOrganisations: trustOrganisation }),
-      },
-      privacyBudget: privacyBudget === undefined ? undefined : { epsilon: privacyBudget, delta: privacyDelta },
+      policy: await policyOfFlags(home, { smallCohort, trustOrganisation, privacyBudget, privacyDelta }),
       ledgerFolder: ledger,
       dataSet,
       untilRunEnds,
@@ -99,18 +122,22 @@ export const command: CommandModule = {
       .option('--cache <dir>', cacheWords)
       .option(
         '--trust-organisation <key...>',
-        'count members of other organisations, and of none, as colluders of the coordinator',
+        'without a policy.yaml: count members of other organisations, and of none, as colluders of the coordinator',
       )
-      .option('--small-cohort', 'also send masked updates among three or four nodes: so few hide a single one badly')
+      .option(
+        '--small-cohort',
+        'without a policy.yaml: also send masked updates among three or four nodes, which hide a single one badly',
+      )
       .option(
         '--privacy-budget <epsilon>',
-        'ε that the data may spend in all, over every run; then rounds without noise are declined',
+        'without a policy.yaml: ε that the data may spend in all, over every run; then rounds without noise are declined',
         nonNegative({ positive: true }),
       )
       .option('--privacy-delta <number>', 'δ of that budget', delta, 1e-5)
       .option('--ledger <dir>', 'where the privacy ledger lies, if several homes train on the same data')
       .option('--data-set <name>', 'under which name this data is charged there', dataSetName)
       .option('--until-run-ends', 'end when the first run has ended, instead of waiting for the next')
+      .addHelpText('after', '\nWhat it takes part in says policy.yaml in the home: see `weft node policy`.')
       .option('--json', 'a JSON line for each event on standard output, the last one {"event":"summary"}')
       .action((_options: unknown, command: Command) => run(command.opts<NodeStartOptions>()));
   },

@@ -36,6 +36,13 @@ const aggregationLine = ({ mode, rule }: RunDetailView['spec']['aggregation']): 
 const privacyLine = ({ epsilonSpent, delta, epsilonPlanned, verdict }: NonNullable<RunDetailView['privacy']>): string =>
   `ε = ${epsilonSpent.toFixed(3)} so far, ${epsilonPlanned.toFixed(3)} after all rounds, at δ = ${delta} for each node. ${verdict}`;
 
+/** Who took no part in the newest round, and why. */
+const absences = ({ roundsDone }: RunDetailView): string => {
+  const last = roundsDone.at(-1);
+  const away = (last?.nodes ?? []).filter(({ stage, reason }) => stage === 'declined' || (stage === 'left' && reason));
+  return away.map(({ nodeId, stage, reason }) => `round ${last?.round}: ${nodeId} ${stage}: ${reason}\n`).join('');
+};
+
 const shown = (run: RunDetailView): string => {
   const facts = {
     run: run.id,
@@ -64,7 +71,7 @@ const shown = (run: RunDetailView): string => {
   ];
   return `${Object.entries(facts)
     .map(([key, value]) => `${key.padEnd(12)}${value}\n`)
-    .join('')}\n${formatTable(headings, run.roundsDone.map(roundRow))}`;
+    .join('')}\n${formatTable(headings, run.roundsDone.map(roundRow))}${absences(run)}`;
 };
 
 const run = async (word: string, options: RunOptions): Promise<void> => {

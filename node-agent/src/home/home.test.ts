@@ -7,6 +7,7 @@ import { toFederationId, toNodeId } from '@weft/shared';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { readFederation, writeFederation } from './federation-file.ts';
 import { openHome } from './home.ts';
+import { readStatus } from '../status.ts';
 import { readSent, recordSent } from './sent-record.ts';
 
 let folder: string;
@@ -115,4 +116,19 @@ test('the record says in plain words what left, and survives a line that a crash
   expect(await readSent(folder)).toEqual([written]);
   const next = await recordSent(folder, decline);
   expect(await readSent(folder)).toEqual([written, next]);
+});
+
+test('the status tells of each round who was hidden among whom, and of a plain one that nobody was', async () => {
+  await writeFederation(folder, federation);
+  const round = { runId: 'r', runName: 'run' };
+  const masked = { kind: 'secure', ...round, round: 0, members: 10, colluders: 2 } as const;
+  await recordSent(folder, { ...masked, survivors: 9 });
+  // a restart said the same again
+  await recordSent(folder, { ...masked, survivors: 8 });
+  const { said } = await recordSent(folder, { ...masked, round: 1, survivors: 10 });
+  expect(said).toContain('10 of 10 members survived');
+  expect((await readStatus(folder)).rounds).toEqual([
+    { ...round, round: 0, mode: 'secure', members: 10, survivors: 8, colluders: 2 },
+    { ...round, round: 1, mode: 'secure', members: 10, survivors: 10, colluders: 2 },
+  ]);
 });

@@ -51,7 +51,17 @@ const sentSchema = z.discriminatedUnion('kind', [
     updateSha256: z.string(),
     receiptAtMs: z.number(),
   }),
-  z.object({ ...common, ...round, kind: z.literal('decline'), code: z.string() }),
+  z.object({
+    ...common,
+    ...round,
+    kind: z.literal('secure'),
+    /** Of the round's session, and those of them whose updates are summed. */
+    members: z.number().int(),
+    survivors: z.number().int(),
+    /** Members that may collude with the coordinator and still learn no single update. */
+    colluders: z.number().int(),
+  }),
+  z.object({ ...common, ...round, kind: z.literal('decline'), code: z.string(), rule: z.string().optional() }),
 ]);
 
 /** One line of `sent.jsonl`: what left this machine. */
@@ -100,8 +110,13 @@ function inPlainWords(facts: SentFacts): string {
         `(L2 norm ${facts.normL2.toPrecision(4)}${facts.clipped ? ', clipped' : ''}). ` +
         `${facts.mode === 'secure' ? maskedWords : plainWords(facts)}`
       );
+    case 'secure':
+      return (
+        `Signed who is summed in round ${facts.round + 1} of "${facts.runName}": ${facts.survivors} of ${facts.members} members survived. ` +
+        `The sum hides this update from the coordinator and ${facts.colluders} members that collude with it.`
+      );
     case 'decline':
-      return `Declined round ${facts.round + 1} of "${facts.runName}" with the code ${facts.code}; no update was sent.`;
+      return `Declined round ${facts.round + 1} of "${facts.runName}" with the code ${facts.code}${facts.rule === undefined ? '' : ` (policy: ${facts.rule})`}; no update was sent.`;
   }
 }
 

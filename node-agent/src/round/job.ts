@@ -13,12 +13,16 @@ import {
   type NodeId,
   type TrainedFactor,
 } from '@weft/shared';
-import { evaluate, readAdapterValues, type Device, type Model } from '@weft/trainer';
+import { evaluate, predictTrainingMemory, readAdapterValues, type Device, type Model } from '@weft/trainer';
 import { join } from 'node:path';
 import { rm } from 'node:fs/promises';
 import type { BaseModels } from '../model/base-models.ts';
 import type { NodeEvent } from '../events.ts';
 import type { PrivacyLedger } from '../ledger/privacy-ledger.ts';
+import { refusalOfMemory, refusalOfRows } from '../policy/local-rules.ts';
+import type { Policy } from '../policy/policy.ts';
+import { refusedBy } from '../policy/refuse.ts';
+import type { PolicyRefusal } from '../policy/spec-rules.ts';
 import type { Connection } from '../session/connection.ts';
 import { downloadBlob } from '../transfer/download.ts';
 import type { LocalData, LocalExamples } from './local-data.ts';
@@ -39,6 +43,7 @@ export interface JobContext {
   readonly threads: number;
   readonly device: Device;
   readonly ledger: PrivacyLedger;
+  readonly policy: Policy;
   readonly emit: (event: NodeEvent) => void;
 }
 
@@ -80,16 +85,32 @@ export async function workOnOffer(
       `the run spec gives the layout ${layout.sha256}, the offer names ${offer.layoutSha256}`,
     );
   }
+  requireMemory(offer, model, layout, context.policy);
   if (offer.kind === 'train')
     await context.ledger.admit({ spec: offer.spec, values: factorSize(layout, offer.factor) });
   const adapter = await fetchAdapter(offer, layout, context, report, signal);
   const examples = await context.data.examples(model, offer.spec, signal);
+  if (offer.kind === 'train') refuse(refusalOfRows(context.policy, examples.training.length));
   const evaluation = await scoreAdapter(offer, model, layout, adapter, examples, context, report, signal);
   if (evaluation !== undefined) await onEvaluated(evaluation.body, evaluation.seconds);
   if (offer.kind === 'evaluate') return undefined;
   const kept = await context.pending.find(offer.runId, offer.round);
   if (kept !== undefined && answers(kept, offer)) return { update: kept };
   return prepareUpdate(offer, model, layout, adapter, examples, context, report, signal);
+}
+
+/** @throws WEFT_POLICY_REFUSED */
+function refuse(refusal: PolicyRefusal | undefined): void {
+  const refused = refusedBy(refusal === undefined ? [] : [refusal]);
+  if (refused !== undefined) throw refused;
+}
+
+/** Foretold from the model's description, before anything of it is computed. */
+function requireMemory(offer: Offer, model: Model, layout: AdapterLayout, policy: Policy): void {
+  if (policy.memoryMiB === 'any') return;
+  const { batchSize, sequenceLength } = offer.spec.training;
+  const { residentBytes } = predictTrainingMemory({ model, layout, trains: offer.factor, batchSize, sequenceLength });
+  refuse(refusalOfMemory(policy, residentBytes));
 }
 
 async function fetchAdapter(

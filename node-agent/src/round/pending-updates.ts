@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { EnvelopeSchema, UpdateSchema, type Envelope, type Update } from '@weft/proto';
 import { runSpecSchema, sha256File, type RunId, type RunSpec } from '@weft/shared';
-import { writeFileAtomically } from '@weft/trainer';
 import { z } from 'zod';
+import { writePrivateFile } from '../home/private-file.ts';
 
 const pendingSchema = z.strictObject({
   /** The signed Update, an Envelope in base64: what is sent after a restart is what was meant before it. */
@@ -44,9 +44,9 @@ export function createPendingUpdates(folder: string): PendingUpdates {
       const body = fromBinary(UpdateSchema, update.body);
       const payloadPath = fileOf(body.runId, body.round, 'payload');
       const json = { ...facts, update: Buffer.from(toBinary(EnvelopeSchema, update)).toString('base64') };
-      await writeFileAtomically(payloadPath, (file) => file.writeFile(payload));
+      await writePrivateFile(payloadPath, payload);
       // after the payload: who finds this file finds the other one too
-      await writeFileAtomically(fileOf(body.runId, body.round, 'json'), (file) => file.writeFile(JSON.stringify(json)));
+      await writePrivateFile(fileOf(body.runId, body.round, 'json'), JSON.stringify(json));
       return { ...facts, update, body, payloadPath };
     },
     async find(runId, round) {

@@ -3,6 +3,7 @@ import { catalogue, isRunId, toWeftError, WeftError, type RunId } from '@weft/sh
 import { toEventFault } from '../event-fault.ts';
 import type { Federation } from '../home/federation-file.ts';
 import { recordSent } from '../home/sent-record.ts';
+import { refusalOfRound, refusalOfRun, refusedRules } from '../policy/refuse.ts';
 import { readyOf, workOnOffer, type JobContext } from './job.ts';
 import { openOffer, type Offer, type OfferSubject } from './offer.ts';
 import type { PendingUpdate } from './pending-updates.ts';
@@ -71,8 +72,12 @@ export function createRounds(context: RoundsContext): Rounds {
     running.add(told);
     return told;
   };
-  const sayDecline = ({ runId, round }: OfferSubject, { code }: WeftError): void =>
-    void connection.say({ case: 'decline', value: { runId, round, code, message: catalogue[code].todo } });
+  const sayDecline = ({ runId, round }: OfferSubject, reason: WeftError): void => {
+    const { code } = reason;
+    const rule = refusedRules(reason);
+    const message = `${catalogue[code].todo}${rule === undefined ? '' : ` (${rule})`}`;
+    connection.say({ case: 'decline', value: { runId, round, code, message } });
+  };
   const sayReady = async (update: PendingUpdate): Promise<void> => {
     const { size } = await readSeenLog(context.home);
     connection.say({ case: 'ready', value: readyOf(update, size) });
@@ -88,10 +93,30 @@ export function createRounds(context: RoundsContext): Rounds {
     const { runId, round, runName } = job;
     const reason = toWeftError(error);
     finish(job);
-    await recordSent(home, { kind: 'decline', runId, runName, round, code: reason.code });
+    const rule = refusedRules(reason);
+    await recordSent(home, {
+      kind: 'decline',
+      runId,
+      runName,
+      round,
+      code: reason.code,
+      ...(rule !== undefined && { rule }),
+    });
     sayDecline(job, reason);
     await pending.remove(runId, round);
     emit({ event: 'declined', runId, round, ...toEventFault(error) });
+  };
+
+  /** Declines what the policy does not allow, and also what cannot be held against it. */
+  const isAllowed = async (job: Job, offer: Offer): Promise<boolean> => {
+    try {
+      const refused = await refusalOfRound(context, offer, new Date());
+      if (refused === undefined) return true;
+      await decline(job, refused);
+    } catch (error) {
+      await decline(job, error);
+    }
+    return false;
   };
 
   const work = async (job: Job, offer: Offer): Promise<void> => {
@@ -161,7 +186,11 @@ export function createRounds(context: RoundsContext): Rounds {
     }
     const job: Job = { runId, round, runName: update.runName, task: '', over: new AbortController(), update };
     jobs.set(runId, job);
-    return job;
+    // the policy may have been narrowed since this was trained
+    const refused = refusalOfRun(update.spec, context.policy);
+    if (refused === undefined) return job;
+    await decline(job, refused);
+    return undefined;
   };
 
   const sendResumed = async (runId: RunId, round: number): Promise<void> => {
@@ -216,7 +245,9 @@ export function createRounds(context: RoundsContext): Rounds {
         steps: spec.training.steps,
         batchOrderSeed: batchOrderSeed({ ...offer, nodeId: context.nodeId }),
       });
-      line = inBackground(line.then(() => work(job, offer)));
+      // a refusal does not wait for the training of another run
+      const allowed = isAllowed(job, offer);
+      line = inBackground(Promise.all([allowed, line]).then(([may]) => (may ? work(job, offer) : undefined)));
     },
     cohort({ runId, round, nodeIds }) {
       if (!isRunId(runId)) return;

@@ -1,8 +1,8 @@
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { merkle, RunId, secagg } from '@weft/shared';
-import { writeFileAtomically } from '@weft/trainer';
 import { z } from 'zod';
+import { writePrivateFile } from '../home/private-file.ts';
 
 /** One session's events, in the order in which the machine took them. Written and synced before an answer leaves. */
 export interface Journal {
@@ -49,9 +49,7 @@ export const beginJournal = (
     checkpoint,
   }: { runId: RunId; round: number } & Omit<Journal, 'events'>,
 ): Promise<void> =>
-  writeFileAtomically(fileOf(folder, runId, round), (file) =>
-    file.writeFile(toLine({ lastRound, memberKeys, memberEndorsements, checkpoint })),
-  );
+  writePrivateFile(fileOf(folder, runId, round), toLine({ lastRound, memberKeys, memberEndorsements, checkpoint }));
 
 export async function appendJournal(
   folder: string,
@@ -96,7 +94,7 @@ export async function readLastRounds(home: string): Promise<ReadonlyMap<string, 
 
 export async function writeLastRound(home: string, runId: RunId, round: number): Promise<void> {
   const rounds = Object.fromEntries(new Map(await readLastRounds(home)).set(runId, round));
-  await writeFileAtomically(roundsFile(home), (file) => file.writeFile(JSON.stringify(rounds)));
+  await writePrivateFile(roundsFile(home), JSON.stringify(rounds));
 }
 
 const roundsFile = (home: string): string => join(home, 'secure-rounds.json');

@@ -1,26 +1,7 @@
 import { endorsingOrganisation, secagg, secureSizes, updateEncoding, type Identity, type merkle } from '@weft/shared';
 import type { Federation } from '../home/federation-file.ts';
+import type { Policy } from '../policy/policy.ts';
 import type { PendingUpdate } from '../round/pending-updates.ts';
-
-/** What the operator settled about secure aggregation. */
-export interface SecurePolicy {
-  /** Colluders that a session must withstand. */
-  readonly leastColluders: number;
-  /** Trusted survivors beyond all colluders. */
-  readonly leastHonest: number;
-  /** Ed25519 keys in hex. Without one every member counts as honest, and a coordinator may make members up. */
-  readonly trustedOrganisations: readonly string[];
-  /** Takes part among three or four. */
-  readonly acceptsSmallCohort: boolean;
-}
-
-/** Fails closed where it costs nothing: three or four members hide a node badly, so its operator must say so. */
-export const defaultSecurePolicy: SecurePolicy = {
-  leastColluders: 1,
-  leastHonest: 2,
-  trustedOrganisations: [],
-  acceptsSmallCohort: false,
-};
 
 export interface KnowledgeOptions {
   readonly update: PendingUpdate;
@@ -33,7 +14,7 @@ export interface KnowledgeOptions {
   readonly lastRound: number;
   /** Of the log, as this node saw it last. */
   readonly checkpoint: merkle.TreeHead;
-  readonly policy: SecurePolicy;
+  readonly policy: Policy;
 }
 
 /**
@@ -64,7 +45,7 @@ export function knowledgeOf({
       memberKeys.map((key, k) => {
         const word = endorsingOrganisation(memberEndorsements[k] ?? new Uint8Array(), federation.federationId, key);
         const { trustedOrganisations: trusting } = policy;
-        const trusted = trusting.length === 0 || (word !== undefined && trusting.includes(word));
+        const trusted = trusting === 'any' || (word !== undefined && trusting.includes(word));
         return [Buffer.from(secagg.nodeIdOf(key)).toString('hex'), { identityKey: key, trusted }];
       }),
     ),
@@ -72,7 +53,13 @@ export function knowledgeOf({
     expectedAdapterHash: loaded.adapterHash,
     lastRound,
     checkpoint,
-    policy: { ...policy, refusal: (offer) => differenceFromSpec(offer, update) },
+    policy: {
+      leastColluders: policy.leastColluders,
+      leastHonest: policy.smallestSurvivors,
+      // how many at least, the spec promises and the session checks: see smallestCohort in policy/spec-rules.ts
+      acceptsSmallCohort: policy.smallestCohort < secagg.minCohortWithoutConsent,
+      refusal: (offer) => differenceFromSpec(offer, update),
+    },
   };
 }
 

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { create, fromBinary } from '@bufbuild/protobuf';
 import { UpdateSchema } from '@weft/proto';
 import { bytesToRingWords, domains, ringWordsToBytes, sealEnvelope, secagg, sha256, type Identity } from '@weft/shared';
-import { writeFileAtomically } from '@weft/trainer';
+import { writePrivateFile } from '../home/private-file.ts';
 import type { PendingUpdate } from '../round/pending-updates.ts';
 
 export interface MaskedUpdate {
@@ -28,7 +28,7 @@ export async function maskUpdate(
     await nextTurn();
   }
   const payload = ringWordsToBytes(words);
-  await writeFileAtomically(maskedPath(update), (file) => file.writeFile(payload));
+  await writePrivateFile(maskedPath(update), payload);
   return describe(update, payload, identity);
 }
 

@@ -3,12 +3,14 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SecureMessage } from '@weft/proto';
 import { secagg, WeftError, type Identity, type RunId } from '@weft/shared';
-import { writeFileAtomically } from '@weft/trainer';
+import { writePrivateFile } from '../home/private-file.ts';
+import { recordSent } from '../home/sent-record.ts';
+import type { Policy } from '../policy/policy.ts';
 import type { PendingUpdate, PendingUpdates } from '../round/pending-updates.ts';
 import { sendUpdate, type SendContext } from '../round/send-update.ts';
 import { appendJournal, beginJournal, type Journal, readJournal, readLastRounds, writeLastRound } from './journal.ts';
 import type { PrivacyLedger } from '../ledger/privacy-ledger.ts';
-import { knowledgeOf, type SecurePolicy } from './knowledge.ts';
+import { knowledgeOf } from './knowledge.ts';
 import { readSeenLog, writeSeenLog } from './seen-log.ts';
 import { type MaskedUpdate, maskUpdate, readMasked } from './mask-update.ts';
 
@@ -16,7 +18,7 @@ export interface SecureContext extends SendContext {
   readonly identity: Identity;
   readonly pending: PendingUpdates;
   readonly pendingFolder: string;
-  readonly policy: SecurePolicy;
+  readonly policy: Policy;
   readonly ledger: PrivacyLedger;
 }
 
@@ -39,6 +41,7 @@ export function createSecureRound(
   let options: secagg.NodeOptions | undefined;
   let masked: MaskedUpdate | undefined;
   let line: Promise<void> = Promise.resolve();
+  let isRecorded = false;
   let ticking: NodeJS.Timeout | undefined;
 
   const optionsOf = (journal: Omit<Journal, 'events'>): secagg.NodeOptions => ({
@@ -69,6 +72,22 @@ export function createSecureRound(
     }
   };
 
+  /** What the operator can read of the session; once in a process, however often the same answer leaves. */
+  const recordCut = async (): Promise<void> => {
+    const { session, cut } = state;
+    if (isRecorded || !session || !cut) return;
+    isRecorded = true;
+    await recordSent(context.home, {
+      kind: 'secure',
+      runId,
+      runName: update.runName,
+      round,
+      members: session.members.length,
+      survivors: cut.body.surviving.filter(Boolean).length,
+      colluders: session.sizes.colluders,
+    });
+  };
+
   const carryOut = async (effect: secagg.NodeEffect): Promise<void> => {
     switch (effect.kind) {
       case 'journal':
@@ -81,6 +100,7 @@ export function createSecureRound(
           masked ??= await readMasked(update, context.identity);
           onSent(await sendUpdate(masked.update, context, signal));
         }
+        if (effect.name === 'cutAck') await recordCut();
         context.connection.say({ case: 'secure', value: { runId, round, name: effect.name, ...effect.signed } });
         return;
       }
@@ -200,7 +220,5 @@ async function keepEvidence(
     ...about,
     statements: statements.map(({ body, signature }) => ({ body: base64(body), signature: base64(signature) })),
   };
-  await writeFileAtomically(join(folder, `${about.runId}.${about.round}.json`), (file) =>
-    file.writeFile(JSON.stringify(kept)),
-  );
+  await writePrivateFile(join(folder, `${about.runId}.${about.round}.json`), JSON.stringify(kept));
 }

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { merkle, secagg } from '@weft/shared';
-import { writeFileAtomically } from '@weft/trainer';
 import { z } from 'zod';
+import { writePrivateFile } from '../home/private-file.ts';
 
 /** The newest head of the federation's log that this node took part under, with the offer that the coordinator signed it in. */
 export interface SeenLog extends merkle.TreeHead {
@@ -42,5 +42,5 @@ export async function writeSeenLog(home: string, { size, root }: merkle.TreeHead
     body: Buffer.from(offer.body).toString('base64'),
     signature: Buffer.from(offer.signature).toString('base64'),
   };
-  await writeFileAtomically(fileOf(home), (file) => file.writeFile(JSON.stringify(seen)));
+  await writePrivateFile(fileOf(home), JSON.stringify(seen));
 }

@@ -7,6 +7,7 @@ import { hubErrors } from './hub.ts';
 import { logErrors } from './log.ts';
 import { modelErrors } from './model.ts';
 import { nodeErrors } from './node.ts';
+import { policyErrors } from './policy.ts';
 import { privacyErrors } from './privacy.ts';
 import { protocolErrors } from './protocol.ts';
 import { secaggErrors } from './secagg.ts';
@@ -22,6 +23,7 @@ const entries = {
   ...protocolErrors,
   ...coordinatorErrors,
   ...nodeErrors,
+  ...policyErrors,
   ...secaggErrors,
   ...logErrors,
   ...privacyErrors,

@@ -37,4 +37,4 @@ export {
 } from './server-state.ts';
 export { decode, encode } from './byte-layout.ts';
 export { nodeIdOf, signedMessage, verifySigned, type Directory, type Enrolled } from './session.ts';
-export { cohortSizes, type CohortSizes, type SizeOptions } from './sizes.ts';
+export { cohortSizes, minCohortWithoutConsent, type CohortSizes, type SizeOptions } from './sizes.ts';

@@ -1,0 +1,38 @@
+import process from 'node:process';
+import type { Command } from 'commander';
+import type { CommandModule } from '../command.ts';
+import { addNodeHome } from '../node-home.ts';
+
+interface ShowOptions {
+  readonly home: string;
+  readonly json?: true;
+}
+
+const run = async ({ home, json }: ShowOptions): Promise<void> => {
+  const { policyInWords, readPolicy, readWaiting } = await import('@weft/node-agent');
+  const { policy, path, isWritten } = await readPolicy(home);
+  const runs = await readWaiting(home);
+  if (json) {
+    process.stdout.write(`${JSON.stringify({ path, isWritten, policy, runs })}\n`);
+    return;
+  }
+  const sentences = policyInWords(policy);
+  const width = Math.max(...sentences.map(({ key }) => key.length)) + 2;
+  process.stdout.write(sentences.map(({ key, says }) => `${key.padEnd(width)}${says}\n`).join(''));
+  for (const { runId, runName, approved } of runs)
+    process.stdout.write(`run ${runId} "${runName}": ${approved ? 'approved' : 'waits for approval'}\n`);
+  process.stderr.write(
+    isWritten
+      ? `${path} holds from the next \`weft node start\`.\n`
+      : `There is no ${path}: these defaults hold. \`weft node policy init\` writes it.\n`,
+  );
+};
+
+export const command: CommandModule = {
+  examples: ['weft node policy show', 'weft node policy show --home /srv/weft --json'],
+  configure: (command: Command): void => {
+    addNodeHome(command)
+      .option('--json', '{"path","isWritten","policy","runs"} on standard output')
+      .action((_options: unknown, command: Command) => run(command.opts<ShowOptions>()));
+  },
+};

@@ -1,0 +1,69 @@
+import { stringify } from 'yaml';
+import { policyKeys, policySchema, type Policy, type PolicyKey } from './policy.ts';
+
+const asOneLine = { collectionStyle: 'flow', flowCollectionPadding: false, lineWidth: 0 } as const;
+
+/** The file as `weft node policy init` writes it: every key, with what it says above it. */
+export const policyYaml = (policy: Policy): string =>
+  `# What this node takes part in. A run that asks for more is declined with the name of the key.\n` +
+  `# Changes hold from the next \`weft node start\`; \`weft node policy show\` checks them.\n\n` +
+  policyKeys.map((key) => `# ${docOf(key)}\n${key}: ${stringify(policy[key], { ...asOneLine })}`).join('\n');
+
+export const docOf = (key: PolicyKey): string => policySchema.shape[key].description ?? '';
+
+const list = (names: readonly (string | number)[]): string => names.join(', ');
+
+/** A sentence for each key, in the order of the file. */
+export const policyInWords = (policy: Policy): readonly { readonly key: PolicyKey; readonly says: string }[] =>
+  policyKeys.flatMap((key) => (key === 'version' ? [] : [{ key, says: words[key](policy) }]));
+
+const words: Readonly<Record<Exclude<PolicyKey, 'version'>, (policy: Policy) => string>> = {
+  baseModels: ({ baseModels }) =>
+    baseModels === 'any'
+      ? 'Any base model may be trained.'
+      : `Only base models with these hashes: ${list(baseModels)}.`,
+  objectives: ({ objectives }) => `Training is for ${list(objectives)}.`,
+  adapterTargets: ({ adapterTargets }) => `An adapter may change ${list(adapterTargets)}.`,
+  greatestRank: ({ greatestRank }) => `Its rank is ${greatestRank} at most.`,
+  leastSteps: ({ leastSteps }) => `A round trains ${leastSteps} local steps at least.`,
+  leastExamples: ({ leastExamples }) => `It trains on ${leastExamples} rows at least.`,
+  mostRounds: ({ mostRounds }) => `A run has ${mostRounds} rounds at most.`,
+  secureAggregation: ({ secureAggregation }) =>
+    secureAggregation === 'required'
+      ? 'Secure aggregation is required: a run in which the coordinator could read the delta is declined.'
+      : 'Runs in plain mode are taken too: IN THOSE THE COORDINATOR CAN READ THE DELTA.',
+  smallestCohort: ({ smallestCohort }) => `A secure round has ${smallestCohort} members at least.`,
+  smallestSurvivors: ({ smallestSurvivors }) =>
+    `Its sum holds the deltas of ${smallestSurvivors} members at least beyond all that may collude.`,
+  leastColluders: ({ leastColluders }) =>
+    leastColluders === 0
+      ? 'It need not withstand members that collude with the coordinator.'
+      : `It withstands ${leastColluders} members at least that collude with the coordinator.`,
+  trustedOrganisations: ({ trustedOrganisations }) =>
+    trustedOrganisations === 'any'
+      ? 'Members count as the coordinator names them: it could make some up.'
+      : `Members that none of these organisations endorsed count as colluders: ${list(trustedOrganisations)}.`,
+  leastNoise: ({ leastNoise }) =>
+    leastNoise === 0
+      ? 'Runs without noise are taken too: then secure aggregation is the only protection.'
+      : `A run has a noise multiplier of ${leastNoise} at least.`,
+  privacyBudget: ({ privacyBudget, privacyDelta }) =>
+    privacyBudget === 'none'
+      ? 'No privacy budget.'
+      : `Over every run the data may spend ε = ${privacyBudget} at δ = ${privacyDelta}, and no round without noise is taken.`,
+  privacyDelta: ({ privacyDelta }) => `The δ of a privacy budget is ${privacyDelta}.`,
+  greatestClipNorm: ({ greatestClipNorm }) => `The delta is clipped to an L2 norm of ${greatestClipNorm} at most.`,
+  weighting: ({ weighting }) => `Nodes may count by ${list(weighting)}.`,
+  greatestServerRate: ({ greatestServerRate }) => `The server's learning rate is ${greatestServerRate} at most.`,
+  hours: ({ hours }) =>
+    hours === 'any' ? 'Rounds may begin at any hour.' : `Rounds begin between ${list(hours)}, local time.`,
+  threads: ({ threads }) => (threads === 'any' ? 'Any number of threads.' : `${threads} threads at most.`),
+  memoryMiB: ({ memoryMiB }) =>
+    memoryMiB === 'any' ? 'Any amount of memory.' : `A step is foretold to take ${memoryMiB} MiB of memory at most.`,
+  devices: ({ devices }) =>
+    devices.includes('auto') ? 'It computes on whatever suits best.' : `It computes on ${list(devices)}.`,
+  approval: ({ approval }) =>
+    approval === 'by-rule'
+      ? 'A run within all this is taken without asking.'
+      : 'A run within all this still waits for `weft node policy approve`.',
+};

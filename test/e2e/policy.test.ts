@@ -1,0 +1,76 @@
+import { stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { defaultPolicy, readSent, readWaiting, writePolicy } from '@weft/node-agent';
+import type { RunDetailView } from '@weft/shared';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { runWeft } from '../run-weft.ts';
+import { openFederation, sentences, type TestFederation } from './federation.ts';
+
+let federation: TestFederation;
+beforeEach(async () => {
+  federation = await openFederation();
+});
+afterEach(() => federation.close());
+
+test('a run outside the policy is refused before anything is fetched, and all three see by which rule', async () => {
+  const place = await federation.join('amina', sentences('amina', 60));
+  const { id } = await federation.createRun({ cohort: { minimum: 1, maximum: 1 } });
+  // the default policy: the run is in plain mode
+  const node = await federation.startNode('amina', place, { policy: undefined });
+  await federation.admin('POST', `/api/runs/${id}/start`);
+  expect(await node.event('declined')).toMatchObject({ code: 'WEFT_POLICY_REFUSED', rule: 'secureAggregation' });
+  const run = await federation.runUntil(id, hasDeclined);
+  expect(run.roundsDone[0]!.nodes[0]!.reason).toContain('(secureAggregation)');
+  const shown = await runWeft(['run', 'show', id, '--home', join(federation.folder, 'coordinator')]);
+  expect(shown.stdout).toContain('declined: nothing was trained or sent');
+  await federation.admin('POST', `/api/runs/${id}/stop`);
+  const history = (await runWeft(['node', 'history', '--home', place.home])).stdout;
+  expect(history).toContain('code WEFT_POLICY_REFUSED (policy: secureAggregation); no update was sent');
+  // it is asked again for each round, and again says no more than that
+  expect(new Set((await readSent(place.home)).map(({ kind }) => kind))).toEqual(new Set(['enrolment', 'decline']));
+  await expect(stat(join(place.home, 'cache', 'models'))).rejects.toMatchObject({ code: 'ENOENT' });
+});
+const hasDeclined = ({ roundsDone }: RunDetailView): boolean =>
+  roundsDone[0]?.nodes.some(({ stage }) => stage === 'declined') === true;
+
+test('with too few rows of its own a node declines by the rule about them', async () => {
+  const place = await federation.join('amina', sentences('amina', 60));
+  const { id } = await federation.createRun({ cohort: { minimum: 1, maximum: 1 }, rounds: 1 });
+  const node = await federation.startNode('amina', place, {
+    policy: { secureAggregation: 'optional', leastExamples: 16, leastSteps: 4, memoryMiB: 1 },
+  });
+  await federation.admin('POST', `/api/runs/${id}/start`);
+  expect(await node.event('declined')).toMatchObject({ rule: 'memoryMiB' });
+  await node.agent.stop();
+  await writeFile(place.dataPath, sentences('amina', 4));
+  const poor = await federation.startNode('amina', place, { policy: { secureAggregation: 'optional' } });
+  expect(await poor.event('declined')).toMatchObject({ rule: 'leastExamples' });
+  await federation.admin('POST', `/api/runs/${id}/stop`);
+});
+
+test('approval by hand: a run waits until the operator says yes to its spec, and is then taken', async () => {
+  const place = await federation.join('amina', sentences('amina', 60));
+  await federation.startNode('bruno', await federation.join('bruno', sentences('bruno', 60)));
+  await writePolicy(place.home, { ...defaultPolicy, secureAggregation: 'optional', approval: 'by-hand' });
+  const { id } = await federation.createRun({ cohort: { minimum: 1, maximum: 2 }, rounds: 1000 });
+  const node = await federation.startNode('amina', place, { policy: undefined });
+  await federation.admin('POST', `/api/runs/${id}/start`);
+  expect(await node.event('declined')).toMatchObject({ rule: 'approval' });
+  expect(await readWaiting(place.home)).toMatchObject([{ runId: id, approved: false }]);
+  expect(await runWeft(['node', 'policy', 'approve', id, '--home', place.home])).toMatchObject({ status: 0 });
+  await node.event('trained');
+  await federation.admin('POST', `/api/runs/${id}/stop`);
+});
+
+test('with a policy that is mistaken a node does not start, and a loosening flag does not get round a file', async () => {
+  const { home, dataPath } = await federation.join('amina', sentences('amina', 60));
+  const start = ['node', 'start', '--home', home, '--data', dataPath];
+  await writeFile(join(home, 'policy.yaml'), 'smallestCohrt: 10\n', { mode: 0o600 });
+  for (const command of [start, ['node', 'policy', 'show', '--home', home]]) {
+    const { status, stderr } = await runWeft(command);
+    expect(status).toBe(2);
+    expect(stderr).toContain('smallestCohrt: there is no such key; did you mean smallestCohort?');
+  }
+  await writeFile(join(home, 'policy.yaml'), 'smallestCohort: 10\n');
+  expect((await runWeft([...start, '--small-cohort'])).stderr).toContain('policy.yaml decides');
+});
