@@ -141,7 +141,7 @@ async function startTestNode(
     threads: 1,
     backoff: { firstMs: 50, maxMs: 200 },
     // most of these runs are in plain mode, so that a test can look at single deltas
-    policy: { secureAggregation: 'optional', leastSteps: 1, leastExamples: 1 },
+    policy: { secureAggregation: 'optional', greatestRank: 256, leastSteps: 1, leastExamples: 1 },
     signal: draining.signal,
     onEvent(event) {
       events.push(event);
