@@ -13,15 +13,15 @@ export {
 export { ChunkRoot } from './chunk-root.ts';
 export { addMask, packedBytes, packWords, reduceWords, ringWords, unpackWords, type RingWords } from './mask.ts';
 export { nodeChecks, type NodeKnowledge, type NodePolicy } from './node-checks.ts';
+export { stepNode } from './node.ts';
 export {
   newNode,
-  stepNode,
   type MaskTerm,
   type NodeEffect,
   type NodeEvent,
   type NodeOptions,
   type NodeState,
-} from './node.ts';
+} from './node-state.ts';
 export { awaitedPlaces, deadlineMs, stepServer } from './server.ts';
 export { messagesToAll, messageTo } from './server-messages.ts';
 export { openCut } from './server-opening.ts';

@@ -1,4 +1,3 @@
-import type { cutProofLayout } from './bodies.ts';
 import {
   type Body,
   type BodyInit,
@@ -10,33 +9,26 @@ import {
   type SealedShares,
   type Signed,
 } from './bodies.ts';
-import { type ValueOf } from './byte-layout.ts';
-import {
-  agree,
-  digest,
-  hkdf,
-  keyInfo,
-  type KeyPair,
-  keyPairOf,
-  maskSeed,
-  openSealed,
-  seal,
-  selfMaskSeed,
-  sha256Bytes,
-  shareKey,
-} from './keys.ts';
-import { failedCheck, nodeChecks, type NodeKnowledge } from './node-checks.ts';
+import { agree, hkdf, maskSeed, seal, selfMaskSeed, sha256Bytes, shareKey } from './keys.ts';
+import { failedCheck, nodeChecks } from './node-checks.ts';
+import { ackHolds, cutHashOf, deriveSecrets, membersOf, openShares, placesOf, sharingHashOf } from './node-secrets.ts';
+import type {
+  MaskTerm,
+  NodeEffect,
+  NodeEvent,
+  NodeOptions,
+  NodePhase,
+  NodeState,
+  NodeStep,
+  Roster,
+} from './node-state.ts';
 import { splitSecret } from './shamir.ts';
 import {
-  hex,
-  type Member,
   nodeIdOf,
   noShardSeed,
   openSigned,
   sameBytes,
-  type Session,
   sessionOf,
-  type Shard,
   shardSeedOf,
   signedMessage,
   sizesOfOffer,
@@ -48,111 +40,7 @@ import {
  * out the effects behind them, and replays the journalled events after a crash: the same bytes come out again, and
  * never others. (Bonawitz et al. 2017, active-adversary variant; what is our own composition stands in
  * docs/secagg-wire.md.)
- */
-export type NodePhase =
-  | 'waiting'
-  | 'advertised'
-  | 'sharded'
-  | 'shared'
-  | 'masking'
-  | 'submitted'
-  | 'acknowledged'
-  | 'opened'
-  | 'ended';
-
-export type NodeEvent =
-  | {
-      readonly kind: 'offer';
-      readonly signed: Signed;
-      readonly consistency: readonly Uint8Array[];
-      readonly secret?: Uint8Array | undefined;
-    }
-  | { readonly kind: 'roster' | 'shardSeed' | 'shareDelivery' | 'unmask'; readonly body: Uint8Array }
-  | { readonly kind: 'masked'; readonly chunkRoot: Uint8Array; readonly lengthBytes: number }
-  | { readonly kind: 'cut'; readonly signed: Signed; readonly proof: ValueOf<typeof cutProofLayout> }
-  /** The coordinator has the opening, or gave the session up. */
-  | { readonly kind: 'done' | 'abort' }
-  | { readonly kind: 'tick' };
-
-/** Seeds to add to (sign 1) or take from (sign −1) the vector: y = x + Σ sign · PRG(seed). */
-export interface MaskTerm {
-  readonly seed: Uint8Array;
-  readonly sign: 1 | -1;
-}
-
-export type NodeEffect =
-  /** Write the event, fsync, and only then go on. */
-  | { readonly kind: 'journal'; readonly event: NodeEvent }
-  | { readonly kind: 'send'; readonly name: BodyName; readonly signed: Signed }
-  /** Mask the quantised update and answer with a `masked` event; the same update each time, or none. */
-  | { readonly kind: 'mask'; readonly bits: number; readonly words: number; readonly terms: readonly MaskTerm[] }
-  /** The update has left: it enters no other session. */
-  | { readonly kind: 'spend' }
-  /** Two signed statements that cannot both be honest, to keep and to show. */
-  | { readonly kind: 'evidence'; readonly about: string; readonly statements: readonly Signed[] }
-  /** Delete every secret of the session and the update. */
-  | { readonly kind: 'forget' }
-  | { readonly kind: 'aborted'; readonly reason: string };
-
-export interface Secrets {
-  readonly seed: Uint8Array;
-  readonly share: KeyPair;
-  readonly mask: KeyPair;
-  readonly self: Uint8Array;
-}
-
-export interface NodeState {
-  readonly phase: NodePhase;
-  /** On the node's monotonic clock: when this phase began. */
-  readonly since: number;
-  readonly offer?: { readonly bytes: Uint8Array; readonly body: Body<'offer'>; readonly roundId: Uint8Array };
-  readonly secrets?: Secrets;
-  readonly advert?: Signed;
-  readonly roster?: Roster;
-  readonly session?: Session;
-  readonly place?: number;
-  readonly rosterBytes?: Uint8Array;
-  readonly delivery?: {
-    readonly bytes: Uint8Array;
-    readonly sharing: readonly number[];
-    readonly shares: readonly HeldShares[];
-  };
-  readonly input?: Signed;
-  readonly cut?: { readonly signed: Signed; readonly body: Body<'cut'>; readonly hash: Uint8Array };
-  /** What was sent in this phase: the same bytes go out again for the same question. */
-  readonly sent?: { readonly name: BodyName; readonly signed: Signed };
-  readonly endedBecause?: string;
-}
-
-interface Roster {
-  readonly adverts: readonly Signed[];
-  readonly members: readonly Member[];
-  readonly root: Uint8Array;
-}
-
-interface HeldShares {
-  readonly dealer: number;
-  readonly self: Uint8Array;
-  readonly mask: Uint8Array;
-}
-
-export interface NodeOptions {
-  readonly knowledge: NodeKnowledge;
-  readonly sign: (message: Uint8Array) => Uint8Array;
-  /** 32 bytes that this node committed to as a beacon of the offer. */
-  readonly beaconRandom?: Uint8Array | undefined;
-  /** The table of checks; tests take one out. */
-  readonly checks?: typeof nodeChecks | undefined;
-}
-
-export interface NodeStep {
-  readonly state: NodeState;
-  readonly effects: readonly NodeEffect[];
-}
-
-export const newNode = (): NodeState => ({ phase: 'waiting', since: 0 });
-
-/**
+ *
  * @param now milliseconds on a monotonic clock
  * @param random bytes from the system's generator; called once, for the secret from which all others of the session follow
  */
@@ -530,68 +418,3 @@ class NodeMachine {
     return limits[phase];
   }
 }
-
-/** All secrets of a session follow from one, so that a replay of the journal makes them again. */
-export function deriveSecrets(seed: Uint8Array): Secrets {
-  const secret = (label: string): Uint8Array => hkdf(seed, new Uint8Array(32), Buffer.from(`weft/1/secret/${label}`));
-  return { seed, share: keyPairOf(secret('share')), mask: keyPairOf(secret('mask')), self: secret('self') };
-}
-
-/** @returns undefined where an advert does not parse or its node is not enrolled */
-export function membersOf(
-  adverts: readonly Signed[],
-  { directory }: Pick<NodeKnowledge, 'directory'>,
-): Member[] | undefined {
-  const members: Member[] = [];
-  for (const { body } of adverts) {
-    try {
-      const advert = decodeBody('keyAdvert', body);
-      const enrolled = directory.get(hex(advert.nodeId));
-      if (!enrolled) return undefined;
-      members.push({ advert, ...enrolled });
-    } catch {
-      return undefined;
-    }
-  }
-  return members;
-}
-
-function openShares(
-  { selfShareHash, maskShareHash, ciphertext }: SealedShares,
-  dealer: number,
-  { session, shard, place, secrets }: { session: Session; shard: Shard; place: number; secrets: Secrets },
-): { opens: boolean; hashesMatch: boolean; self: Uint8Array; mask: Uint8Array } {
-  const agreed = agree(secrets.share.secret, session.members[dealer]!.advert.shareKey);
-  const plaintext = agreed && openSealed(shareKey(agreed, shard.sessionId, dealer, place), ciphertext);
-  if (plaintext?.length !== 64) return { opens: false, hashesMatch: false, self: noShardSeed, mask: noShardSeed };
-  const self = plaintext.subarray(0, 32);
-  const mask = plaintext.subarray(32);
-  const hashesMatch = sameBytes(sha256Bytes(self), selfShareHash) && sameBytes(sha256Bytes(mask), maskShareHash);
-  return { opens: true, hashesMatch, self, mask };
-}
-
-/** The signature of a member on a CutAck that every other member can write down itself. */
-export function ackHolds(
-  session: Session,
-  cutHash: Uint8Array,
-  ack: { index: number; signature: Uint8Array },
-): boolean {
-  const member = session.members[ack.index];
-  if (!member) return false;
-  const body = encodeBody('cutAck', {
-    roundId: session.roundId,
-    sessionId: session.shardOf[ack.index]!.sessionId,
-    index: ack.index,
-    cutHash,
-  });
-  return verifySigned({ body, signature: ack.signature }, member.identityKey);
-}
-
-export const placesOf = (bits: readonly boolean[]): number[] => bits.flatMap((set, place) => (set ? [place] : []));
-
-/** SHA256("weft/1/cut\0" ‖ Cut). */
-export const cutHashOf = (cut: Uint8Array): Uint8Array => digest('weft/1/cut', cut);
-
-/** SHA256("weft/1/sharing\0" ‖ the places of U1, u32 each). */
-export const sharingHashOf = (sharing: readonly number[]): Uint8Array =>
-  digest('weft/1/sharing', keyInfo('', ...sharing));

@@ -1,6 +1,6 @@
 import { inclusionProof, leafHash } from '../merkle-tree.ts';
 import { encodeBody, noPlace, roundIdOf } from './bodies.ts';
-import { placesOf } from './node.ts';
+import { placesOf } from './node-secrets.ts';
 import type { ServerMessage, ServerOptions, ServerState } from './server-state.ts';
 import { openShards, sharingIn } from './server-state.ts';
 import { hex, noShardSeed } from './session.ts';

@@ -1,7 +1,7 @@
 import { leafHash, merkleRoot } from '../merkle-tree.ts';
 import { type Body, decodeBody, encodeBody, roundIdOf, type Signed } from './bodies.ts';
 import { sha256Bytes } from './keys.ts';
-import { cutHashOf, membersOf, placesOf, sharingHashOf } from './node.ts';
+import { cutHashOf, membersOf, placesOf, sharingHashOf } from './node-secrets.ts';
 import { headerOf, messagesToAll, messageTo, offerOf } from './server-messages.ts';
 import { badShare, openCut } from './server-opening.ts';
 import {

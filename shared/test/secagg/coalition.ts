@@ -1,6 +1,6 @@
 import { decodeBody } from '../../src/secagg/bodies.ts';
 import { sha256Bytes, x25519PublicKey } from '../../src/secagg/keys.ts';
-import { deriveSecrets } from '../../src/secagg/node.ts';
+import { deriveSecrets } from '../../src/secagg/node-secrets.ts';
 import { combineShares, weightsAtZero } from '../../src/secagg/shamir.ts';
 import { hex } from '../../src/secagg/session.ts';
 import type { Rehearsal } from './rehearsal.ts';

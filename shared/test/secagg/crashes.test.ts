@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { newNode, type NodeState, stepNode } from '../../src/secagg/node.ts';
+import { stepNode } from '../../src/secagg/node.ts';
+import { newNode, type NodeState } from '../../src/secagg/node-state.ts';
 import { stepServer } from '../../src/secagg/server.ts';
 import { newServer, type ServerEvent } from '../../src/secagg/server-state.ts';
 import { Rehearsal, type RehearsedNode, type Wire } from './rehearsal.ts';

@@ -13,8 +13,8 @@ import {
   type NodeEvent,
   type NodeOptions,
   type NodeState,
-  stepNode,
-} from '../../src/secagg/node.ts';
+} from '../../src/secagg/node-state.ts';
+import { stepNode } from '../../src/secagg/node.ts';
 import { stepServer } from '../../src/secagg/server.ts';
 import {
   newServer,

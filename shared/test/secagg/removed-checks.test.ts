@@ -5,7 +5,8 @@ import { inclusionProof, leafHash, merkleRoot } from '../../src/merkle-tree.ts';
 import { agree, keyPairOf, openSealed, sha256Bytes, shareKey, x25519PublicKey } from '../../src/secagg/keys.ts';
 import type { RingWords } from '../../src/secagg/mask.ts';
 
-import { cutHashOf, deriveSecrets, type NodeState } from '../../src/secagg/node.ts';
+import { cutHashOf, deriveSecrets } from '../../src/secagg/node-secrets.ts';
+import type { NodeState } from '../../src/secagg/node-state.ts';
 import { rosterRootOf, sameBytes, signedMessage } from '../../src/secagg/session.ts';
 import { combineShares, weightsAtZero } from '../../src/secagg/shamir.ts';
 import { reachedBy } from './coalition.ts';

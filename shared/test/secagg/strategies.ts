@@ -4,7 +4,7 @@ import { inclusionProof, leafHash, merkleRoot } from '../../src/merkle-tree.ts';
 import { type Body, type BodyName, decodeBody, encodeBody, noPlace, type Signed } from '../../src/secagg/bodies.ts';
 import { sha256Bytes } from '../../src/secagg/keys.ts';
 import { nodeChecks } from '../../src/secagg/node-checks.ts';
-import type { NodeEvent } from '../../src/secagg/node.ts';
+import type { NodeEvent } from '../../src/secagg/node-state.ts';
 import type { ServerEvent } from '../../src/secagg/server-state.ts';
 import { hex, rosterRootOf, signedMessage } from '../../src/secagg/session.ts';
 import { Rehearsal, type RehearsalOptions, type Wire } from './rehearsal.ts';
