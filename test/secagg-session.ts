@@ -127,7 +127,12 @@ export class SessionInProcess {
         expectedAdapterHash: loaded.adapterHash,
         lastRound: 2,
         checkpoint: { size: 1, root: named('log') },
-        policy: { leastColluders: this.offer.leastColluders, leastHonest: 1, acceptsSmallCohort: true },
+        policy: {
+          leastColluders: this.offer.leastColluders,
+          leastHonest: 1,
+          leastOrganisations: 0,
+          acceptsSmallCohort: true,
+        },
       },
       sign: (message) => identity.sign(message),
       beaconRandom,

@@ -10,6 +10,7 @@ const asked = [
   'smallestCohort',
   'leastColluders',
   'trustedOrganisations',
+  'fewestOrganisations',
   'baseModels',
   'mostRounds',
   'hours',
@@ -23,6 +24,10 @@ const choices: Partial<Record<PolicyKey, readonly string[]>> = {
   approval: ['by-rule', 'by-hand'],
 };
 
+/** Whether what was answered so far leaves a key nothing to decide. */
+const isIdle = (key: PolicyKey, { trustedOrganisations }: Readonly<Record<string, unknown>>): boolean =>
+  key === 'fewestOrganisations' && trustedOrganisations === 'any';
+
 const output = process.stderr;
 
 /**
@@ -35,6 +40,7 @@ export async function askPolicy(given: Policy, byFlag: ReadonlySet<string>): Pro
   intro('What may this node take part in?', { output });
   const answers: Record<string, unknown> = {};
   for (const key of asked.filter((name) => !byFlag.has(name))) {
+    if (isIdle(key, { ...given, ...answers })) continue;
     const [, message] = policyFlags[key];
     const initial = String(given[key]);
     const options = choices[key]?.map((value) => ({ value, label: value }));
@@ -46,7 +52,7 @@ export async function askPolicy(given: Policy, byFlag: ReadonlySet<string>): Pro
             output,
             validate(typed) {
               try {
-                checkPolicy({ [key]: valueOf(key, typed ?? '') }, 'the answer');
+                checkPolicy({ ...given, ...answers, [key]: valueOf(key, typed ?? '') }, 'the answer');
               } catch (error) {
                 return isWeftError(error) ? error.message.split('\n').at(-1)?.trim() : 'is not a value';
               }

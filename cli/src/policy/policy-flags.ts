@@ -15,6 +15,7 @@ export const policyFlags = {
   smallestSurvivors: ['n', 'summed members at least, beyond all that may collude'],
   leastColluders: ['n', 'colluding members that a secure round must withstand'],
   trustedOrganisations: ['key,…', 'organisations whose word for a member counts; any'],
+  fewestOrganisations: ['n', 'different trusted organisations among the members of a sum at least'],
   leastNoise: ['z', 'noise multiplier that a run must have'],
   privacyBudget: ['epsilon', 'ε that the data may spend in all; none'],
   privacyDelta: ['number', 'δ of that budget'],

@@ -154,7 +154,7 @@ class SecureRun {
       expectedAdapterHash: loaded.adapterHash,
       lastRound: -1,
       checkpoint: { size: 0, root: new Uint8Array(32) },
-      policy: { leastColluders: 1, leastHonest: 2, acceptsSmallCohort: true },
+      policy: { leastColluders: 1, leastHonest: 2, leastOrganisations: 0, acceptsSmallCohort: true },
     };
     return { knowledge, sign: (message) => identity.sign(message) };
   }

@@ -8,6 +8,7 @@ import type { PolicyRefusal } from './spec-rules.ts';
 export const localRules: Partial<Readonly<Record<PolicyKey, string>>> = {
   version: 'parse-policy.ts',
   trustedOrganisations: 'secure/knowledge.ts, over the members of each session',
+  fewestOrganisations: 'secure/knowledge.ts, over the survivors of each session',
   privacyBudget: 'ledger/privacy-ledger.ts, before a masked update leaves',
   privacyDelta: 'ledger/privacy-ledger.ts',
   hours: 'round/rounds.ts, at the offer',

@@ -43,6 +43,12 @@ const words: Readonly<Record<Exclude<PolicyKey, 'version'>, (policy: Policy) => 
     trustedOrganisations === 'any'
       ? 'Members count as the coordinator names them: it could make some up.'
       : `Members that none of these organisations endorsed count as colluders: ${list(trustedOrganisations)}.`,
+  fewestOrganisations: ({ trustedOrganisations, fewestOrganisations }) =>
+    trustedOrganisations === 'any'
+      ? 'How many organisations a sum is of is not counted: none is listed.'
+      : fewestOrganisations === 1
+        ? 'A sum may be of the members of one of them alone.'
+        : `A sum is of members of ${fewestOrganisations} of them at least.`,
   leastNoise: ({ leastNoise }) =>
     leastNoise === 0
       ? 'Runs without noise are taken too: then secure aggregation is the only protection.'

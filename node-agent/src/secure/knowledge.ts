@@ -46,7 +46,10 @@ export function knowledgeOf({
         const word = endorsingOrganisation(memberEndorsements[k] ?? new Uint8Array(), federation.federationId, key);
         const { trustedOrganisations: trusting } = policy;
         const trusted = trusting === 'any' || (word !== undefined && trusting.includes(word));
-        return [Buffer.from(secagg.nodeIdOf(key)).toString('hex'), { identityKey: key, trusted }];
+        return [
+          Buffer.from(secagg.nodeIdOf(key)).toString('hex'),
+          { identityKey: key, trusted, ...(word !== undefined && { organisation: word }) },
+        ];
       }),
     ),
     loaded,
@@ -56,6 +59,8 @@ export function knowledgeOf({
     policy: {
       leastColluders: policy.leastColluders,
       leastHonest: policy.smallestSurvivors,
+      // without a list a coordinator could make organisations up as well as members
+      leastOrganisations: policy.trustedOrganisations === 'any' ? 0 : policy.fewestOrganisations,
       // how many at least, the spec promises and the session checks: see smallestCohort in policy/spec-rules.ts
       acceptsSmallCohort: policy.smallestCohort < secagg.minCohortWithoutConsent,
       refusal: (offer) => differenceFromSpec(offer, update),

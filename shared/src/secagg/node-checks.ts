@@ -37,6 +37,8 @@ export interface NodePolicy {
   readonly leastColluders: number;
   /** Trusted survivors beyond all colluders, in each shard. */
   readonly leastHonest: number;
+  /** Different trusted organisations among the survivors of each shard; 0 asks for none. */
+  readonly leastOrganisations: number;
   /** Consent to cohorts of three and four. */
   readonly acceptsSmallCohort: boolean;
   /** @returns the name of the rule that the offer breaks */
@@ -191,6 +193,15 @@ export const nodeChecks = {
         ({ places, sizes }) => count(cut.surviving, places) === 0 || count(trusted, places) - sizes.colluders >= least,
       );
     },
+    /** in each shard trusted survivors come from as many different organisations as the policy asks for */
+    organisationsSurvive: ({ cut, session: { shards, members }, knowledge }: CutCase) =>
+      shards.every(({ places }) => {
+        const survivors = places.filter((place) => cut.surviving[place] === true);
+        const organisations = new Set(
+          survivors.flatMap((place) => (members[place]?.trusted ? (members[place].organisation ?? []) : [])),
+        );
+        return survivors.length === 0 || organisations.size >= knowledge.policy.leastOrganisations;
+      }),
   },
   unmask: {
     /** it is about the cut that this node signed */

@@ -11,6 +11,8 @@ export interface Enrolled {
   readonly identityKey: Uint8Array;
   /** The reader's policy lists the key of the organisation that enrolled this node. */
   readonly trusted: boolean;
+  /** That organisation's key in hex, where its signature was checked; a member without one counts for none. */
+  readonly organisation?: string | undefined;
 }
 
 /** Enrolments up to the Offer's checkpoint that no Revoke leaf took back, by node id in hex. */
@@ -30,6 +32,7 @@ export interface Member {
   readonly advert: Body<'keyAdvert'>;
   readonly identityKey: Uint8Array;
   readonly trusted: boolean;
+  readonly organisation?: string | undefined;
 }
 
 export interface Shard {

@@ -36,6 +36,8 @@ export interface RehearsalOptions {
   readonly checks?: typeof nodeChecks;
   /** Nodes whose organisation the others do not trust, by number. */
   readonly untrusted?: readonly number[];
+  /** Of each node by its number; all are of one unless told. */
+  readonly organisationOf?: (node: number) => string | undefined;
   readonly seed?: string;
 }
 
@@ -84,6 +86,7 @@ export class Rehearsal {
 
   constructor(options: RehearsalOptions, wire: Wire = honest) {
     const { members, words = 5, bits = 32, untrusted = [], seed = 'session' } = options;
+    const { organisationOf = () => 'library' } = options;
     this.#wire = wire;
     this.#random = createSeededRandom(seed);
     this.bits = bits;
@@ -93,7 +96,7 @@ export class Rehearsal {
     const directory: Directory = new Map(
       identities.map(({ publicKey }, node) => [
         hex(nodeIdOf(publicKey)),
-        { identityKey: publicKey, trusted: !untrusted.includes(node) },
+        { identityKey: publicKey, trusted: !untrusted.includes(node), organisation: organisationOf(node) },
       ]),
     );
     const loaded = { baseHash: named('base'), adapterHash: named('adapter'), layoutHash: named('layout') };
@@ -143,7 +146,13 @@ export class Rehearsal {
         expectedAdapterHash: loaded.adapterHash,
         lastRound: 2,
         checkpoint: { size: 1, root: named('log') },
-        policy: { leastColluders: offer.leastColluders, leastHonest: 1, acceptsSmallCohort: true, ...options.policy },
+        policy: {
+          leastColluders: offer.leastColluders,
+          leastHonest: 1,
+          leastOrganisations: 1,
+          acceptsSmallCohort: true,
+          ...options.policy,
+        },
       };
       const update = ringWords(bits, words);
       for (let i = 0; i < words; i++) update[i] = this.#random.uint32();

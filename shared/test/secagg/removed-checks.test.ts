@@ -10,7 +10,7 @@ import type { NodeState } from '../../src/secagg/node-state.ts';
 import { rosterRootOf, sameBytes, signedMessage } from '../../src/secagg/session.ts';
 import { combineShares, weightsAtZero } from '../../src/secagg/shamir.ts';
 import { reachedBy } from './coalition.ts';
-import { Rehearsal, type Wire } from './rehearsal.ts';
+import { Rehearsal, type RehearsalOptions, type Wire } from './rehearsal.ts';
 import { type CheckName, strategies, rehearse, victim, without } from './strategies.ts';
 
 /**
@@ -133,6 +133,28 @@ describe('without the check', () => {
     expect(attempt(cuts.right, invented, 'signaturesHold')).toEqual(left.slice(0, 1));
     expect(attempt(cuts.left, leftAcks, 'sameCut', 'signaturesHold')).toEqual(left.slice(0, 1));
   }, 300_000);
+
+  it('organisationsSurvive, inputs lost on the way: a sum that is one organisation’s alone', () => {
+    const strategy = named('inputs lost on the way until one organisation is left in the sum');
+    expect(rehearse(strategy).outcome()?.kind).toBe('aborted');
+    const rehearsal = rehearse(strategy, without('organisationsSurvive'));
+    const hospital = [0, 1, 2, 3, 4].map((node) => rehearsal.order.indexOf(node));
+    finishes(rehearsal);
+    expect(rehearsal.sum).toEqual(rehearsal.exactSum(hospital));
+  });
+
+  it('organisationsSurvive counts no member that is not trusted, and none whose organisation nobody signed for', () => {
+    const policy = { leastOrganisations: 2, leastHonest: -10 };
+    const offer = { smallestSurvivors: 0 };
+    const reason = (changes: Partial<RehearsalOptions>): string | undefined =>
+      new Rehearsal({ members: 7, offer, policy, ...changes }).run().nodes[victim]!.state.endedBecause;
+    const organisationOf = (node: number): string => (node < 6 ? 'hospital' : 'library');
+    expect(reason({ organisationOf })).toBeUndefined();
+    const lax = { organisationOf, policy: { ...policy, leastColluders: 0 } };
+    expect(reason({ ...lax, untrusted: [5] })).toBeUndefined();
+    expect(reason({ ...lax, untrusted: [6] })).toBe('organisationsSurvive');
+    expect(reason({ organisationOf: (node) => (node < 6 ? 'hospital' : undefined) })).toBe('organisationsSurvive');
+  });
 
   it('roundIsNew, two sums of one update that differ by a member: that member’s update', () => {
     const checks = without('roundIsNew');

@@ -372,6 +372,16 @@ export const strategies: readonly Strategy[] = [
     wire: () => honest,
   },
   {
+    name: 'inputs lost on the way until one organisation is left in the sum',
+    stoppedBy: 'organisationsSurvive',
+    options: {
+      members: 7,
+      organisationOf: (node) => (node < 5 ? 'hospital' : 'library'),
+      policy: { leastOrganisations: 2 },
+    },
+    wire: hearing('maskedInput', (signed, node) => (node < 5 ? signed : undefined)),
+  },
+  {
     name: 'a cut shown differently to two nodes',
     wire: cutting((body, node, by) => {
       const left = by.order.indexOf(node < 2 ? 3 : 2);
