@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { DescMessage } from '@bufbuild/protobuf';
 import { EnrollBodySchema, NodeMessageSchema, NodeService, UpdateSchema } from '@weft/proto';
+import { metrics } from '@weft/node-agent';
 import { expect, it } from 'vitest';
 
 const page = readFileSync(new URL('../../docs/what-leaves-a-node.md', import.meta.url), 'utf8');
@@ -22,6 +23,12 @@ const told = new Set(Array.from(page.matchAll(/`(\p{Lu}\w+\.\w+)`/gu), ([, name]
 
 it('names every field that a node can send', () => {
   expect([...fields].filter((field) => !told.has(field))).toEqual([]);
+});
+
+it('names every figure that the policy can hold back, with its fields', () => {
+  const rows = Array.from(page.matchAll(/^\| `([a-z-]+)` \| (.+?) \| .+ \|$/gm), ([, name, held]) => [name, held]);
+  const due = Object.entries(metrics).map(([name, held]) => [name, held.replaceAll(/[\w.]+/g, '`$&`')]);
+  expect(rows).toEqual(due);
 });
 
 it('names no field that is not there', () => {

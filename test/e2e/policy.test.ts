@@ -1,6 +1,8 @@
 import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { defaultPolicy, readSent, readWaiting, writePolicy } from '@weft/node-agent';
+import { fromBinary } from '@bufbuild/protobuf';
+import { NodeMessageSchema, SessionRequestSchema, type NodeMessage } from '@weft/proto';
+import { defaultPolicy, metricNames, readSent, readWaiting, writePolicy } from '@weft/node-agent';
 import type { RunDetailView } from '@weft/shared';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { runWeft } from '../run-weft.ts';
@@ -47,6 +49,48 @@ test('with too few rows of its own a node declines by the rule about them', asyn
   expect(await poor.event('declined')).toMatchObject({ rule: 'leastExamples' });
   await federation.admin('POST', `/api/runs/${id}/stop`);
 });
+
+test('where the policy lets no figure leave, none does, and the round goes on', async () => {
+  const { id } = await federation.createRun({ rounds: 1 });
+  const said = new Map<string, NodeMessage[]>();
+  for (const name of ['amina', 'bruno']) {
+    const messages: NodeMessage[] = [];
+    said.set(name, messages);
+    await federation.startNode(name, await federation.join(name, sentences(name, 60)), {
+      policy: { secureAggregation: 'optional', metrics: name === 'amina' ? 'none' : metricNames },
+      onSend: (bytes) => messages.push(...messagesIn(bytes)),
+    });
+  }
+  await federation.admin('POST', `/api/runs/${id}/start`);
+  const run = await federation.runUntil(id, ({ state }) => state === 'finished');
+  expect(run).toMatchObject({ roundsCommitted: 1 });
+  const times = run.roundsDone[0]!.nodes.map(({ trainingMs }) => trainingMs);
+  expect(times.filter((time) => time === null)).toHaveLength(1);
+  const figures = (name: string) => {
+    const messages = said.get(name)!.map(({ kind }) => kind);
+    return {
+      speeds: messages.some(({ case: name, value }) => name === 'progress' && value.tokensPerSecond !== 0),
+      times: messages.some(({ case: name, value }) => name === 'ready' && value.trainingMs !== 0n),
+      scores: messages.some(({ case: name }) => name === 'evaluation'),
+      ready: messages.some(({ case: name }) => name === 'ready'),
+      declined: messages.flatMap(({ case: name, value }) => (name === 'decline' ? [value.message] : [])),
+    };
+  };
+  const shown = { ready: true, speeds: true, times: true, scores: true, declined: [] };
+  expect(figures('bruno')).toEqual(shown);
+  const declined = [expect.stringContaining('(metrics)') as string];
+  expect(figures('amina')).toEqual({ ready: true, speeds: false, times: false, scores: false, declined });
+});
+/** Of what left: the messages of a session. */
+const messagesIn = (bytes: Uint8Array): NodeMessage[] => {
+  try {
+    const { envelope } = fromBinary(SessionRequestSchema, bytes);
+    const message = fromBinary(NodeMessageSchema, envelope!.body);
+    return message.kind.case === undefined ? [] : [message];
+  } catch {
+    return [];
+  }
+};
 
 test('approval by hand: a run waits until the operator says yes to its spec, and is then taken', async () => {
   const place = await federation.join('amina', sentences('amina', 60));

@@ -44,6 +44,8 @@ const startRun = async (): Promise<string> => {
   await federation.admin('POST', `/api/runs/${run!.id}/start`);
   return run!.id;
 };
+const reasonsIn = (rounds: RunDetailView['roundsDone']): string[] =>
+  rounds.flatMap(({ nodes }) => nodes.flatMap(({ stage, reason }) => (stage === 'declined' ? (reason ?? []) : [])));
 const hasEnded = ({ state }: RunDetailView): boolean => state !== 'created' && state !== 'running';
 
 describe('secure aggregation in a federation', () => {
@@ -120,7 +122,9 @@ describe('secure aggregation in a federation', () => {
       ),
     );
     // Two of five are nobody's, and one more may collude: more than the session withstands.
-    expect((await ana!.event('declined')).code).toBe('WEFT_SECAGG_REFUSED');
+    expect(await ana!.event('declined')).toMatchObject({ code: 'WEFT_SECAGG_REFUSED', rule: 'trustedOrganisations' });
+    const refused = await federation.runUntil(runId, ({ roundsDone }) => reasonsIn(roundsDone).length > 0);
+    expect(reasonsIn(refused.roundsDone)).toContainEqual(expect.stringContaining('(trustedOrganisations)'));
     await federation.admin('POST', `/api/runs/${runId}/stop`);
     await federation.close();
 
@@ -129,6 +133,30 @@ describe('secure aggregation in a federation', () => {
     for (const [name, place] of all)
       await federation.startNode(name, place, { policy: { ...small, trustedOrganisations } });
     expect(await federation.runUntil(again, hasEnded)).toMatchObject({ state: 'finished', roundsCommitted: 1 });
+  });
+
+  test('sends nothing among members of one organisation, where the policy asks for two', async () => {
+    const [library, archive] = [createIdentity().identity, createIdentity().identity];
+    const policy = {
+      ...small,
+      trustedOrganisations: [library, archive].map(({ publicKey }) => Buffer.from(publicKey).toString('hex')),
+      fewestOrganisations: 2,
+    };
+    const names = ['ana', 'ben', 'eva'];
+    const ofTwo = await begin(names, (name) => (name === 'ana' ? archive : library));
+    const runId = await startRun();
+    for (const [name, place] of ofTwo) await federation.startNode(name, place, { policy });
+    expect(await federation.runUntil(runId, hasEnded)).toMatchObject({ state: 'finished', roundsCommitted: 1 });
+    await federation.close();
+
+    const ofOne = await begin(names, () => library);
+    const again = await startRun();
+    const [ana] = await Promise.all([...ofOne].map(([name, place]) => federation.startNode(name, place, { policy })));
+    expect(await ana!.event('declined')).toMatchObject({ rule: 'fewestOrganisations' });
+    const refused = await federation.runUntil(again, ({ roundsDone }) => reasonsIn(roundsDone).length > 0);
+    expect(reasonsIn(refused.roundsDone)).toContainEqual(expect.stringContaining('(fewestOrganisations)'));
+    expect((await readStatus(ana!.home)).updatesSent).toBe(0);
+    await federation.admin('POST', `/api/runs/${again}/stop`);
   });
 
   test('adds noise at the nodes: the mean is off by as much as the noise says, and ε is shown', async () => {

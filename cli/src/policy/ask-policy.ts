@@ -13,6 +13,7 @@ const asked = [
   'fewestOrganisations',
   'baseModels',
   'mostRounds',
+  'metrics',
   'hours',
   'threads',
   'approval',

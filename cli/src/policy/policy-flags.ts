@@ -22,6 +22,7 @@ export const policyFlags = {
   greatestClipNorm: ['norm', 'L2 norm of a delta at most'],
   weighting: ['name,…', 'uniform, examples'],
   greatestServerRate: ['rate', "the server's learning rate at most"],
+  metrics: ['name,…', 'what may leave beside the update: speed, training-time, held-out-loss, clipping; none'],
   hours: ['from-to,…', 'local times in which a round may begin; any'],
   threads: ['n', 'threads at most; any'],
   memoryMiB: ['n', 'memory that a step may be foretold to take, in MiB; any'],
@@ -36,6 +37,7 @@ const lists: ReadonlySet<string> = new Set<PolicyKey>([
   'adapterTargets',
   'weighting',
   'hours',
+  'metrics',
   'devices',
 ]);
 
@@ -60,6 +62,6 @@ export const policyFromFlags = (flags: Readonly<Record<string, string | undefine
 
 /** What is typed for a key: `any`, a list with commas, a number or a word. */
 export function valueOf(key: string, text: string): unknown {
-  if (lists.has(key) && text !== 'any') return text.split(',').map((item) => item.trim());
+  if (lists.has(key) && text !== 'any' && text !== 'none') return text.split(',').map((item) => item.trim());
   return text.trim() !== '' && Number.isFinite(Number(text)) ? Number(text) : text;
 }

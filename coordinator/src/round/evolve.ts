@@ -143,7 +143,12 @@ function apply(state: RunState, event: RunEvent): RunState {
         trainingTimes: [...state.trainingTimes, event.data.elapsedMs].slice(-rememberedTrainingTimes),
       };
     case 'node.declined':
-      return withParticipant(state, event.nodeId!, (known) => known && { ...known, stage: 'declined' });
+      return withParticipant(
+        state,
+        event.nodeId!,
+        (known) =>
+          known && { ...known, ...(known.stage === 'accepted' ? { refusedCut: true } : { stage: 'declined' }) },
+      );
     case 'node.left':
       return withParticipant(state, event.nodeId!, (known) => known && { ...known, stage: 'left' });
     case 'cohort.fixed':

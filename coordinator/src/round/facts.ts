@@ -60,7 +60,9 @@ export function takeReady(
 
 export function takeDeclined(turn: Turn, { nodeId, round, reason }: Fact<'declined'>): void {
   const known = participantOf(turn, nodeId, round);
-  if (known.stage === 'declined' || known.stage === 'accepted' || known.stage === 'evaluated') return;
+  if (known.stage === 'declined' || known.stage === 'evaluated' || known.refusedCut === true) return;
+  // what was accepted stays accepted; only under secure aggregation can its node still keep it out of the sum
+  if (known.stage === 'accepted' && turn.state.secure === undefined) return;
   turn.record({ kind: 'node.declined', nodeId, data: reason });
 }
 

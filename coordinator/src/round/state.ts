@@ -45,6 +45,8 @@ export interface Participant {
   readonly logSize?: number;
   /** What was accepted. */
   readonly update?: AcceptedUpdate;
+  /** Its update was accepted, and then it left the session. */
+  readonly refusedCut?: boolean;
 }
 
 export interface AcceptedUpdate {

@@ -149,7 +149,10 @@ function foldEvent(fold: Fold, event: StoredEvent): void {
       return;
     }
     case 'node.ready':
-      if (node !== undefined) Object.assign(node, { stage: 'ready', trainingMs: event.data.trainingMs, reason: null });
+      if (node !== undefined) {
+        // 0 is what a node says whose policy or run lets no training time leave
+        Object.assign(node, { stage: 'ready', trainingMs: event.data.trainingMs || null, reason: null });
+      }
       return;
     case 'node.declined':
       if (node !== undefined) Object.assign(node, { stage: 'declined', reason: event.data.message });

@@ -61,7 +61,15 @@ const sentSchema = z.discriminatedUnion('kind', [
     /** Members that may collude with the coordinator and still learn no single update. */
     colluders: z.number().int(),
   }),
-  z.object({ ...common, ...round, kind: z.literal('decline'), code: z.string(), rule: z.string().optional() }),
+  z.object({
+    ...common,
+    ...round,
+    kind: z.literal('decline'),
+    code: z.string(),
+    rule: z.string().optional(),
+    /** The masked update had left before: it is summed if enough of the others sign what this node did not. */
+    hadLeft: z.literal(true).optional(),
+  }),
 ]);
 
 /** One line of `sent.jsonl`: what left this machine. */
@@ -116,7 +124,7 @@ function inPlainWords(facts: SentFacts): string {
         `The sum hides this update from the coordinator and ${facts.colluders} members that collude with it.`
       );
     case 'decline':
-      return `Declined round ${facts.round + 1} of "${facts.runName}" with the code ${facts.code}${facts.rule === undefined ? '' : ` (policy: ${facts.rule})`}; no update was sent.`;
+      return `Declined round ${facts.round + 1} of "${facts.runName}" with the code ${facts.code}${facts.rule === undefined ? '' : ` (policy: ${facts.rule})`}; ${facts.hadLeft ? 'the masked update had left before, and is summed if enough of the other members sign what this node did not' : 'no update was sent'}.`;
   }
 }
 

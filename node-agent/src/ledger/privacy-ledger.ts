@@ -49,6 +49,7 @@ export function createPrivacyLedger({ folder, dataSet, budget }: LedgerOptions):
       throw new WeftError(
         'WEFT_PRIVACY_NOISE_REQUIRED',
         `this node has a privacy budget of ε = ${budget.epsilon}, and the run "${spec.name}" adds no noise: no budget would be enough for it`,
+        { rule: 'privacyBudget' },
       );
     }
     return noise && privacy.costOfRound(noise);
@@ -62,7 +63,7 @@ export function createPrivacyLedger({ folder, dataSet, budget }: LedgerOptions):
     throw new WeftError(
       'WEFT_PRIVACY_BUDGET_SPENT',
       `one more round would bring ε for "${dataSet}" from ${before.toFixed(3)} to ${epsilon.toFixed(3)} at δ = ${budget.delta}, the budget is ${budget.epsilon}`,
-      { epsilon, budget: budget.epsilon },
+      { epsilon, budget: budget.epsilon, rule: 'privacyBudget' },
     );
   };
   return {

@@ -61,6 +61,10 @@ const words: Readonly<Record<Exclude<PolicyKey, 'version'>, (policy: Policy) => 
   greatestClipNorm: ({ greatestClipNorm }) => `The delta is clipped to an L2 norm of ${greatestClipNorm} at most.`,
   weighting: ({ weighting }) => `Nodes may count by ${list(weighting)}.`,
   greatestServerRate: ({ greatestServerRate }) => `The server's learning rate is ${greatestServerRate} at most.`,
+  metrics: ({ metrics }) =>
+    metrics === 'none'
+      ? 'Beside the update no figure of the work leaves.'
+      : `Beside the update may leave: ${list(metrics)}; in a run with noise none of it.`,
   hours: ({ hours }) =>
     hours === 'any' ? 'Rounds may begin at any hour.' : `Rounds begin between ${list(hours)}, local time.`,
   threads: ({ threads }) => (threads === 'any' ? 'Any number of threads.' : `${threads} threads at most.`),

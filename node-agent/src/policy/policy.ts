@@ -1,6 +1,7 @@
 import { isSha256, loraTargets } from '@weft/shared';
 import { devices } from '@weft/trainer';
 import { z } from 'zod';
+import { metricNames } from './metrics.ts';
 
 const any = z.literal('any');
 const count = z.number().int().positive();
@@ -100,6 +101,10 @@ export const policySchema = z
       .max(100)
       .default(2)
       .describe("the server's learning rate; above 1 the mean delta is overshot"),
+    metrics: z
+      .union([z.literal('none'), listOf(z.enum(metricNames))])
+      .default(metricNames)
+      .describe('what may leave beside the update, in a run without noise: the list, or none; with noise nothing does'),
     hours: z
       .union([any, listOf(window)])
       .default('any')

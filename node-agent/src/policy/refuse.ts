@@ -1,7 +1,7 @@
 import { WeftError, type RunId, type RunSpec } from '@weft/shared';
 import { isApproved, noteWaiting } from './approvals.ts';
 import { refusalOfHour } from './local-rules.ts';
-import type { Policy } from './policy.ts';
+import type { Policy, PolicyKey } from './policy.ts';
 import { refusalsOfSpec, type PolicyRefusal } from './spec-rules.ts';
 
 /** The error of a refusal: the first broken rule names it, and the message tells of all. */
@@ -37,5 +37,24 @@ export async function refusalOfRound(
 }
 
 /** What the coordinator hears: the names of rules, none of their values. */
-export const refusedRules = ({ code, details }: WeftError): string | undefined =>
-  code === 'WEFT_POLICY_REFUSED' && typeof details['rule'] === 'string' ? details['rule'] : undefined;
+export const refusedRules = ({ details }: WeftError): string | undefined =>
+  typeof details['rule'] === 'string' ? details['rule'] : undefined;
+
+/** Checks of a session that hold what the policy asks for, and the key that asks. */
+const ruleOfCheck: ReadonlyMap<string, PolicyKey> = new Map<string, PolicyKey>([
+  ['colludersWithstood', 'leastColluders'],
+  ['smallCohortConsented', 'smallestCohort'],
+  ['untrustedAreFew', 'trustedOrganisations'],
+  ['organisationsPresent', 'fewestOrganisations'],
+  ['organisationsSurvive', 'fewestOrganisations'],
+]);
+
+/** The error of a session that this node left. @param reason the check that did not hold, or other words */
+export function endedSession(runId: string, round: number, reason: string): WeftError {
+  const rule = ruleOfCheck.get(reason);
+  return new WeftError('WEFT_SECAGG_REFUSED', `secure aggregation of round ${round} ended here: ${reason}`, {
+    runId,
+    round,
+    ...(rule !== undefined && { rule }),
+  });
+}

@@ -148,7 +148,7 @@ export const harmlessSpecKeys: Readonly<Record<string, string>> = {
   'aggregation.server.momentum': afterTheSum,
   'privacy.unit': 'there is one',
   'privacy.delta': 'it says at which δ the run reports; the ledger of this node has its own, privacyDelta',
-  'evaluation.heldOutShare': 'two numbers over the held-out records leave, as docs/what-leaves-a-node.md says',
+  'evaluation.heldOutShare': 'two numbers over the held-out records leave where metrics allows held-out-loss',
   seed: 'it fixes the order of batches and the first adapter, and both are recomputed here',
 };
 

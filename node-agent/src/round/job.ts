@@ -20,6 +20,7 @@ import type { BaseModels } from '../model/base-models.ts';
 import type { NodeEvent } from '../events.ts';
 import type { PrivacyLedger } from '../ledger/privacy-ledger.ts';
 import { refusalOfMemory, refusalOfRows } from '../policy/local-rules.ts';
+import { allowedMetrics, type Metric } from '../policy/metrics.ts';
 import type { Policy } from '../policy/policy.ts';
 import { refusedBy } from '../policy/refuse.ts';
 import type { PolicyRefusal } from '../policy/spec-rules.ts';
@@ -68,7 +69,11 @@ export async function workOnOffer(
   context: JobContext,
   { onEvaluated, signal }: JobSteps,
 ): Promise<WorkDone | undefined> {
-  const report = createProgressReport(offer, context.connection, context.emit);
+  const allowed = allowedMetrics(context.policy, offer.spec);
+  const mayScore = allowed.has('held-out-loss');
+  if (offer.kind === 'evaluate' && !mayScore)
+    refuse({ rule: 'metrics', why: 'a score is asked for, and the policy lets no held-out-loss leave' });
+  const report = createProgressReport(offer, context);
   const model = await context.models.open({
     sha256: offer.spec.baseModel.sha256,
     files: offer.baseModelFiles,
@@ -91,7 +96,9 @@ export async function workOnOffer(
   const adapter = await fetchAdapter(offer, layout, context, report, signal);
   const examples = await context.data.examples(model, offer.spec, signal);
   if (offer.kind === 'train') refuse(refusalOfRows(context.policy, examples.training.length));
-  const evaluation = await scoreAdapter(offer, model, layout, adapter, examples, context, report, signal);
+  const evaluation = mayScore
+    ? await scoreAdapter(offer, model, layout, adapter, examples, context, report, signal)
+    : undefined;
   if (evaluation !== undefined) await onEvaluated(evaluation.body, evaluation.seconds);
   if (offer.kind === 'evaluate') return undefined;
   const kept = await context.pending.find(offer.runId, offer.round);
@@ -189,7 +196,7 @@ async function prepareUpdate(
   signal: AbortSignal,
 ): Promise<WorkDone> {
   const { runId, round, factor, spec } = offer;
-  const { nodeId, threads, device, identity, pending } = context;
+  const { nodeId, threads, device, identity, pending, policy } = context;
   const startedMs = performance.now();
   const trained = await trainUpdate({
     offer,
@@ -221,8 +228,7 @@ async function prepareUpdate(
       ringBits: ring.bits,
       values: BigInt(values),
       weight: BigInt(weight),
-      clipped,
-      saturatedValues: BigInt(saturatedValues),
+      ...(allowedMetrics(policy, spec).has('clipping') && { clipped, saturatedValues: BigInt(saturatedValues) }),
     }),
     identity,
   );
@@ -252,13 +258,17 @@ const answers = ({ body }: PendingUpdate, { spec, layoutSha256, adapter, factor 
 const hiddenHash = '0'.repeat(64);
 
 /** @param logSize entries of the federation's log that this node has seen */
-export const readyOf = ({ body, spec, trainingMs }: PendingUpdate, logSize: number): Ready => ({
+export const readyOf = (
+  { body, spec, trainingMs }: PendingUpdate,
+  logSize: number,
+  allowed: ReadonlySet<Metric>,
+): Ready => ({
   $typeName: 'weft.v1.Ready',
   runId: body.runId,
   round: body.round,
   payloadSha256: spec.aggregation.mode === 'secure' ? hiddenHash : body.payloadSha256,
   payloadBytes: body.payloadBytes,
-  trainingMs: BigInt(trainingMs),
+  trainingMs: allowed.has('training-time') ? BigInt(trainingMs) : 0n,
   logSize: BigInt(logSize),
 });
 

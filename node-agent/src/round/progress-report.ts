@@ -1,5 +1,7 @@
 import type { RunSpec } from '@weft/shared';
 import type { NodeEvent } from '../events.ts';
+import { allowedMetrics } from '../policy/metrics.ts';
+import type { Policy } from '../policy/policy.ts';
 import type { Connection } from '../session/connection.ts';
 
 type Stage = 'downloading' | 'evaluating' | 'training' | 'uploading';
@@ -12,14 +14,20 @@ export type ProgressReport = (
   step?: { readonly loss: number; readonly tokensPerSecond: number },
 ) => void;
 
+export interface ProgressContext {
+  readonly connection: Pick<Connection, 'say'>;
+  readonly emit: (event: NodeEvent) => void;
+  readonly policy: Policy;
+}
+
 /** Twice a second is as often as a person can read; the first and the last of a stage always go out. */
 const intervalMs = 500;
 
 export function createProgressReport(
   { runId, round, spec }: { readonly runId: string; readonly round: number; readonly spec: RunSpec },
-  connection: Connection,
-  emit: (event: NodeEvent) => void,
+  { connection, emit, policy }: ProgressContext,
 ): ProgressReport {
+  const maySpeed = allowedMetrics(policy, spec).has('speed');
   let lastStage: Stage | undefined;
   let dueMs = 0;
   return (stage, done, total, step) => {
@@ -35,8 +43,8 @@ export function createProgressReport(
         stage,
         done: BigInt(done),
         total: BigInt(total),
-        // A number of tokens, in the end: in a run with noise it stays here.
-        tokensPerSecond: spec.privacy ? 0 : (step?.tokensPerSecond ?? 0),
+        // A number of tokens, in the end.
+        tokensPerSecond: maySpeed ? (step?.tokensPerSecond ?? 0) : 0,
       },
     });
     if (stage === 'training')

@@ -3,6 +3,7 @@ import { catalogue, isRunId, toWeftError, WeftError, type RunId } from '@weft/sh
 import { toEventFault } from '../event-fault.ts';
 import type { Federation } from '../home/federation-file.ts';
 import { recordSent } from '../home/sent-record.ts';
+import { allowedMetrics } from '../policy/metrics.ts';
 import { refusalOfRound, refusalOfRun, refusedRules } from '../policy/refuse.ts';
 import { readyOf, workOnOffer, type JobContext } from './job.ts';
 import { openOffer, type Offer, type OfferSubject } from './offer.ts';
@@ -80,7 +81,7 @@ export function createRounds(context: RoundsContext): Rounds {
   };
   const sayReady = async (update: PendingUpdate): Promise<void> => {
     const { size } = await readSeenLog(context.home);
-    connection.say({ case: 'ready', value: readyOf(update, size) });
+    connection.say({ case: 'ready', value: readyOf(update, size, allowedMetrics(context.policy, update.spec)) });
   };
   const sayAgain = ({ evaluation, update }: Job): void => {
     if (evaluation !== undefined) connection.say({ case: 'evaluation', value: evaluation });
@@ -100,6 +101,7 @@ export function createRounds(context: RoundsContext): Rounds {
       runName,
       round,
       code: reason.code,
+      ...(job.secure?.hasSent() === true && { hadLeft: true as const }),
       ...(rule !== undefined && { rule }),
     });
     sayDecline(job, reason);

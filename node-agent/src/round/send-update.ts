@@ -3,6 +3,7 @@ import type { TrainedFactor } from '@weft/shared';
 import type { NodeEvent } from '../events.ts';
 import type { Federation } from '../home/federation-file.ts';
 import { recordSent } from '../home/sent-record.ts';
+import type { Policy } from '../policy/policy.ts';
 import type { Connection } from '../session/connection.ts';
 import { uploadUpdate } from '../transfer/upload.ts';
 import type { PendingUpdate } from './pending-updates.ts';
@@ -13,6 +14,7 @@ export interface SendContext {
   readonly connection: Connection;
   readonly federation: () => Federation;
   readonly emit: (event: NodeEvent) => void;
+  readonly policy: Policy;
 }
 
 /**
@@ -21,14 +23,14 @@ export interface SendContext {
  */
 export async function sendUpdate(
   update: PendingUpdate,
-  { home, connection, federation, emit }: SendContext,
+  { home, connection, federation, emit, policy }: SendContext,
   signal: AbortSignal,
 ): Promise<number> {
   const { body } = update;
   const { runId, round, payloadSha256 } = body;
   const payloadBytes = Number(body.payloadBytes);
   const startedMs = performance.now();
-  const report = createProgressReport({ runId, round, spec: update.spec }, connection, emit);
+  const report = createProgressReport({ runId, round, spec: update.spec }, { connection, emit, policy });
   const receipt = await uploadUpdate(update.update, update.payloadPath, {
     connection,
     federation: federation(),
@@ -52,7 +54,8 @@ export async function sendUpdate(
     weighting: update.spec.aggregation.weighting,
     mode: update.spec.aggregation.mode,
     normL2: update.normL2,
-    clipped: body.clipped,
+    // what the operator may know and the coordinator perhaps not
+    clipped: update.normL2 > update.spec.aggregation.clipNormL2,
     saturatedValues: Number(body.saturatedValues),
     trainingSeconds: update.trainingMs / 1000,
     updateSha256: receipt.updateSha256,

@@ -5,7 +5,7 @@ import type { SecureMessage } from '@weft/proto';
 import { secagg, WeftError, type Identity, type RunId } from '@weft/shared';
 import { writePrivateFile } from '../home/private-file.ts';
 import { recordSent } from '../home/sent-record.ts';
-import type { Policy } from '../policy/policy.ts';
+import { endedSession } from '../policy/refuse.ts';
 import type { PendingUpdate, PendingUpdates } from '../round/pending-updates.ts';
 import { sendUpdate, type SendContext } from '../round/send-update.ts';
 import { appendJournal, beginJournal, type Journal, readJournal, readLastRounds, writeLastRound } from './journal.ts';
@@ -18,13 +18,14 @@ export interface SecureContext extends SendContext {
   readonly identity: Identity;
   readonly pending: PendingUpdates;
   readonly pendingFolder: string;
-  readonly policy: Policy;
   readonly ledger: PrivacyLedger;
 }
 
 /** A node's part in one session: one message after the other, each answer durable before it leaves. */
 export interface SecureRound {
   take(message: SecureMessage): Promise<void>;
+  /** Whether the masked update has left. */
+  hasSent(): boolean;
   /** The round is over: nothing of it is answered any more. */
   end(): void;
 }
@@ -42,6 +43,7 @@ export function createSecureRound(
   let masked: MaskedUpdate | undefined;
   let line: Promise<void> = Promise.resolve();
   let isRecorded = false;
+  let hasSent = false;
   let ticking: NodeJS.Timeout | undefined;
 
   const optionsOf = (journal: Omit<Journal, 'events'>): secagg.NodeOptions => ({
@@ -99,6 +101,7 @@ export function createSecureRound(
         if (effect.name === 'maskedInput') {
           masked ??= await readMasked(update, context.identity);
           onSent(await sendUpdate(masked.update, context, signal));
+          hasSent = true;
         }
         if (effect.name === 'cutAck') await recordCut();
         context.connection.say({ case: 'secure', value: { runId, round, name: effect.name, ...effect.signed } });
@@ -120,14 +123,7 @@ export function createSecureRound(
         clearInterval(ticking);
         return context.pending.remove(runId, round);
       case 'aborted':
-        throw new WeftError(
-          'WEFT_SECAGG_REFUSED',
-          `secure aggregation of round ${round} ended here: ${effect.reason}`,
-          {
-            runId,
-            round,
-          },
-        );
+        throw endedSession(runId, round, effect.reason);
     }
   };
 
@@ -178,6 +174,7 @@ export function createSecureRound(
         const event = toEvent(message);
         if (event) await dispatch(event);
       }),
+    hasSent: () => hasSent,
     end() {
       clearInterval(ticking);
       options = undefined;

@@ -95,6 +95,9 @@ export interface UnmaskCase {
 }
 
 const distinct = (keys: readonly Uint8Array[]): boolean => new Set(keys.map(hex)).size === keys.length;
+/** Different organisations of those members whose organisation the reader trusts. */
+const organisationsOf = (members: readonly (Member | undefined)[]): number =>
+  new Set(members.flatMap((member) => (member?.trusted ? (member.organisation ?? []) : []))).size;
 const count = (places: readonly boolean[], among: readonly number[]): number =>
   among.reduce((sum, place) => sum + (places[place] ? 1 : 0), 0);
 
@@ -147,6 +150,9 @@ export const nodeChecks = {
     untrustedAreFew: ({ members, sizes, knowledge }: RosterCase) =>
       members.filter(({ trusted }) => !trusted).length + (members.length > 3 ? knowledge.policy.leastColluders : 0) <=
       sizes.colluders,
+    /** members come from as many different trusted organisations as the policy asks for */
+    organisationsPresent: ({ members, knowledge }: RosterCase) =>
+      organisationsOf(members) >= knowledge.policy.leastOrganisations,
   },
   delivery: {
     /** as many members shared as open a secret */
@@ -197,10 +203,8 @@ export const nodeChecks = {
     organisationsSurvive: ({ cut, session: { shards, members }, knowledge }: CutCase) =>
       shards.every(({ places }) => {
         const survivors = places.filter((place) => cut.surviving[place] === true);
-        const organisations = new Set(
-          survivors.flatMap((place) => (members[place]?.trusted ? (members[place].organisation ?? []) : [])),
-        );
-        return survivors.length === 0 || organisations.size >= knowledge.policy.leastOrganisations;
+        const organisations = organisationsOf(survivors.map((place) => members[place]));
+        return survivors.length === 0 || organisations >= knowledge.policy.leastOrganisations;
       }),
   },
   unmask: {

@@ -4,6 +4,7 @@ import { type Body, decodeBody, encodeBody, noPlace, type Signed } from '../../s
 import { inclusionProof, leafHash, merkleRoot } from '../../src/merkle-tree.ts';
 import { agree, keyPairOf, openSealed, sha256Bytes, shareKey, x25519PublicKey } from '../../src/secagg/keys.ts';
 import type { RingWords } from '../../src/secagg/mask.ts';
+import { nodeChecks } from '../../src/secagg/node-checks.ts';
 
 import { cutHashOf, deriveSecrets } from '../../src/secagg/node-secrets.ts';
 import type { NodeState } from '../../src/secagg/node-state.ts';
@@ -43,6 +44,7 @@ const done: readonly (readonly [CheckName, strategy: string, reached: string])[]
 const goesOn: readonly (readonly [CheckName, strategy: string, says: string])[] = [
   ['enoughShared', 'shares of too few members', 'maskedInput'],
   ['sharedInShard', "a delivery without the reader's own shares", 'maskedInput'],
+  ['organisationsPresent', 'a cohort of one organisation alone', 'maskedInput'],
   ['countAsOffered', 'a smaller cohort than was offered', 'shares'],
 ];
 const says = ({ nodes }: Rehearsal): string[] => nodes[victim]!.sent.map(({ name }) => name);
@@ -147,13 +149,16 @@ describe('without the check', () => {
     const policy = { leastOrganisations: 2, leastHonest: -10 };
     const offer = { smallestSurvivors: 0 };
     const reason = (changes: Partial<RehearsalOptions>): string | undefined =>
-      new Rehearsal({ members: 7, offer, policy, ...changes }).run().nodes[victim]!.state.endedBecause;
+      new Rehearsal({ members: 7, offer, policy, checks: without('organisationsPresent'), ...changes }).run().nodes[
+        victim
+      ]!.state.endedBecause;
     const organisationOf = (node: number): string => (node < 6 ? 'hospital' : 'library');
     expect(reason({ organisationOf })).toBeUndefined();
     const lax = { organisationOf, policy: { ...policy, leastColluders: 0 } };
     expect(reason({ ...lax, untrusted: [5] })).toBeUndefined();
     expect(reason({ ...lax, untrusted: [6] })).toBe('organisationsSurvive');
     expect(reason({ organisationOf: (node) => (node < 6 ? 'hospital' : undefined) })).toBe('organisationsSurvive');
+    expect(reason({ ...lax, untrusted: [6], checks: nodeChecks })).toBe('organisationsPresent');
   });
 
   it('roundIsNew, two sums of one update that differ by a member: that member’s update', () => {

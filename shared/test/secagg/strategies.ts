@@ -265,6 +265,12 @@ export const strategies: readonly Strategy[] = [
     wire: () => honest,
   },
   {
+    name: 'a cohort of one organisation alone',
+    stoppedBy: 'organisationsPresent',
+    options: { policy: { leastOrganisations: 2 } },
+    wire: () => honest,
+  },
+  {
     name: 'a member that never enrolled',
     wire: telling('roster', (body) => withAdverts(body, [...body.adverts, strangerAdvert(body)])),
   },
