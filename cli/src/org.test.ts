@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { endorsingOrganisation, parseEndorsement } from '@weft/shared';
+import { endorsingOrganisation, parseEndorsement, parseModelStatement } from '@weft/shared';
 import { afterAll, describe, expect, it } from 'vitest';
 
 const entry = fileURLToPath(new URL('../bin/weft.mjs', import.meta.url));
@@ -30,6 +30,28 @@ describe('weft org', () => {
     const { stdout } = weft('org', 'endorse', '--key', key, '--federation', federation, nodeKey);
     const endorsement = parseEndorsement(stdout);
     expect(endorsingOrganisation(endorsement, federation, Buffer.from(nodeKey, 'hex'))).toMatch(/^[0-9a-f]{64}$/);
+  });
+
+  it('signs for a base model, and a node whose policy lists the key takes the line', () => {
+    const statement = join(folder, 'statement');
+    const home = join(folder, 'publishing-node');
+    const sha256 = 'a'.repeat(64);
+    const signed = weft('org', 'sign-model', '--key', key, sha256);
+    writeFileSync(statement, signed.stdout);
+    expect(parseModelStatement(signed.stdout)).toMatchObject({ sha256 });
+    const init = (publishers: string) =>
+      weft(
+        ...'node policy init --yes --replace --base-models none --home'.split(' '),
+        home,
+        '--publishers',
+        publishers,
+      );
+    expect(init('f'.repeat(64))).toMatchObject({ status: 0 });
+    const trust = () => weft('node', 'policy', 'trust-model', statement, '--home', home);
+    expect(trust()).toMatchObject({ status: 2, stderr: expect.stringContaining('does not list') });
+    expect(init(parseModelStatement(signed.stdout).publisher)).toMatchObject({ status: 0 });
+    expect(trust()).toMatchObject({ status: 0 });
+    expect(weft('node', 'policy', 'show', '--home', home).stdout).toContain(`base model ${sha256}: signed by`);
   });
 
   it('refuses what is no key and no federation', () => {

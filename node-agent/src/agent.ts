@@ -15,6 +15,7 @@ import { allowedDevice, allowedThreads, budgetOf } from './policy/local-rules.ts
 import { checkPolicy } from './policy/parse-policy.ts';
 import { readPolicy } from './policy/policy-file.ts';
 import type { Policy, PolicyInput } from './policy/policy.ts';
+import { readPublished, withPublished } from './policy/publishers.ts';
 import { createLocalData } from './round/local-data.ts';
 import { createPendingUpdates } from './round/pending-updates.ts';
 import { createRounds } from './round/rounds.ts';
@@ -67,10 +68,11 @@ export async function startNode(options: NodeOptions): Promise<NodeAgent> {
   const home = await openHome(options.home);
   try {
     const federation = await readFederation(options.home);
-    const policy =
+    const written =
       options.policy === undefined
         ? (await readPolicy(options.home)).policy
         : checkPolicy(options.policy, 'the policy that the node was started with');
+    const policy = withPublished(written, await readPublished(options.home, written));
     const device = allowedDevice(policy, options.device ?? 'auto');
     await readLedger(options.ledgerFolder ?? ledgerFolderIn(options.home));
     const records = await readRecords(options.dataPaths);

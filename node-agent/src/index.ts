@@ -13,5 +13,6 @@ export { metricNames, metrics } from './policy/metrics.ts';
 export { checkPolicy } from './policy/parse-policy.ts';
 export { readPolicy, writePolicy, type PolicyInForce } from './policy/policy-file.ts';
 export { defaultPolicy, policyKeys, type Policy, type PolicyInput, type PolicyKey } from './policy/policy.ts';
+export { readPublished, trustModel } from './policy/publishers.ts';
 export { docOf, policyInWords } from './policy/policy-text.ts';
 export { readStatus, type NodeStatus, type RoundStatus } from './status.ts';

@@ -23,6 +23,7 @@ export {
   organisationFingerprint,
   parseEndorsement,
 } from './endorsement.ts';
+export { parseModelStatement, signModel, type ModelStatement } from './model-statement.ts';
 export { createIdentity, toFederationId, toNodeId, verifySignature, type Identity } from './identity.ts';
 export { roundPhases, type RoundPhase } from './round-phase.ts';
 export * from './ring.ts';

@@ -73,6 +73,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./node-policy-approve.ts'),
   },
   {
+    words: ['node', 'policy', 'trust-model'],
+    summary: 'let a base model be trained that a publisher of the policy signed',
+    load: () => import('./node-policy-trust-model.ts'),
+  },
+  {
     words: ['node', 'trust'],
     summary: "accept the coordinator's renewed certificate",
     load: () => import('./node-trust.ts'),
@@ -118,6 +123,11 @@ export const commands: readonly CommandEntry[] = [
     words: ['org', 'endorse'],
     summary: "sign for a node, so that others need not take the coordinator's word for it",
     load: () => import('./org-endorse.ts'),
+  },
+  {
+    words: ['org', 'sign-model'],
+    summary: 'sign that a base model is yours',
+    load: () => import('./org-sign-model.ts'),
   },
   {
     words: ['log', 'verify'],

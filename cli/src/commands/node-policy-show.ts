@@ -9,16 +9,18 @@ interface ShowOptions {
 }
 
 const run = async ({ home, json }: ShowOptions): Promise<void> => {
-  const { policyInWords, readPolicy, readWaiting } = await import('@weft/node-agent');
+  const { policyInWords, readPolicy, readPublished, readWaiting } = await import('@weft/node-agent');
   const { policy, path, isWritten } = await readPolicy(home);
   const runs = await readWaiting(home);
+  const published = await readPublished(home, policy);
   if (json) {
-    process.stdout.write(`${JSON.stringify({ path, isWritten, policy, runs })}\n`);
+    process.stdout.write(`${JSON.stringify({ path, isWritten, policy, published, runs })}\n`);
     return;
   }
   const sentences = policyInWords(policy);
   const width = Math.max(...sentences.map(({ key }) => key.length)) + 2;
   process.stdout.write(sentences.map(({ key, says }) => `${key.padEnd(width)}${says}\n`).join(''));
+  for (const { sha256, publisher } of published) process.stdout.write(`base model ${sha256}: signed by ${publisher}\n`);
   for (const { runId, runName, approved } of runs)
     process.stdout.write(`run ${runId} "${runName}": ${approved ? 'approved' : 'waits for approval'}\n`);
   process.stderr.write(
@@ -32,7 +34,7 @@ export const command: CommandModule = {
   examples: ['weft node policy show', 'weft node policy show --home /srv/weft --json'],
   configure: (command: Command): void => {
     addNodeHome(command)
-      .option('--json', '{"path","isWritten","policy","runs"} on standard output')
+      .option('--json', '{"path","isWritten","policy","published","runs"} on standard output')
       .action((_options: unknown, command: Command) => run(command.opts<ShowOptions>()));
   },
 };

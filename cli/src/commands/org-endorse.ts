@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import process from 'node:process';
 import type { Command } from 'commander';
-import { createIdentity, endorse, endorsementText, isFederationId, WeftError } from '@weft/shared';
+import { endorse, endorsementText, isFederationId, WeftError } from '@weft/shared';
 import type { CommandModule } from '../command.ts';
+import { keyOf, readOrganisation } from '../organisation-key.ts';
 
 interface OrgEndorseOptions {
   readonly key: string;
@@ -10,15 +10,9 @@ interface OrgEndorseOptions {
   readonly json?: true;
 }
 
-const keyOf = (text: string, what: string): Uint8Array => {
-  if (!/^[0-9a-f]{64}$/.test(text.trim()))
-    throw new WeftError('WEFT_USAGE', `${what} is no key of 64 lower-case hex digits`);
-  return Buffer.from(text.trim(), 'hex');
-};
-
 const run = async (nodeKey: string, { key, federation, json }: OrgEndorseOptions): Promise<void> => {
   if (!isFederationId(federation)) throw new WeftError('WEFT_USAGE', `${federation} is no federation id`);
-  const { identity } = createIdentity(keyOf(await readFile(key, 'utf8'), key));
+  const identity = await readOrganisation(key);
   const endorsement = endorsementText(endorse(identity, federation, keyOf(nodeKey, nodeKey)));
   process.stdout.write(json ? `${JSON.stringify({ endorsement })}\n` : `${endorsement}\n`);
 };

@@ -12,6 +12,7 @@ const asked = [
   'trustedOrganisations',
   'fewestOrganisations',
   'baseModels',
+  'publishers',
   'mostRounds',
   'metrics',
   'hours',
@@ -26,8 +27,8 @@ const choices: Partial<Record<PolicyKey, readonly string[]>> = {
 };
 
 /** Whether what was answered so far leaves a key nothing to decide. */
-const isIdle = (key: PolicyKey, { trustedOrganisations }: Readonly<Record<string, unknown>>): boolean =>
-  key === 'fewestOrganisations' && trustedOrganisations === 'any';
+const isIdle = (key: PolicyKey, { trustedOrganisations, baseModels }: Readonly<Record<string, unknown>>): boolean =>
+  (key === 'fewestOrganisations' && trustedOrganisations === 'any') || (key === 'publishers' && baseModels === 'any');
 
 const output = process.stderr;
 
@@ -55,7 +56,12 @@ export async function askPolicy(given: Policy, byFlag: ReadonlySet<string>): Pro
               try {
                 checkPolicy({ ...given, ...answers, [key]: valueOf(key, typed ?? '') }, 'the answer');
               } catch (error) {
-                return isWeftError(error) ? error.message.split('\n').at(-1)?.trim() : 'is not a value';
+                if (!isWeftError(error)) return 'is not a value';
+                // what the answer leaves open for a later question is no mistake of this one
+                return error.message
+                  .split('\n')
+                  .find((line) => line.trim().startsWith(key))
+                  ?.trim();
               }
               return undefined;
             },

@@ -3,7 +3,8 @@ import type { PolicyKey } from '@weft/node-agent';
 
 /** Keys of a policy that a flag sets, each with the words of `--help`; a test holds them against the policy's schema. */
 export const policyFlags = {
-  baseModels: ['hash,…', 'base models that may be trained; any'],
+  baseModels: ['hash,…', 'base models that may be trained; any; none: only what publishers signed'],
+  publishers: ['key,…', 'publishers whose signature allows a base model; none'],
   objectives: ['name,…', 'what may be trained for'],
   adapterTargets: ['name,…', 'projections that an adapter may change'],
   greatestRank: ['n', 'LoRA rank at most'],
@@ -32,6 +33,7 @@ export const policyFlags = {
 
 const lists: ReadonlySet<string> = new Set<PolicyKey>([
   'baseModels',
+  'publishers',
   'trustedOrganisations',
   'objectives',
   'adapterTargets',

@@ -7,6 +7,7 @@ import type { PolicyRefusal } from './spec-rules.ts';
 /** Rules about this machine and its data, each with the place that holds it. A test sees that none is forgotten. */
 export const localRules: Partial<Readonly<Record<PolicyKey, string>>> = {
   version: 'parse-policy.ts',
+  publishers: 'publishers.ts, at the start: what they signed joins baseModels',
   trustedOrganisations: 'secure/knowledge.ts, over the members of each session',
   fewestOrganisations: 'secure/knowledge.ts, over the survivors of each session',
   privacyBudget: 'ledger/privacy-ledger.ts, before a masked update leaves',

@@ -82,6 +82,8 @@ const refused: [string, string][] = [
   ['a key of the prototype', '__proto__: { secureAggregation: optional }\n'],
   ['organisations counted where none is listed', 'fewestOrganisations: 2\n'],
   ['more organisations than it lists', `trustedOrganisations: [${'a'.repeat(64)}]\nfewestOrganisations: 2\n`],
+  ['publishers where any model is allowed', `publishers: [${'a'.repeat(64)}]\n`],
+  ['no way to allow a base model', 'baseModels: none\n'],
   ['a later version', 'version: 2\n'],
   ['a key in other letters', 'SecureAggregation: optional\n'],
   ['too many bytes', `# ${'x'.repeat(maxPolicyBytes)}\n`],

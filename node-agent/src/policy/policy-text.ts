@@ -21,7 +21,13 @@ const words: Readonly<Record<Exclude<PolicyKey, 'version'>, (policy: Policy) => 
   baseModels: ({ baseModels }) =>
     baseModels === 'any'
       ? 'Any base model may be trained.'
-      : `Only base models with these hashes: ${list(baseModels)}.`,
+      : baseModels === 'none'
+        ? 'No base model is allowed by its hash.'
+        : `Only base models with these hashes: ${list(baseModels)}.`,
+  publishers: ({ publishers }) =>
+    publishers === 'none'
+      ? "No publisher's signature allows a base model."
+      : `Base models that one of these publishers signed are allowed too: ${list(publishers)}.`,
   objectives: ({ objectives }) => `Training is for ${list(objectives)}.`,
   adapterTargets: ({ adapterTargets }) => `An adapter may change ${list(adapterTargets)}.`,
   greatestRank: ({ greatestRank }) => `Its rank is ${greatestRank} at most.`,

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { metricNames } from './metrics.ts';
 
 const any = z.literal('any');
+const none = z.literal('none');
 const count = z.number().int().positive();
 const hash = z.string().refine(isSha256, 'must be 64 lower-case hex digits, as `weft model show` prints them');
 const organisation = z
@@ -21,9 +22,15 @@ export const policySchema = z
   .strictObject({
     version: z.literal(1).default(1).describe('form of this file'),
     baseModels: z
-      .union([any, listOf(hash)])
+      .union([any, none, listOf(hash)])
       .default('any')
-      .describe('base models that may be trained, by hash; any'),
+      .describe('base models that may be trained, by hash; any; none: only what publishers signed'),
+    publishers: z
+      .union([none, listOf(organisation)])
+      .default('none')
+      .describe(
+        'keys of publishers: a base model that one of them signed may be trained too (`weft node policy trust-model`); none',
+      ),
     objectives: listOf(z.literal('causal-lm')).default(['causal-lm']).describe('what may be trained for'),
     adapterTargets: listOf(z.enum(loraTargets))
       .default([...loraTargets])
@@ -82,7 +89,7 @@ export const policySchema = z
       .default(0)
       .describe('noise multiplier that a run must have; 0 also takes runs without noise'),
     privacyBudget: z
-      .union([z.literal('none'), z.number().positive().max(1e6)])
+      .union([none, z.number().positive().max(1e6)])
       .default('none')
       .describe('ε that the data may spend in all, over every run; with one, rounds without noise are declined'),
     privacyDelta: z.number().positive().max(0.1).default(1e-5).describe('δ of that budget'),
@@ -102,7 +109,7 @@ export const policySchema = z
       .default(2)
       .describe("the server's learning rate; above 1 the mean delta is overshot"),
     metrics: z
-      .union([z.literal('none'), listOf(z.enum(metricNames))])
+      .union([none, listOf(z.enum(metricNames))])
       .default(metricNames)
       .describe('what may leave beside the update, in a run without noise: the list, or none; with noise nothing does'),
     hours: z
@@ -127,9 +134,13 @@ export const policySchema = z
       .default('by-rule')
       .describe('by-hand: a run within the policy still waits for `weft node policy approve`'),
   })
-  .superRefine(({ trustedOrganisations, fewestOrganisations }, context) => {
+  .superRefine(({ trustedOrganisations, fewestOrganisations, baseModels, publishers }, context) => {
     const mistake = (path: string, message: string): void =>
       context.addIssue({ code: 'custom', path: [path], message });
+    if (baseModels === 'any' && publishers !== 'none')
+      mistake('publishers', 'decides nothing while baseModels is any: list hashes there, or none');
+    if (baseModels === 'none' && publishers === 'none')
+      mistake('publishers', 'must be a list where baseModels is none: otherwise no base model is allowed at all');
     if (trustedOrganisations === 'any' && fewestOrganisations > 1)
       mistake(
         'fewestOrganisations',

@@ -29,9 +29,9 @@ export const specRules: Partial<Readonly<Record<PolicyKey, SpecRule>>> = {
   baseModels: {
     covers: ['baseModel.sha256'],
     refusal: ({ baseModel: { sha256 } }, { baseModels }) =>
-      baseModels === 'any' || (baseModels as readonly string[]).includes(sha256)
+      baseModels === 'any' || (baseModels !== 'none' && baseModels.includes(sha256))
         ? undefined
-        : `the base model ${sha256} is none of the ${baseModels.length} that the policy names`,
+        : `the base model ${sha256} is none of the ${baseModels === 'none' ? 0 : baseModels.length} that the policy names or its publishers signed`,
   },
   objectives: {
     covers: ['objective.kind'],

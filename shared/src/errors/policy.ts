@@ -30,6 +30,13 @@ export const policyErrors = defineErrors({
     todo: 'look whether somebody changed it, then take away the right of others to write (chmod 600)',
     retry: false,
   },
+  WEFT_MODEL_STATEMENT_INVALID: {
+    grpc: 'INVALID_ARGUMENT',
+    http: 400,
+    exit: 2,
+    todo: "ask the publisher for the line of `weft org sign-model`, and list the publisher's key in publishers of policy.yaml",
+    retry: false,
+  },
   WEFT_POLICY_EXISTS: {
     grpc: 'ALREADY_EXISTS',
     http: 409,
