@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { createIdentity, WeftError, type Identity } from '@weft/shared';
+import { createIdentity, log, WeftError, type Identity } from '@weft/shared';
 
 /** @throws WEFT_USAGE where the text is no key */
 export const keyOf = (text: string, what: string): Uint8Array => {
@@ -11,3 +11,7 @@ export const keyOf = (text: string, what: string): Uint8Array => {
 /** The secret key that `weft org create` wrote. */
 export const readOrganisation = async (file: string): Promise<Identity> =>
   createIdentity(keyOf(await readFile(file, 'utf8'), file)).identity;
+
+/** A public key: in hex as `weft org create` prints it, or a federation's vkey. @throws WEFT_USAGE, WEFT_LOG_MALFORMED */
+export const publicKeyOf = (text: string): Uint8Array =>
+  text.includes('+') ? log.parseVerifierKey(text.trim()).publicKey : keyOf(text, '--key');

@@ -11,7 +11,7 @@ import { runSpecSchema } from './run-spec.ts';
  * POST /api/nodes/:id/approve|revoke    → NodeView                    POST /api/invites           → InviteView
  * GET  /api/runs                        → RunView[]                   POST /api/runs RunSpecInput → RunView (created)
  * GET  /api/runs/:id                    → RunDetailView               POST /api/runs/:id/start|pause|resume|stop → RunView
- * GET  /api/runs/:id/adapter            → ExportView: the files of the PEFT layout
+ * GET  /api/runs/:id/adapter            → ExportView: the files of the PEFT layout and model.sig
  * GET  /api/events                      → Server-Sent Events: id = seq, event = kind, data = EventView; Last-Event-ID resumes
  * GET  /api/live                        → Server-Sent Events of LiveProgress, not stored
  * An error is ErrorView with the catalogue's HTTP status.

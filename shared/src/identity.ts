@@ -51,5 +51,9 @@ export const toFederationId = (coordinatorKey: Uint8Array): FederationId =>
 const pkcs8Prefix = Buffer.from('302e020100300506032b657004220420', 'hex');
 const spkiPrefix = Buffer.from('302a300506032b6570032100', 'hex');
 
+/** SubjectPublicKeyInfo as text (RFC 7468), with its last line end: what other tools read an Ed25519 key from. */
+export const ed25519Pem = (publicKey: Uint8Array): string =>
+  toKeyObject(publicKey).export({ format: 'pem', type: 'spki' }).toString();
+
 const toKeyObject = (publicKey: Uint8Array): KeyObject =>
   createPublicKey({ key: Buffer.concat([spkiPrefix, publicKey]), format: 'der', type: 'spki' });

@@ -24,7 +24,7 @@ export {
   parseEndorsement,
 } from './endorsement.ts';
 export { parseModelStatement, signModel, type ModelStatement } from './model-statement.ts';
-export { createIdentity, toFederationId, toNodeId, verifySignature, type Identity } from './identity.ts';
+export { createIdentity, ed25519Pem, toFederationId, toNodeId, verifySignature, type Identity } from './identity.ts';
 export { roundPhases, type RoundPhase } from './round-phase.ts';
 export * from './ring.ts';
 export * from './run-spec.ts';
@@ -34,6 +34,7 @@ export { privacyNotice } from './notices.ts';
 export * from './pinned-certificate.ts';
 export * as secagg from './secagg/index.ts';
 export * as log from './log/index.ts';
+export * as modelSigning from './model-signing/index.ts';
 export * as merkle from './merkle-tree.ts';
 export * as privacy from './privacy/index.ts';
 export { noiseOf, updateEncoding, type UpdateEncoding } from './update-encoding.ts';

@@ -247,6 +247,7 @@ describe.skipIf(skips('browser', { Chromium: chromium }))('the admin page in Chr
       const bytes = await readFile(await (await coming).path());
       expect(await dialog.textContent()).toContain(createHash('sha256').update(bytes).digest('hex'));
       expect(await dialog.getByRole('link', { name: 'adapter_config.json' }).count()).toBe(1);
+      expect(await dialog.getByRole('link', { name: 'model.sig' }).count()).toBe(1);
     },
     timeoutMs,
   );

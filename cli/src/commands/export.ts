@@ -7,7 +7,9 @@ import { byteBars } from '../byte-bars.ts';
 import { createProgress } from '../progress.ts';
 import { onInterrupt } from '../interrupt.ts';
 import { anyBaseOption, cacheWords, modelWords } from '../model-options.ts';
+import { signModelAt } from '../model-files.ts';
 import { sayWhichBase } from '../say-which-base.ts';
+import { readOrganisation } from '../organisation-key.ts';
 
 interface ExportOptions {
   readonly model: string;
@@ -16,6 +18,7 @@ interface ExportOptions {
   readonly format: ExportFormat;
   readonly out: string;
   readonly dtype?: ExportDtype;
+  readonly sign?: string;
   readonly cache?: string;
   readonly json?: true;
 }
@@ -43,7 +46,9 @@ const published = (options: ExportOptions): string => {
 };
 
 const run = async (options: ExportOptions): Promise<void> => {
-  const { model: base, adapter, anyBase, format, out, dtype, cache, json } = options;
+  const { model: base, adapter, anyBase, format, out, dtype, sign, cache, json } = options;
+  // before anything is written: a key that is none
+  const identity = sign === undefined ? undefined : await readOrganisation(sign);
   const { exportAdapter, openModel } = await import('@weft/trainer');
   const signal = onInterrupt('stopping, without writing anything');
   const progress = createProgress();
@@ -61,8 +66,9 @@ const run = async (options: ExportOptions): Promise<void> => {
     onProgress,
   });
   progress.close();
+  const signature = identity && (await signModelAt(exported.path, identity));
   if (adapter !== undefined && adapterBase !== undefined) sayWhichBase(adapter, model, adapterBase);
-  process.stdout.write(json ? `${JSON.stringify({ format, ...exported })}\n` : `${exported.path}\n`);
+  process.stdout.write(json ? `${JSON.stringify({ format, ...exported, signature })}\n` : `${exported.path}\n`);
 };
 
 export const command: CommandModule = {
@@ -89,8 +95,12 @@ export const command: CommandModule = {
           "of merged weights: f32 (default), f16 for onnx and gguf, q8_0 for gguf, or base for safetensors, the base's own",
         ).choices(dtypes),
       )
+      .option(
+        '--sign <file>',
+        'an Ed25519 key as `weft org create` writes it: a signed statement goes beside the files, model.sig or FILE.sig',
+      )
       .option('--cache <dir>', cacheWords)
-      .option('--json', '{"format","path","baseSha256","adapterSha256"} on standard output')
+      .option('--json', '{"format","path","baseSha256","adapterSha256","signature"} on standard output')
       .action((_options: unknown, command: Command) => run(command.opts<ExportOptions>()));
   },
 };

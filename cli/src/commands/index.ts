@@ -32,6 +32,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./model-show.ts'),
   },
   {
+    words: ['model', 'verify'],
+    summary: 'hold a model against the signed statement beside it',
+    load: () => import('./model-verify.ts'),
+  },
+  {
     words: ['doctor'],
     summary: 'what this machine can train on, and what keeps it from more',
     load: () => import('./doctor.ts'),

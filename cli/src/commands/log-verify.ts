@@ -1,10 +1,10 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import process from 'node:process';
 import type { Command } from 'commander';
-import { isSha256, log, sha256File, WeftError } from '@weft/shared';
+import { isSha256, log, sha256File } from '@weft/shared';
 import type { CommandModule } from '../command.ts';
 import { logArgument, logSource } from '../log-source.ts';
+import { reportFindings } from '../report-findings.ts';
 
 interface LogVerifyOptions {
   readonly key?: string;
@@ -22,9 +22,6 @@ async function adapterHash(adapter: string): Promise<string> {
   return sha256File(isFolder ? join(adapter, 'adapter_model.safetensors') : adapter);
 }
 
-const line = ({ verdict, claim, entry, party }: log.Finding): string =>
-  `${verdict.padEnd(11)}  ${entry === undefined ? '' : `entry ${entry}: `}${claim}${party === undefined ? '' : ` (at fault: ${party})`}\n`;
-
 const run = async (place: string, options: LogVerifyOptions): Promise<void> => {
   const { key, adapter, since, cosigner, json } = options;
   const findings = log.verifyLog({
@@ -35,19 +32,7 @@ const run = async (place: string, options: LogVerifyOptions): Promise<void> => {
     runId: options.run,
     adapterSha256: adapter === undefined ? undefined : await adapterHash(adapter),
   });
-  const failed: log.Finding[] = [];
-  for await (const finding of findings) {
-    process.stdout.write(json ? `${JSON.stringify(finding)}\n` : line(finding));
-    if (finding.verdict === 'fails') failed.push(finding);
-  }
-  const [first] = failed;
-  if (first === undefined) return;
-  const where = first.entry === undefined ? '' : `entry ${first.entry}: `;
-  throw new WeftError(
-    'WEFT_LOG_REFUTED',
-    `${failed.length} claim${failed.length === 1 ? ' does' : 's do'} not hold; the first: ${where}${first.claim} (at fault: ${first.party ?? 'nobody known'})`,
-    { failed: failed.length },
-  );
+  await reportFindings(findings, 'WEFT_LOG_REFUTED', json === undefined ? {} : { json });
 };
 
 export const command: CommandModule = {

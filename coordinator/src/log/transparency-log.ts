@@ -10,12 +10,26 @@ export interface TransparencyLog {
   head(): merkle.TreeHead;
   /** That the first `oldSize` leaves are the start of the first `size`. */
   consistencyProof(oldSize: number, size: number): Uint8Array[];
+  /** The newest leaf of this kind, with a proof of C2SP's form that the log as it is now holds it. */
+  prove(isSought: (leaf: log.Leaf) => boolean): ProvenLeaf | undefined;
   /** A file of tlog-tiles by its path, as far as it is on the disk. */
   read(path: string): Promise<Uint8Array | undefined>;
   /** When all leaves so far are on the disk, or could not be written. */
   written(): Promise<void>;
   close(): Promise<void>;
 }
+
+export interface ProvenLeaf {
+  readonly entry: Uint8Array;
+  readonly proof: string;
+}
+
+/** Of a federation that keeps none. */
+export const noLog: Pick<TransparencyLog, 'head' | 'consistencyProof' | 'prove'> = {
+  head: () => new log.LogTree().head(),
+  consistencyProof: () => [],
+  prove: () => undefined,
+};
 
 export interface TransparencyLogOptions {
   readonly store: Store;
@@ -87,6 +101,12 @@ export async function openTransparencyLog({
   return {
     head: () => tree.head(),
     consistencyProof: (oldSize, size) => tree.consistencyProof(oldSize, size),
+    prove(isSought) {
+      const index = entries.findLastIndex((entry) => isSought(log.decodeLeaf(entry)));
+      const entry = entries[index];
+      if (entry === undefined) return undefined;
+      return { entry, proof: log.formatProof(index, tree.inclusionProof(index), signedHead().checkpoint) };
+    },
     read: (path) => files.read(path),
     written: () => line,
     async close() {

@@ -22,7 +22,7 @@ export interface RunContext {
     endorsement(id: NodeId): Uint8Array;
     approved(id: NodeId): boolean;
   };
-  readonly transparencyLog: Pick<TransparencyLog, 'head' | 'consistencyProof'>;
+  readonly transparencyLog: Pick<TransparencyLog, 'head' | 'consistencyProof' | 'prove'>;
   readonly clock: Clock;
   readonly random: SeededRandom;
   readonly models: Models;

@@ -29,6 +29,7 @@ import { belongsToRound, removePartials } from './uploads.ts';
 export class Run {
   readonly id: RunId;
   readonly layout: AdapterLayout;
+  readonly specSha256: Sha256;
   readonly #context: RunContext;
   /** What each node was offered and may download. */
   readonly #offered = new Map<NodeId, Set<Sha256>>();
@@ -41,7 +42,8 @@ export class Run {
   constructor(context: RunContext, created: StoredEvent<'run.created'>) {
     this.#context = context;
     this.id = created.runId!;
-    const { spec } = created.data;
+    const { spec, specSha256 } = created.data;
+    this.specSha256 = specSha256;
     this.layout = createAdapterLayout(context.models.get(spec.baseModel.sha256).dimensions, spec.adapter);
     const values = (factor: 'A' | 'B' | 'both'): number => factorSize(this.layout, factor);
     this.#state = initialState(this.id, created.data, context.timing, {

@@ -47,7 +47,11 @@ test('rounds run to the end: each update counted, the adapter committed by hash,
   ]);
   expect(eventsOf(loopback, 'update.accepted')).toHaveLength(9);
   const exported = await runs.export(id);
-  expect(exported.files.map(({ name }) => name)).toEqual(['adapter_config.json', 'adapter_model.safetensors']);
+  expect(exported.files.map(({ name }) => name)).toEqual([
+    'adapter_config.json',
+    'adapter_model.safetensors',
+    'model.sig',
+  ]);
   expect(sha256(Buffer.from(exported.files[1]!.base64, 'base64'))).toBe(shown.adapterSha256);
   await runs.close();
   expect(await readdir(join(loopback.home, 'blobs', 'updates'))).toEqual(['partial']);

@@ -4,7 +4,6 @@ import {
   factorSize,
   hashRunSpec,
   isSha256,
-  log,
   parseRunSpec,
   toFederationId,
   trainedFactor,
@@ -20,15 +19,17 @@ import {
 } from '@weft/shared';
 import { initAdapter } from '@weft/trainer';
 import { pino, type Logger } from 'pino';
-import { encodeAdapter, peftFiles, readAdapter } from '../adapters/adapter-file.ts';
+import { encodeAdapter } from '../adapters/adapter-file.ts';
 import { createAggregator } from '../aggregation/aggregator.ts';
 import type { NodeGateway, RunInbox } from '../federation/ports.ts';
+import { noLog } from '../log/transparency-log.ts';
 import type { Models } from '../models/models.ts';
 import { defaultTiming, type RoundTiming } from '../round/index.ts';
 import type { Store } from '../store/store.ts';
 import { privacyView } from '../views/privacy-view.ts';
 import { createRunViews } from '../views/run-views.ts';
 import { systemClock, type Clock } from './clock.ts';
+import { exportRun } from './export-run.ts';
 import { toInputs } from './node-says.ts';
 import type { OnPoint } from './points.ts';
 import { Run } from './run.ts';
@@ -64,7 +65,7 @@ export interface Runs extends RunInbox {
   stop(id: string): RunView;
   list(): readonly RunView[];
   show(id: string): RunDetailView;
-  /** The newest adapter version in the PEFT layout. */
+  /** The newest adapter version in the PEFT layout, with its signed statement. */
   export(id: string): Promise<ExportView>;
   /** Ends timers and threads; the event table knows how to go on. */
   close(): Promise<void>;
@@ -77,7 +78,7 @@ export async function createRuns(options: RunsOptions): Promise<Runs> {
   const context: RunContext = {
     ...options,
     federationId: toFederationId(options.identity.publicKey),
-    transparencyLog: options.transparencyLog ?? new log.LogTree(),
+    transparencyLog: options.transparencyLog ?? noLog,
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
     timing: { ...defaultTiming, ...options.timing },
@@ -152,20 +153,7 @@ export async function createRuns(options: RunsOptions): Promise<Runs> {
       const detail = views.detail(state.runId, state.bytesDown);
       return { ...detail, privacy: privacyView(detail, layout) };
     },
-    async export(id) {
-      const { state, layout, id: runId } = get(id);
-      const { sha256 } = state.adapter;
-      const files = await peftFiles(
-        layout,
-        await readAdapter(layout, blobs.adapters.path(sha256)),
-        state.spec.baseModel,
-      );
-      return {
-        runId,
-        adapterSha256: sha256,
-        files: [...files].map(([name, bytes]) => ({ name, base64: Buffer.from(bytes).toString('base64') })),
-      };
-    },
+    export: (id) => exportRun(context, get(id)),
 
     nodeConnected(nodeId) {
       for (const run of active()) run.dispatch({ kind: 'connected', nodeId });

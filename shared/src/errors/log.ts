@@ -1,6 +1,6 @@
 import { defineErrors } from './entry.ts';
 
-/** The transparency log. */
+/** The transparency log, and the signed statement that goes with an export. */
 export const logErrors = defineErrors({
   WEFT_LOG_MALFORMED: {
     grpc: 'DATA_LOSS',
@@ -28,6 +28,27 @@ export const logErrors = defineErrors({
     http: 404,
     exit: 3,
     todo: 'read the newest checkpoint first: it says how many entries there are',
+    retry: false,
+  },
+  WEFT_STATEMENT_MALFORMED: {
+    grpc: 'DATA_LOSS',
+    http: 422,
+    exit: 3,
+    todo: 'name a signature in the layout of OpenSSF model signing, over whole files and with SHA-256',
+    retry: false,
+  },
+  WEFT_STATEMENT_MISSING: {
+    grpc: 'NOT_FOUND',
+    http: 404,
+    exit: 3,
+    todo: 'name the signature with --signature, or ask whoever handed the model out for it',
+    retry: false,
+  },
+  WEFT_STATEMENT_REFUTED: {
+    grpc: 'DATA_LOSS',
+    http: 409,
+    exit: 3,
+    todo: 'do not use these files; get them again from where they came',
     retry: false,
   },
 });

@@ -38,5 +38,6 @@ export {
   tilesSince,
   tileWidth,
 } from './tiles.ts';
+export { checkProof, formatProof, parseProof, type TlogProof } from './tlog-proof.ts';
 export { type Finding } from './verify-leaves.ts';
 export { verifyLog, type VerifyOptions } from './verify-log.ts';

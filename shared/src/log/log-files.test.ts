@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isWeftError } from '../errors/weft-error.ts';
-import { consistencyProof, leafHash, merkleRoot } from '../merkle-tree.ts';
+import { consistencyProof, inclusionProof, leafHash, merkleRoot } from '../merkle-tree.ts';
 import { decodeLeaf, encodeLeaf, leaves, type LeafInit, type LeafName } from './leaves.ts';
 import { LogTree } from './log-tree.ts';
 import {
@@ -35,6 +35,8 @@ describe('log tree', () => {
       expect(tree.head(size).root).toEqual(merkleRoot(first));
       for (let old = 0; old <= size; old++)
         expect(tree.consistencyProof(old, size)).toEqual(consistencyProof(first, old));
+      for (let place = 0; place < size; place++)
+        expect(tree.inclusionProof(place, size)).toEqual(inclusionProof(first, place));
     }
   });
 });

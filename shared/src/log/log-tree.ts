@@ -38,6 +38,22 @@ export class LogTree {
     return this.#subProof(oldSize, 0, size, true);
   }
 
+  /** PATH(place, D[size]) of RFC 6962, section 2.1.1, lowest hash first. */
+  inclusionProof(place: number, size = this.size): Uint8Array[] {
+    const path: Uint8Array[] = [];
+    for (let start = 0, end = size; end - start > 1;) {
+      const middle = start + splitPoint(end - start);
+      if (place < middle) {
+        path.push(this.#hash(middle, end));
+        end = middle;
+      } else {
+        path.push(this.#hash(start, middle));
+        start = middle;
+      }
+    }
+    return path.reverse();
+  }
+
   #subProof(oldSize: number, start: number, end: number, whole: boolean): Uint8Array[] {
     if (oldSize === end - start) return whole ? [] : [this.#hash(start, end)];
     const k = splitPoint(end - start);

@@ -17,7 +17,7 @@ const offer = ({ files }: ExportView): OfferedFile[] =>
     return { name, url: URL.createObjectURL(new Blob([bytes])), sizeBytes: bytes.length };
   });
 
-/** The adapter as PEFT's two files. A page may start only one download by itself, so each file is a link. */
+/** The adapter as PEFT's files and the signed statement. A page may start only one download by itself, so each file is a link. */
 export function AdapterDownload({ run }: { run: RunView }) {
   const action = useAction();
   const dialog = useRef<HTMLDialogElement>(null);
@@ -41,7 +41,11 @@ export function AdapterDownload({ run }: { run: RunView }) {
       </button>
       <dialog ref={dialog} aria-labelledby={titleId}>
         <h2 id={titleId}>Adapter of {run.name}</h2>
-        <p>Save the files in one folder; PEFT, and everything that reads its layout, loads that folder.</p>
+        <p>
+          Save the files in one folder; PEFT, and everything that reads its layout, loads that folder.
+          <code>model.sig</code> is the federation's signed statement; <code>weft model verify</code> holds the folder
+          against it.
+        </p>
         {action.running && <p>Fetching…</p>}
         <ProblemNote problem={action.problem} />
         <ul class="files">
