@@ -35,6 +35,10 @@ export function endorsingOrganisation(
   return holds ? Buffer.from(organisationKey).toString('hex') : undefined;
 }
 
+/** Of an endorsement that was checked when its node enrolled: the organisation's key in hex; undefined of none. */
+export const organisationIn = (endorsement: Uint8Array): string | undefined =>
+  endorsement.length === 0 ? undefined : Buffer.from(endorsement.subarray(0, keyBytes)).toString('hex');
+
 export const endorsementText = (endorsement: Uint8Array): string =>
   `${textPrefix}${Buffer.from(endorsement).toString('base64url')}`;
 

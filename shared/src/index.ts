@@ -19,6 +19,7 @@ export * from './envelope.ts';
 export {
   endorse,
   endorsementText,
+  organisationIn,
   endorsingOrganisation,
   organisationFingerprint,
   parseEndorsement,

@@ -109,6 +109,25 @@ describe('run spec', () => {
     expect(problemsOf({ ...noisy, aggregation: lonely })).toContain('of 5 nodes 4 do when 1 collude');
   });
 
+  it('takes ten thousand nodes in secure mode, and refuses sizes at which a shard would withstand too little', () => {
+    const many = (cohort: RunSpecInput['cohort'], secure: object = {}): RunSpecInput => ({
+      ...minimal,
+      cohort: cohort!,
+      aggregation: { mode: 'secure', weighting: 'uniform', secure },
+    });
+    expect(parseRunSpec(many({ minimum: 100, maximum: 10_000 })).cohort.maximum).toBe(10_000);
+    expect(problemsOf(many({ minimum: 100, maximum: 10_001 }))).toContain(
+      '10001 nodes; secure aggregation takes 10000',
+    );
+    // At both ends all is well; between them the second shard begins.
+    expect(problemsOf(many({ minimum: 100, maximum: 256 }, { colludingShare: 0.2, droppingShare: 0.38 }))).toContain(
+      'of 129 nodes a shard has 64, of whom 26 are sure to stay and 25 may collude',
+    );
+    expect(problemsOf(many({ minimum: 100, maximum: 200 }, { smallestSurvivors: 30 }))).toContain(
+      'of 129 nodes a shard has 65, of whom 34 are sure to stay and 12 may collude',
+    );
+  });
+
   it('alternates factors in RoLoRA, beginning with B', () => {
     expect([0, 1, 2, 3].map((round) => trainedFactor('rolora', round))).toEqual(['B', 'A', 'B', 'A']);
     expect(trainedFactor('ffa', 3)).toBe('B');

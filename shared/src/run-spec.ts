@@ -6,7 +6,7 @@ import { WeftError } from './errors/weft-error.ts';
 import { sha256 } from './hash.ts';
 import { isSha256, type Sha256 } from './ids.ts';
 import { ringLimits } from './ring.ts';
-import { cohortSizes, maxShardMembers, minCohort } from './secagg/sizes.ts';
+import { cohortSizes, maxCohort, maxShardMembers, minCohort } from './secagg/sizes.ts';
 
 const hash = z.string().refine(isSha256, 'must be 64 lower-case hex digits');
 const positive = z.number().positive();
@@ -164,10 +164,10 @@ export const secureSizes = ({ colludingShare, droppingShare, leastColluders }: R
 
 function* secureIssues({ cohort, aggregation }: RunSpec) {
   const issue = (path: string[], message: string) => ({ code: 'custom' as const, path, message });
-  if (cohort.maximum > maxShardMembers) {
+  if (cohort.maximum > maxCohort) {
     yield issue(
       ['cohort', 'maximum'],
-      `${cohort.maximum} nodes; secure aggregation takes ${maxShardMembers} in this version, or set aggregation.mode: plain`,
+      `${cohort.maximum} nodes; secure aggregation takes ${maxCohort} at most, or set aggregation.mode: plain`,
     );
     return;
   }
@@ -178,10 +178,28 @@ function* secureIssues({ cohort, aggregation }: RunSpec) {
     );
     return;
   }
-  for (const members of new Set([cohort.minimum, cohort.maximum])) {
+  const { smallestSurvivors } = aggregation.secure;
+  for (const members of tightSizes(cohort)) {
     const sizes = cohortSizes(members, secureSizes(aggregation.secure));
-    if ('refusal' in sizes) yield issue(['aggregation', 'secure'], sizes.refusal);
+    if ('refusal' in sizes) {
+      yield issue(['aggregation', 'secure'], sizes.refusal);
+      continue;
+    }
+    const short = sizes.shards.find(({ threshold, colluders }) => threshold - colluders < smallestSurvivors);
+    if (sizes.shards.length > 1 && short) {
+      yield issue(
+        ['aggregation', 'secure', 'smallestSurvivors'],
+        `${smallestSurvivors} members are to survive beyond all that may collude; of ${members} nodes a shard has ${short.members}, of whom ${short.threshold} are sure to stay and ${short.colluders} may collude: lower it, or raise cohort.minimum`,
+      );
+    }
   }
+}
+
+/** Cohorts in which the numbers are tightest: the ends, and wherever another shard begins and all become small. */
+function tightSizes({ minimum, maximum }: RunSpec['cohort']): Set<number> {
+  const sizes = new Set([minimum, maximum]);
+  for (let full = maxShardMembers; full < maximum; full += maxShardMembers) if (full >= minimum) sizes.add(full + 1);
+  return sizes;
 }
 
 /** Noise protects a node only where nothing else about it leaves, and only the sum of many shares of noise is seen. */

@@ -41,7 +41,8 @@ beforeAll(async () => {
   const coordinatorHome = join(federation.folder, 'coordinator');
   const { id } = await federation.createRun({
     aggregation: {},
-    cohort: { minimum: 3, maximum: 3 },
+    // large enough that shards could be drawn, so that the nodes commit to a beacon's bytes
+    cohort: { minimum: 3, maximum: 129 },
     rounds: 1,
   });
   for (const name of ['ana', 'ben', 'eva']) {
@@ -91,6 +92,7 @@ test('what is kept until a round ends was there in its middle and is gone after 
     'pending/*.json',
     'pending/*.payload',
     'pending/*.masked',
+    'pending/*.beacon',
     'pending/*.journal',
   ]);
   for (const { file } of passing) {

@@ -1,6 +1,6 @@
 import type { NodeId } from '@weft/shared';
 import type { EventData, NewEvent, StoredEvent } from '../store/events.ts';
-import { moveSession, openSession, postpone } from './secure-session.ts';
+import { moveSession, openSession, postpone, unrevealed } from './secure-session.ts';
 import {
   activePhase,
   type FactorValues,
@@ -39,6 +39,7 @@ export const initialState = (
   factorValues,
   secure: undefined,
   blamed: new Set(),
+  silentBeacons: new Set(),
   startedAt: 0,
   cohortAt: 0,
   committingAt: 0,
@@ -138,6 +139,8 @@ function apply(state: RunState, event: RunEvent): RunState {
               announcements: known.announcements + 1,
               publicKey: event.data.publicKey,
               logSize: event.data.logSize ?? 0,
+              organisation: event.data.organisation,
+              beaconCommitment: event.data.beaconCommitment,
             },
         ),
         trainingTimes: [...state.trainingTimes, event.data.elapsedMs].slice(-rememberedTrainingTimes),
@@ -175,7 +178,12 @@ function apply(state: RunState, event: RunEvent): RunState {
         retryAt: 0,
       };
     case 'round.aborted':
-      return { ...state, failedTries: state.failedTries + 1, retryAt: event.data.retryAt };
+      return {
+        ...state,
+        failedTries: state.failedTries + 1,
+        retryAt: event.data.retryAt,
+        silentBeacons: new Set([...state.silentBeacons, ...(state.secure ? unrevealed(state.secure) : [])]),
+      };
     default:
       return state;
   }

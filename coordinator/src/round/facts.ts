@@ -12,7 +12,7 @@ type Fact<K extends RoundInput['kind']> = Extract<RoundInput, { kind: K }>;
 /** What nodes report. A fact is recorded once; what does not belong to this round is refused, and changes nothing. */
 export function takeReady(
   turn: Turn,
-  { nodeId, round, payload, trainingMs, publicKey, logSize = 0 }: Fact<'ready'>,
+  { nodeId, round, payload, trainingMs, publicKey, logSize = 0, organisation, beaconCommitment }: Fact<'ready'>,
 ): void {
   const known = participantOf(turn, nodeId, round);
   if (known.payload?.sha256 === payload.sha256 && (known.stage === 'ready' || known.stage === 'accepted')) return;
@@ -54,6 +54,8 @@ export function takeReady(
       elapsedMs: Math.max(0, turn.now - known.offeredAt),
       publicKey,
       ...(logSize > 0 && { logSize }),
+      ...(organisation !== undefined && { organisation }),
+      ...(beaconCommitment !== undefined && { beaconCommitment }),
     },
   });
 }

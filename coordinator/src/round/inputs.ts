@@ -18,6 +18,10 @@ export type RoundInput =
       readonly publicKey: string;
       /** Entries of the log that it has seen. */
       readonly logSize?: number;
+      /** Key of the organisation that endorsed it, in hex. */
+      readonly organisation?: string;
+      /** SHA-256 of what it reveals if it is a beacon. */
+      readonly beaconCommitment?: Sha256;
     }
   | { readonly kind: 'declined'; readonly nodeId: NodeId; readonly round: number; readonly reason: Reason }
   | {

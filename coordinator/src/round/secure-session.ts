@@ -1,6 +1,8 @@
 import { secagg, secureSizes, updateEncoding, type NodeId, type Sha256 } from '@weft/shared';
 import type { EventData } from '../store/events.ts';
+import { chooseBeacons } from './beacons.ts';
 import type { RunState, SecureSession } from './state.ts';
+import type { RoundRandom } from './turn.ts';
 
 /** Between the rows of the event table and the machine of secure aggregation: the rows alone give the session back. */
 
@@ -8,7 +10,7 @@ const hashBytes = (hash: Sha256): Uint8Array => Buffer.from(hash, 'hex');
 const zeros = new Uint8Array(32);
 
 /** What the coordinator offers to the nodes that are ready, for this round. */
-export function secureOffer(state: RunState, members: number): Uint8Array {
+export function secureOffer(state: RunState, members: readonly NodeId[], random: RoundRandom): Uint8Array {
   const { spec, runId, round, adapter, layoutSha256, factor, factorValues, logHead } = state;
   const { secure } = spec.aggregation;
   const stepMs = Math.ceil(secure.stepSeconds * 1000);
@@ -26,10 +28,10 @@ export function secureOffer(state: RunState, members: number): Uint8Array {
     layoutHash: hashBytes(layoutSha256),
     ...updateEncoding(spec, factorValues[factor]),
     minMembers: spec.cohort.minimum,
-    maxMembers: members,
+    maxMembers: members.length,
     ...secureSizes(secure),
     smallestSurvivors: secure.smallestSurvivors,
-    beacons: [],
+    beacons: chooseBeacons(state, members, random),
     deadlines: { advertMs: stepMs, sharesMs: stepMs, inputMs: stepMs, cutAckMs: stepMs, openingMs: stepMs },
   });
 }
@@ -90,6 +92,12 @@ export function placeOf({ server }: SecureSession, nodeId: NodeId): number {
   return (server.session?.members ?? []).findIndex(({ advert }) => Buffer.from(advert.nodeId).toString('hex') === id);
 }
 
+/** Beacons for whose silence a session ended before its shards were drawn. */
+export const unrevealed = ({ options, server }: SecureSession): NodeId[] =>
+  server.phase === 'ended' && server.session === undefined
+    ? secagg.silentBeacons(options, server).map((id) => `n_${id}` as NodeId)
+    : [];
+
 /** Nodes that the current step still waits for. */
 export function awaitedNodes(session: SecureSession): NodeId[] {
   const { options, server } = session;
@@ -97,5 +105,6 @@ export function awaitedNodes(session: SecureSession): NodeId[] {
     const invited = [...options.directory.keys()];
     return invited.filter((id) => !server.adverts.has(id)).map((id) => `n_${id}` as NodeId);
   }
+  if (server.phase === 'shards') return secagg.silentBeacons(options, server).map((id) => `n_${id}` as NodeId);
   return secagg.awaitedPlaces(server).map((place) => nodeAt(session, place));
 }

@@ -43,6 +43,10 @@ export interface Participant {
   readonly publicKey?: string | undefined;
   /** Entries of the log that it has seen. */
   readonly logSize?: number;
+  /** Key of the organisation that endorsed it, in hex. */
+  readonly organisation?: string | undefined;
+  /** SHA-256 of what it reveals if it is a beacon. */
+  readonly beaconCommitment?: Sha256 | undefined;
   /** What was accepted. */
   readonly update?: AcceptedUpdate;
   /** Its update was accepted, and then it left the session. */
@@ -99,6 +103,8 @@ export interface RunState {
   readonly secure: SecureSession | undefined;
   /** Nodes that secure aggregation caught lying in this run. */
   readonly blamed: ReadonlySet<NodeId>;
+  /** Nodes that were beacons of a session in this run and did not reveal. */
+  readonly silentBeacons: ReadonlySet<NodeId>;
   readonly startedAt: number;
   readonly cohortAt: number;
   readonly committingAt: number;

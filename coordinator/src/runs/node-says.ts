@@ -12,7 +12,7 @@ const limits = { codeLength: 100, messageLength: 1000 } as const;
 export function toInputs(
   nodeId: NodeId,
   said: NodeSays,
-  publicKey: Uint8Array | undefined,
+  { publicKey, organisation }: { publicKey: Uint8Array | undefined; organisation: string | undefined },
 ): { readonly runId?: string; readonly inputs: readonly RoundInput[] } {
   const heard = { kind: 'heard', nodeId } as const;
   switch (said.case) {
@@ -21,7 +21,7 @@ export function toInputs(
     case 'progress':
       return { runId: said.value.runId, inputs: [heard] };
     case 'ready': {
-      const { runId, round, payloadSha256, payloadBytes, trainingMs, logSize } = said.value;
+      const { runId, round, payloadSha256, payloadBytes, trainingMs, logSize, beaconCommitment } = said.value;
       const payload = { sha256: toHash(payloadSha256, 'payload'), sizeBytes: toCount(payloadBytes, 'payload_bytes') };
       return {
         runId,
@@ -33,7 +33,11 @@ export function toInputs(
             payload,
             trainingMs: toCount(trainingMs, 'training_ms'),
             publicKey: Buffer.from(publicKey ?? []).toString('hex'),
+            ...(organisation !== undefined && { organisation }),
             logSize: toCount(logSize, 'log_size'),
+            ...(beaconCommitment.length > 0 && {
+              beaconCommitment: toHash(Buffer.from(beaconCommitment).toString('hex'), 'beacon'),
+            }),
           },
         ],
       };

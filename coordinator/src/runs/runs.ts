@@ -4,6 +4,7 @@ import {
   factorSize,
   hashRunSpec,
   isSha256,
+  organisationIn,
   parseRunSpec,
   toFederationId,
   trainedFactor,
@@ -162,7 +163,10 @@ export async function createRuns(options: RunsOptions): Promise<Runs> {
       for (const run of active()) run.dispatch({ kind: 'disconnected', nodeId });
     },
     async receive(nodeId: NodeId, said: NodeMessage['kind']) {
-      const { runId, inputs } = toInputs(nodeId, said, context.registry.publicKey(nodeId));
+      const { runId, inputs } = toInputs(nodeId, said, {
+        publicKey: context.registry.publicKey(nodeId),
+        organisation: organisationIn(context.registry.endorsement(nodeId)),
+      });
       // A sign of life is one for every run.
       const addressed = runId === undefined ? active() : [get(runId)];
       for (const run of addressed)

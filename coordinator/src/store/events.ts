@@ -87,6 +87,13 @@ export const eventSchemas = {
       .optional(),
     /** Entries of the log that it has seen. */
     logSize: count.optional(),
+    /** Key of the organisation that endorsed it. */
+    organisation: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/)
+      .optional(),
+    /** SHA-256 of what it reveals if it is a beacon of the shards. */
+    beaconCommitment: hash.optional(),
   }),
   'node.declined': reason,
   'node.left': z.strictObject({ cause: z.enum(['lease', 'revoked']), silentMs: count }),

@@ -34,7 +34,7 @@ const policies: fc.Arbitrary<Policy> = fc
     adapterTargets: fc.subarray([...loraTargets], { minLength: 1 }),
     greatestRank: fc.integer({ min: 1, max: 256 }),
     secureAggregation: fc.constantFrom('required', 'optional'),
-    smallestCohort: fc.integer({ min: 3, max: 128 }),
+    smallestCohort: fc.integer({ min: 3, max: 10_000 }),
     greatestClipNorm: fc.double({ min: 1e-6, max: 1e6, noNaN: true }),
     hours: fc.oneof(fc.constant('any'), fc.constant(['22:00-06:00', '00:00-00:00'])),
     threads: fc.oneof(fc.constant('any'), fc.integer({ min: 1, max: 1024 })),

@@ -53,7 +53,7 @@ export const policySchema = z
       ),
     smallestCohort: count
       .min(3)
-      .max(128)
+      .max(10_000)
       .default(5)
       .describe('members that a secure round must have; three or four hide a single one badly'),
     smallestSurvivors: count

@@ -257,11 +257,15 @@ const answers = ({ body }: PendingUpdate, { spec, layoutSha256, adapter, factor 
 /** Under secure aggregation not even the hash of the update leaves: it could confirm a guess. */
 const hiddenHash = '0'.repeat(64);
 
-/** @param logSize entries of the federation's log that this node has seen */
+/**
+ * @param logSize entries of the federation's log that this node has seen
+ * @param beaconCommitment nothing where the cohort is never cut into shards
+ */
 export const readyOf = (
   { body, spec, trainingMs }: PendingUpdate,
   logSize: number,
   allowed: ReadonlySet<Metric>,
+  beaconCommitment: Uint8Array,
 ): Ready => ({
   $typeName: 'weft.v1.Ready',
   runId: body.runId,
@@ -270,6 +274,7 @@ export const readyOf = (
   payloadBytes: body.payloadBytes,
   trainingMs: allowed.has('training-time') ? BigInt(trainingMs) : 0n,
   logSize: BigInt(logSize),
+  beaconCommitment,
 });
 
 const factors: Readonly<Record<TrainedFactor, Factor>> = { A: Factor.A, B: Factor.B, both: Factor.BOTH };

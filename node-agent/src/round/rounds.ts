@@ -10,6 +10,7 @@ import { openOffer, type Offer, type OfferSubject } from './offer.ts';
 import type { PendingUpdate } from './pending-updates.ts';
 import { batchOrderSeed } from './seeds.ts';
 import { sendUpdate } from './send-update.ts';
+import { commitBeacon, refuseUnrevealed } from '../secure/beacon.ts';
 import { readSeenLog } from '../secure/seen-log.ts';
 import { createSecureRound, type SecureContext, type SecureRound } from '../secure/secure-round.ts';
 
@@ -81,7 +82,9 @@ export function createRounds(context: RoundsContext): Rounds {
   };
   const sayReady = async (update: PendingUpdate): Promise<void> => {
     const { size } = await readSeenLog(context.home);
-    connection.say({ case: 'ready', value: readyOf(update, size, allowedMetrics(context.policy, update.spec)) });
+    const beaconCommitment = await commitBeacon(context.pendingFolder, update.body, update.spec);
+    const allowed = allowedMetrics(context.policy, update.spec);
+    connection.say({ case: 'ready', value: readyOf(update, size, allowed, beaconCommitment) });
   };
   const sayAgain = ({ evaluation, update }: Job): void => {
     if (evaluation !== undefined) connection.say({ case: 'evaluation', value: evaluation });
@@ -112,6 +115,7 @@ export function createRounds(context: RoundsContext): Rounds {
   /** Declines what the policy does not allow, and also what cannot be held against it. */
   const isAllowed = async (job: Job, offer: Offer): Promise<boolean> => {
     try {
+      await refuseUnrevealed(home, offer.runId);
       const refused = await refusalOfRound(context, offer, new Date());
       if (refused === undefined) return true;
       await decline(job, refused);

@@ -9,6 +9,7 @@ import { endedSession } from '../policy/refuse.ts';
 import type { PendingUpdate, PendingUpdates } from '../round/pending-updates.ts';
 import { sendUpdate, type SendContext } from '../round/send-update.ts';
 import { appendJournal, beginJournal, type Journal, readJournal, readLastRounds, writeLastRound } from './journal.ts';
+import { awaitReveals, noteReveals, readBeacon, refuseUnrevealed } from './beacon.ts';
 import type { PrivacyLedger } from '../ledger/privacy-ledger.ts';
 import { knowledgeOf } from './knowledge.ts';
 import { readSeenLog, writeSeenLog } from './seen-log.ts';
@@ -46,15 +47,25 @@ export function createSecureRound(
   let hasSent = false;
   let ticking: NodeJS.Timeout | undefined;
 
-  const optionsOf = (journal: Omit<Journal, 'events'>): secagg.NodeOptions => ({
+  const optionsOf = async (journal: Omit<Journal, 'events'>): Promise<secagg.NodeOptions> => ({
     knowledge: knowledgeOf({ update, ...context, federation: context.federation(), ...journal }),
     sign: (message) => context.identity.sign(message),
+    beaconRandom: await readBeacon(context.pendingFolder, runId, round),
   });
+
+  /** Once the roster stands, the round counts as one whose beacons were silent, until they have spoken. */
+  const followBeacons = async (before: secagg.NodeState['phase']): Promise<void> => {
+    if (state.phase === before) return;
+    if (state.phase === 'sharded') await awaitReveals(context.home, runId, round);
+    else if (before === 'sharded' && state.session) await noteReveals(context.home, runId);
+  };
 
   const dispatch = async (event: secagg.NodeEvent): Promise<void> => {
     if (!options || signal.aborted) return;
+    const before = state.phase;
     const step = secagg.stepNode(options, state, event, performance.now(), randomBytes);
     state = step.state;
+    await followBeacons(before);
     if (event.kind === 'offer') await rememberLog(event.signed, step.effects);
     // That the coordinator gave the round up, its result says too.
     const effects = event.kind === 'abort' ? step.effects.filter(({ kind }) => kind !== 'aborted') : step.effects;
@@ -132,16 +143,19 @@ export function createSecureRound(
     if (options) return;
     const journal = await readJournal(context.pendingFolder, runId as RunId, round);
     if (journal) {
-      options = optionsOf(journal);
+      options = await optionsOf(journal);
       let last: readonly secagg.NodeEffect[] = [];
       for (const event of journal.events) {
+        const before = state.phase;
         const step = secagg.stepNode(options, state, event, performance.now(), randomBytes);
         state = step.state;
         last = step.effects;
+        await followBeacons(before);
       }
       // What the process may have died over: it is durable, and says the same again.
       for (const effect of last) if (effect.kind !== 'journal') await carryOut(effect);
     } else if (name === 'offer') {
+      await refuseUnrevealed(context.home, runId);
       const lastRound = (await readLastRounds(context.home)).get(runId) ?? -1;
       if (lastRound >= round)
         throw new WeftError('WEFT_SECAGG_REFUSED', `a session of round ${round} was begun before`);
@@ -156,7 +170,7 @@ export function createSecureRound(
         checkpoint,
       });
       await writeLastRound(context.home, runId as RunId, round);
-      options = optionsOf({ lastRound, memberKeys, memberEndorsements, checkpoint });
+      options = await optionsOf({ lastRound, memberKeys, memberEndorsements, checkpoint });
     }
     if (options) ticking = setInterval(() => void enqueue(() => dispatch({ kind: 'tick' })), tickMs).unref();
   };

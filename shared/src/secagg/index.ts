@@ -1,5 +1,6 @@
 export {
   bodies,
+  maxBeacons,
   noPlace,
   cutProofLayout,
   logProofLayout,
@@ -22,7 +23,7 @@ export {
   type NodeOptions,
   type NodeState,
 } from './node-state.ts';
-export { awaitedPlaces, deadlineMs, stepServer } from './server.ts';
+export { awaitedPlaces, deadlineMs, silentBeacons, stepServer } from './server.ts';
 export { messagesToAll, messageTo } from './server-messages.ts';
 export { openCut } from './server-opening.ts';
 export {
@@ -36,5 +37,12 @@ export {
   type ShardOpening,
 } from './server-state.ts';
 export { decode, encode } from './byte-layout.ts';
-export { nodeIdOf, signedMessage, verifySigned, type Directory, type Enrolled } from './session.ts';
-export { cohortSizes, minCohortWithoutConsent, type CohortSizes, type SizeOptions } from './sizes.ts';
+export { beaconCommitment, nodeIdOf, signedMessage, verifySigned, type Directory, type Enrolled } from './session.ts';
+export {
+  cohortSizes,
+  maxCohort,
+  maxShardMembers,
+  minCohortWithoutConsent,
+  type CohortSizes,
+  type SizeOptions,
+} from './sizes.ts';

@@ -153,6 +153,20 @@ export const nodeChecks = {
     /** members come from as many different trusted organisations as the policy asks for */
     organisationsPresent: ({ members, knowledge }: RosterCase) =>
       organisationsOf(members) >= knowledge.policy.leastOrganisations,
+    /** beacons of shards are members of the roster, no two of one organisation, and a trusted one is among them */
+    beaconsMixed: ({ offer, members, sizes }: RosterCase) => {
+      if (sizes.shards.length === 1) return true;
+      const found = offer.beacons.flatMap(
+        ({ beaconKey }) => members.find(({ identityKey }) => sameBytes(identityKey, beaconKey)) ?? [],
+      );
+      const named = found.flatMap(({ organisation }) => organisation ?? []);
+      return (
+        found.length === offer.beacons.length &&
+        distinct(offer.beacons.map(({ beaconKey }) => beaconKey)) &&
+        new Set(named).size === named.length &&
+        found.some(({ trusted }) => trusted)
+      );
+    },
   },
   delivery: {
     /** as many members shared as open a secret */

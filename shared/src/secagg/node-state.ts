@@ -95,7 +95,7 @@ export interface HeldShares {
 export interface NodeOptions {
   readonly knowledge: NodeKnowledge;
   readonly sign: (message: Uint8Array) => Uint8Array;
-  /** 32 bytes that this node committed to as a beacon of the offer. */
+  /** 32 bytes that this node committed to before the offer; revealed where the offer names it as a beacon with them. */
   readonly beaconRandom?: Uint8Array | undefined;
   /** The table of checks; tests take one out. */
   readonly checks?: typeof nodeChecks | undefined;

@@ -24,6 +24,7 @@ import type {
 } from './node-state.ts';
 import { splitSecret } from './shamir.ts';
 import {
+  beaconCommitment,
   nodeIdOf,
   noShardSeed,
   openSigned,
@@ -213,11 +214,15 @@ class NodeMachine {
     const changed = { roster, place, rosterBytes: event.body };
     if (sizes.shards.length === 1) return this.#share(event, changed, noShardSeed);
     if (offer.body.beacons.length === 0) return this.#end('several shards without a beacon');
-    const { beaconRandom } = this.#options;
-    const reveal = beaconRandom
-      ? [this.#seal('reveal', { ...this.#header(noShardSeed, place), rosterRoot: roster.root, random: beaconRandom })]
-      : [];
-    return this.#move(event, { ...changed, phase: 'sharded' }, reveal);
+    return this.#move(event, { ...changed, phase: 'sharded' }, this.#reveal(roster.root, place));
+  }
+
+  /** Only where the offer names this node, and for what it committed to. */
+  #reveal(rosterRoot: Uint8Array, place: number): NodeEffect[] {
+    const { beaconRandom, knowledge } = this.#options;
+    const own = this.#state.offer!.body.beacons.find(({ beaconKey }) => sameBytes(beaconKey, knowledge.identityKey));
+    if (!own || !beaconRandom || !sameBytes(own.commitment, beaconCommitment(beaconRandom))) return [];
+    return [this.#seal('reveal', { ...this.#header(noShardSeed, place), rosterRoot, random: beaconRandom })];
   }
 
   #shardSeed(event: NodeEvent & { body: Uint8Array }): NodeStep {
@@ -231,7 +236,7 @@ class NodeMachine {
       const holds =
         reveal &&
         sameBytes(reveal.rosterRoot, roster!.root) &&
-        sameBytes(sha256Bytes(reveal.random), beacons[k]!.commitment);
+        sameBytes(beaconCommitment(reveal.random), beacons[k]!.commitment);
       return holds ? reveal.random : undefined;
     });
     if (randoms.length !== beacons.length || randoms.includes(undefined)) return this.#end('a beacon did not reveal');

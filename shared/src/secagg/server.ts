@@ -16,7 +16,9 @@ import {
   sharingIn,
 } from './server-state.ts';
 import {
+  beaconCommitment,
   hex,
+  nodeIdOf,
   noShardSeed,
   openSigned,
   rosterRootOf,
@@ -126,7 +128,7 @@ class ServerMachine {
       case 'keys':
         return this.#fixRoster();
       case 'shards':
-        return this.#abort('a beacon did not reveal');
+        return this.#abort(`${silentBeacons(this.#options, this.#state).length} beacons did not reveal`);
       case 'shares':
         return this.#deliver();
       case 'collecting':
@@ -168,7 +170,12 @@ class ServerMachine {
     if ('refusal' in sizes) return this.#abort(sizes.refusal);
     const roster = { adverts, root: rosterRootOf(adverts) };
     const log: ServerEffect = { kind: 'log', leaf: 'roster', bytes: roster.root };
-    if (sizes.shards.length > 1) return this.#enter('shards', { roster }, [log]);
+    if (sizes.shards.length > 1) {
+      if (offer.beacons.length === 0) return this.#abort('several shards without a beacon');
+      const silent = silentBeacons(this.#options, this.#state);
+      if (silent.length > 0) return this.#abort(`${silent.length} beacons sent no keys`);
+      return this.#enter('shards', { roster }, [log]);
+    }
     return this.#enter('shares', { roster, session: this.#session(roster.adverts, noShardSeed) }, [log]);
   }
 
@@ -185,7 +192,9 @@ class ServerMachine {
     const { beacons } = this.#options.offer;
     const beacon = beacons.find(({ beaconKey, commitment }) => {
       const reveal = openSigned('reveal', event.signed, beaconKey);
-      return reveal && sameBytes(reveal.rosterRoot, roster!.root) && sameBytes(sha256Bytes(reveal.random), commitment);
+      return (
+        reveal && sameBytes(reveal.rosterRoot, roster!.root) && sameBytes(beaconCommitment(reveal.random), commitment)
+      );
     });
     if (!beacon) return this.#stay();
     const reveals = new Map(this.#state.reveals).set(hex(beacon.beaconKey), event.signed);
@@ -367,6 +376,14 @@ export function awaitedPlaces(state: ServerState): number[] {
     default:
       return [];
   }
+}
+
+/** Node ids in hex of beacons that are awaited: with their keys before the roster is fixed, then with what they committed to. */
+export function silentBeacons({ offer }: ServerOptions, { roster, adverts, reveals }: ServerState): string[] {
+  return offer.beacons.flatMap(({ beaconKey }) => {
+    const nodeId = hex(nodeIdOf(beaconKey));
+    return (roster ? reveals.has(hex(beaconKey)) : adverts.has(nodeId)) ? [] : [nodeId];
+  });
 }
 
 function keysTaken(adverts: ReadonlyMap<string, Signed>, { shareKey, maskKey }: Body<'keyAdvert'>): boolean {

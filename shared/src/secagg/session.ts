@@ -59,6 +59,9 @@ export const rosterRootOf = (adverts: readonly Signed[]): Uint8Array =>
 
 export const sizesOfOffer = (offer: SizeOptions, members: number) => cohortSizes(members, offer);
 
+/** SHA256(r): what a node says before the offer of the 32 bytes that it may have to reveal. */
+export const beaconCommitment = (random: Uint8Array): Uint8Array => sha256Bytes(random);
+
 export const noShardSeed = new Uint8Array(32);
 
 /** SHA256("weft/1/shard\0" ‖ roster_root ‖ all r) [own composition]. */

@@ -35,6 +35,7 @@ const done: readonly (readonly [CheckName, strategy: string, reached: string])[]
   ['adapterFollows', 'a crafted adapter that imprints the data', 'a sum that leaks what it sums'],
   ['withinPolicy', 'an offer outside of the policy', 'an update that its operator forbade'],
   ['smallCohortConsented', 'a cohort of four without consent', 'a sum of four'],
+  ['beaconsMixed', 'beacons of shards that the coordinator made up', 'shards that it could choose'],
   ['rootMatches', 'a root of other adverts than those that are shown', 'a record of another roster'],
   ['cutSigned', 'a cut that someone else signed', 'a cut that nobody can be held to'],
   ['honestSurvive', 'too few honest survivors beyond the colluders', 'a sum that colluders subtract themselves from'],

@@ -274,6 +274,18 @@ export const strategies: readonly Strategy[] = [
     name: 'a member that never enrolled',
     wire: telling('roster', (body) => withAdverts(body, [...body.adverts, strangerAdvert(body)])),
   },
+  {
+    name: 'beacons of shards that the coordinator made up',
+    stoppedBy: 'beaconsMixed',
+    options: { members: 130, words: 1, untrusted: [0, 1] },
+    wire: () => honest,
+  },
+  {
+    name: 'beacons of shards that are of one organisation',
+    stoppedBy: 'beaconsMixed',
+    options: { members: 130, words: 1, organisationOf: () => 'library' },
+    wire: () => honest,
+  },
   // Shares
   {
     name: 'shares of too few members',

@@ -53,7 +53,8 @@ const dueAt = ({ options, server }: SecureSession): number => server.since + sec
 
 /** The cohort is fixed: its keys are asked for. */
 export function beginSecure(turn: Turn, nodes: readonly { nodeId: NodeId; publicKey: string }[]): void {
-  const offer = Buffer.from(secureOffer(turn.state, nodes.length)).toString('base64');
+  const members = nodes.map(({ nodeId }) => nodeId);
+  const offer = Buffer.from(secureOffer(turn.state, members, turn.random)).toString('base64');
   turn.record({ kind: 'secagg.opened', data: { offer, members: [...nodes] } });
   turn.enter('keys');
   const session = turn.state.secure!;
