@@ -36,7 +36,7 @@ export interface RehearsalOptions {
   readonly checks?: typeof nodeChecks;
   /** Nodes whose organisation the others do not trust, by number. */
   readonly untrusted?: readonly number[];
-  /** Of each node by its number; all are of one but the second beacon unless told. */
+  /** Of each node by its number; all are of one, but for the second beacon of shards, unless told. */
   readonly organisationOf?: (node: number) => string | undefined;
   readonly seed?: string;
 }
@@ -86,7 +86,7 @@ export class Rehearsal {
 
   constructor(options: RehearsalOptions, wire: Wire = honest) {
     const { members, words = 5, bits = 32, untrusted = [], seed = 'session' } = options;
-    const { organisationOf = (node) => (node === 1 ? 'hospital' : 'library') } = options;
+    const { organisationOf = (node) => (members > 128 && node === 1 ? 'hospital' : 'library') } = options;
     this.#wire = wire;
     this.#random = createSeededRandom(seed);
     this.bits = bits;
