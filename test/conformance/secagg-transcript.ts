@@ -53,7 +53,7 @@ export function transcriptOf({
     mask: (place, { terms }) => {
       const vector = secagg.ringWords(bits, words);
       vector.set(updates[place]!);
-      for (const { seed, sign } of terms) secagg.addMask(vector, seed, sign);
+      secagg.addMasks(vector, terms);
       secagg.reduceWords(vector, bits);
       masked.set(place, vector);
       const packed = secagg.packWords(vector, bits);
@@ -64,7 +64,7 @@ export function transcriptOf({
     unmask: (shards) => {
       for (const { summed, terms } of shards) {
         for (const place of summed) add(sum, masked.get(place)!);
-        for (const { seed, sign } of terms) secagg.addMask(sum, seed, sign);
+        secagg.addMasks(sum, terms);
       }
       secagg.reduceWords(sum, bits);
     },

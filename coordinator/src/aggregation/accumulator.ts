@@ -27,7 +27,7 @@ export class Accumulator {
 
   /** Σ sign · PRG(seed) on top of the sum: what is left of the masks of those who dropped, and everyone's own. */
   addMasks(masks: readonly secagg.MaskTerm[]): void {
-    for (const { seed, sign } of masks) secagg.addMask(this.words, seed, sign);
+    secagg.addMasks(this.words, masks);
   }
 
   /** The current update is complete; the next piece begins another. */

@@ -166,7 +166,7 @@ class SecureRun {
     for (const effect of effects) {
       if (effect.kind === 'mask') {
         const words = Uint32Array.of(update(node), 1);
-        for (const { seed, sign } of effect.terms) secagg.addMask(words, seed, sign);
+        secagg.addMasks(words, effect.terms);
         side.words = words;
         this.#stepNode(node, side, { kind: 'masked', chunkRoot: rootOf(words), lengthBytes: words.byteLength });
       }
@@ -207,7 +207,7 @@ class SecureRun {
     const sum = new Uint32Array(2);
     for (const { payload } of updates.values())
       sum.forEach((_, i) => (sum[i]! += this.#masked.get(`${payload.sha256} ${i}`)!));
-    for (const { seed, sign } of masks) secagg.addMask(sum, seed, sign);
+    secagg.addMasks(sum, masks);
     this.sums.push({ sum: sum[0]!, nodes: [...updates.keys()].map((nodeId) => this.ids.indexOf(nodeId)) });
     const adapter = { sha256: sha256(`round ${round}`), sizeBytes: 40 };
     this.apply({ kind: 'aggregated', round, aggregate: { adapter, weightSum: sum[1]!, deltaNormL2: 1, seconds: 1 } });

@@ -22,11 +22,8 @@ export async function maskUpdate(
   identity: Identity,
 ): Promise<MaskedUpdate> {
   const words = bytesToRingWords(await readFile(update.payloadPath));
-  for (const { seed, sign } of terms) {
-    secagg.addMask(words, seed, sign);
-    // The session must stay alive beside many masks.
-    await nextTurn();
-  }
+  // The session must stay alive beside many masks.
+  for (const _step of secagg.addMasksInSteps(words, terms)) await nextTurn();
   const payload = ringWordsToBytes(words);
   await writePrivateFile(maskedPath(update), payload);
   return describe(update, payload, identity);

@@ -12,17 +12,20 @@ export {
   type Signed,
 } from './bodies.ts';
 export { ChunkRoot } from './chunk-root.ts';
-export { addMask, packedBytes, packWords, reduceWords, ringWords, unpackWords, type RingWords } from './mask.ts';
+export {
+  addMasks,
+  addMasksInSteps,
+  packedBytes,
+  packWords,
+  reduceWords,
+  ringWords,
+  unpackWords,
+  type MaskTerm,
+  type RingWords,
+} from './mask.ts';
 export { nodeChecks, type NodeKnowledge, type NodePolicy } from './node-checks.ts';
 export { stepNode } from './node.ts';
-export {
-  newNode,
-  type MaskTerm,
-  type NodeEffect,
-  type NodeEvent,
-  type NodeOptions,
-  type NodeState,
-} from './node-state.ts';
+export { newNode, type NodeEffect, type NodeEvent, type NodeOptions, type NodeState } from './node-state.ts';
 export { awaitedPlaces, deadlineMs, silentBeacons, stepServer } from './server.ts';
 export { messagesToAll, messageTo } from './server-messages.ts';
 export { openCut } from './server-opening.ts';

@@ -1,9 +1,10 @@
 import { createCipheriv } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { addMask, packWords, reduceWords, ringWords, unpackWords } from './mask.ts';
+import { addMask, addMasks, packWords, reduceWords, ringWords, type RingWords, unpackWords } from './mask.ts';
 
 const seed = new Uint8Array(32).fill(9);
+const bytesOf = ({ buffer, byteOffset, byteLength }: RingWords) => new Uint8Array(buffer, byteOffset, byteLength);
 
 describe('masks', () => {
   it('cancel to the bit in every ring, past one piece of the generator', () => {
@@ -57,6 +58,41 @@ describe('masks', () => {
         }
       }
     }
+  });
+
+  it('are the same bits many at once as one by one, in any order and with any signs', () => {
+    const term = fc.record({
+      seed: fc.uint8Array({ minLength: 32, maxLength: 32 }),
+      sign: fc.constantFrom(1 as const, -1 as const),
+    });
+    // A block of bytes of each width and a little more or less, begun anywhere.
+    const around = fc.tuple(fc.constantFrom(0, 131_072), fc.integer({ min: -9, max: 9 }));
+    fc.assert(
+      fc.property(
+        fc.constantFrom(8, 16, 32),
+        around,
+        fc.integer({ min: 0, max: 5 }),
+        fc.array(term, { maxLength: 9 }),
+        (bits, [bytes, more], offset, terms) => {
+          const empty = ringWords(bits, 0);
+          const length = Math.max(0, Math.ceil(bytes / empty.BYTES_PER_ELEMENT) + more);
+          const begin = (): RingWords => {
+            const words = ringWords(bits, length + offset).subarray(offset);
+            for (let i = 0; i < length; i++) words[i] = Math.imul(0x9e37_79b9, i + 1);
+            return words;
+          };
+          const [together, alone] = [begin(), begin()];
+          addMasks(together, terms);
+          for (const { seed: own, sign } of terms.toReversed()) {
+            const stream = createCipheriv('aes-256-ctr', own, Buffer.alloc(16)).update(Buffer.alloc(alone.byteLength));
+            const width = alone.BYTES_PER_ELEMENT;
+            for (let i = 0; i < length; i++) alone[i] = alone[i]! + sign * stream.readUIntLE(i * width, width);
+          }
+          expect(Buffer.compare(bytesOf(together), bytesOf(alone))).toBe(0);
+        },
+      ),
+      { numRuns: 60 },
+    );
   });
 
   it('pack without gaps and come back', () => {

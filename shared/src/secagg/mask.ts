@@ -24,70 +24,138 @@ export function reduceWords(words: RingWords, bits: number): void {
   for (let i = 0; i < words.length; i++) words[i] = words[i]! & mask;
 }
 
-// One call over the whole vector would pass through main memory several times: a piece stays in the cache.
-const pieceBytes = 64 * 1024;
-const zeros = Buffer.alloc(pieceBytes);
+// One call over the whole vector would pass through main memory several times: a block of the words and one piece of each
+// generator stay in the cache. Below this size the cost of a call and of its buffer shows, above it nothing is won.
+const blockBytes = 128 * 1024;
+// Pieces that are added in one walk over a block: the words are loaded and stored once for all of them.
+const atOnce = 4;
+const zeros = Buffer.alloc(blockBytes);
 const littleEndian = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
+/** One mask: words + sign · PRG(seed). */
+export interface MaskTerm {
+  /** 32 bytes. */
+  readonly seed: Uint8Array;
+  readonly sign: 1 | -1;
+}
+
 /**
- * words ± PRG(seed): AES-256-CTR with a zero IV over zeros, read as little-endian words as wide as `words`.
- * Call {@link reduceWords} once after the last addition.
- * @param seed 32 bytes
+ * words + Σ sign · PRG(seed): AES-256-CTR with a zero IV over zeros, read as little-endian words as wide as `words`.
+ * The order of the terms makes no difference. Call {@link reduceWords} once after the last addition.
  */
-export function addMask(words: RingWords, seed: Uint8Array, sign: 1 | -1): void {
-  const cipher = createCipheriv('aes-256-ctr', seed, Buffer.alloc(16));
+export function addMasks(words: RingWords, terms: readonly MaskTerm[]): void {
+  const steps = addMasksInSteps(words, terms);
+  while (!steps.next().done);
+}
+
+/** {@link addMasks} in steps of about half a mebibyte of masks, for a thread that must hear others meanwhile. */
+export function* addMasksInSteps(words: RingWords, terms: readonly MaskTerm[]): Generator<void, void, void> {
+  for (let first = 0; first < terms.length; first += atOnce) yield* addFew(words, terms.slice(first, first + atOnce));
+}
+
+/** {@link addMasks} of one term. */
+export const addMask = (words: RingWords, seed: Uint8Array, sign: 1 | -1): void => addMasks(words, [{ seed, sign }]);
+
+function* addFew(words: RingWords, terms: readonly MaskTerm[]): Generator<void, void, void> {
+  const ciphers = terms.map(({ seed }) => createCipheriv('aes-256-ctr', seed, Buffer.alloc(16)));
+  const signs = terms.map(({ sign }) => sign);
   const width = words.BYTES_PER_ELEMENT;
-  for (let start = 0; start < words.byteLength; start += pieceBytes) {
-    const size = Math.min(pieceBytes, words.byteLength - start);
-    const whole = Math.ceil(size / lanesBytes) * lanesBytes;
-    const piece = cipher.update(zeros.subarray(0, whole));
-    if (!littleEndian && width > 1) swapBytes(piece, width);
-    if (size % lanesBytes === 0 && (words.byteOffset + start) % lanesBytes === 0) {
-      addLanes(lanesOf(words, start, size), lanesOf(piece, 0, size), width, sign);
-      continue;
-    }
-    // The end of a vector, or one that begins between two lanes: by way of words of its own.
-    const own = new Uint8Array(whole);
+  for (let start = 0; start < words.byteLength; start += blockBytes) {
+    const size = Math.min(blockBytes, words.byteLength - start);
+    const whole = Math.ceil(size / laneBytes) * laneBytes;
+    const none = zeros.subarray(0, whole);
+    const pieces = ciphers.map((cipher) => lanesOf(inMemoryOrder(cipher.update(none), width)));
     const place = new Uint8Array(words.buffer, words.byteOffset + start, size);
-    own.set(place);
-    addLanes(lanesOf(own, 0, whole), lanesOf(piece, 0, whole), width, sign);
-    place.set(own.subarray(0, size));
+    if (size === whole && place.byteOffset % laneBytes === 0) {
+      addLanes(lanesOf(place), pieces, signs, width);
+    } else {
+      // The end of a vector, or one that begins between two lanes: by way of words of its own.
+      const own = new Uint8Array(whole);
+      own.set(place);
+      addLanes(lanesOf(own), pieces, signs, width);
+      place.set(own.subarray(0, size));
+    }
+    yield;
   }
 }
 
 // Four bytes at once, as signed integers: sums of unsigned 32-bit words would pass through doubles, at a third of the speed.
-const lanesBytes = 4;
+const laneBytes = 4;
 
-function lanesOf(view: Uint8Array | RingWords, start: number, size: number): Int32Array {
-  const at = view.byteOffset + start;
-  if (at % lanesBytes === 0) return new Int32Array(view.buffer, at, size / lanesBytes);
-  return new Int32Array(Uint8Array.from(new Uint8Array(view.buffer, at, size)).buffer);
+/** @param view its length a multiple of a lane's */
+function lanesOf(view: Uint8Array): Int32Array {
+  const own = view.byteOffset % laneBytes === 0 ? view : Uint8Array.from(view);
+  return new Int32Array(own.buffer, own.byteOffset, own.length / laneBytes);
 }
 
-const swapBytes = (piece: Buffer, width: number): Buffer => (width === 2 ? piece.swap16() : piece.swap32());
+function inMemoryOrder(piece: Buffer, width: number): Buffer {
+  if (littleEndian || width === 1) return piece;
+  return width === 2 ? piece.swap16() : piece.swap32();
+}
 
-/** words ± mask, each lane of `width` bytes for itself. */
-function addLanes(words: Int32Array, mask: Int32Array, width: number, sign: 1 | -1): void {
-  if (width === lanesBytes) {
-    if (sign === 1) for (let i = 0; i < words.length; i++) words[i] = (words[i]! + mask[i]!) | 0;
-    else for (let i = 0; i < words.length; i++) words[i] = (words[i]! - mask[i]!) | 0;
-    return;
+/** What one walk adds: lanes of at most four masks, each flipped where it is taken off, and what a lane is then short of. */
+interface Addends {
+  readonly a: Int32Array;
+  readonly b: Int32Array;
+  readonly c: Int32Array;
+  readonly d: Int32Array;
+  readonly flips: Int32Array;
+  readonly ones: number;
+}
+
+/** words + Σ sign · piece, each word of `width` bytes for itself. */
+function addLanes(words: Int32Array, pieces: readonly Int32Array[], signs: readonly (1 | -1)[], width: number): void {
+  const none = lanesOf(zeros);
+  const [a = none, b = none, c = none, d = none] = pieces;
+  // In every width −m is the complement of m, and one more.
+  const flips = Int32Array.from({ length: atOnce }, (_, k) => (signs[k] === -1 ? -1 : 0));
+  const taken = signs.filter((sign) => sign === -1).length;
+  if (width === 4) addWords(words, { a, b, c, d, flips, ones: taken });
+  else if (width === 2) addHalves(words, { a, b, c, d, flips, ones: taken * 0x1_0001 });
+  else addBytes(words, { a, b, c, d, flips, ones: taken * 0x101_0101 });
+}
+
+function addWords(words: Int32Array, { a, b, c, d, flips, ones }: Addends): void {
+  const [p, q, r, s] = [flips[0]!, flips[1]!, flips[2]!, flips[3]!];
+  for (let i = 0; i < words.length; i++) {
+    const front = (((words[i]! + ones) | 0) + (a[i]! ^ p)) | 0;
+    words[i] = (((front + (b[i]! ^ q)) | 0) + (((c[i]! ^ r) + (d[i]! ^ s)) | 0)) | 0;
   }
-  // The highest bit of a lane is added without carry, so that none runs into the next lane (Hacker's Delight, section 2-18).
-  const high = width === 1 ? 0x8080_8080 | 0 : 0x8000_8000 | 0;
-  const low = ~high;
-  if (sign === 1) {
-    for (let i = 0; i < words.length; i++) {
-      const a = words[i]!;
-      const b = mask[i]!;
-      words[i] = ((a & low) + (b & low)) ^ ((a ^ b) & high);
-    }
-  } else {
-    for (let i = 0; i < words.length; i++) {
-      const a = words[i]!;
-      const b = mask[i]!;
-      words[i] = ((a | high) - (b & low)) ^ ((a ^ ~b) & high);
-    }
+}
+
+/** The sum over whole lanes, less what the low halves carried into the high ones. */
+function addHalves(words: Int32Array, { a, b, c, d, flips, ones }: Addends): void {
+  const [p, q, r, s] = [flips[0]!, flips[1]!, flips[2]!, flips[3]!];
+  const one = ones & 0xffff;
+  for (let i = 0; i < words.length; i++) {
+    const w = words[i]!;
+    const e = a[i]! ^ p;
+    const f = b[i]! ^ q;
+    const g = c[i]! ^ r;
+    const h = d[i]! ^ s;
+    const sum = (((((w + ones) | 0) + e) | 0) + ((((f + g) | 0) + h) | 0)) | 0;
+    const lows = ((w & 0xffff) + one + (e & 0xffff) + (f & 0xffff) + (g & 0xffff) + (h & 0xffff)) | 0;
+    words[i] = (sum - (lows & 0xffff_0000)) | 0;
+  }
+}
+
+/** Every other byte has the room of the next one to carry into. */
+function addBytes(words: Int32Array, { a, b, c, d, flips, ones }: Addends): void {
+  const [p, q, r, s] = [flips[0]!, flips[1]!, flips[2]!, flips[3]!];
+  const even = 0x00ff_00ff;
+  const one = ones & even;
+  for (let i = 0; i < words.length; i++) {
+    const w = words[i]!;
+    const e = a[i]! ^ p;
+    const f = b[i]! ^ q;
+    const g = c[i]! ^ r;
+    const h = d[i]! ^ s;
+    const evens = ((((w & even) + one) | 0) + ((((e & even) + (f & even)) | 0) + (((g & even) + (h & even)) | 0))) | 0;
+    const odds =
+      (((((w >>> 8) & even) + one) | 0) +
+        (((((e >>> 8) & even) + ((f >>> 8) & even)) | 0) + ((((g >>> 8) & even) + ((h >>> 8) & even)) | 0))) |
+      0;
+    words[i] = (evens & even) | ((odds & even) << 8);
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Body, BodyName, cutProofLayout, Signed } from './bodies.ts';
 import type { ValueOf } from './byte-layout.ts';
 import type { KeyPair } from './keys.ts';
+import type { MaskTerm } from './mask.ts';
 import type { nodeChecks, NodeKnowledge } from './node-checks.ts';
 import type { Member, Session } from './session.ts';
 
@@ -29,12 +30,6 @@ export type NodeEvent =
   /** The coordinator has the opening, or gave the session up. */
   | { readonly kind: 'done' | 'abort' }
   | { readonly kind: 'tick' };
-
-/** Seeds to add to (sign 1) or take from (sign −1) the vector: y = x + Σ sign · PRG(seed). */
-export interface MaskTerm {
-  readonly seed: Uint8Array;
-  readonly sign: 1 | -1;
-}
 
 export type NodeEffect =
   /** Write the event, fsync, and only then go on. */

@@ -10,18 +10,10 @@ import {
   type Signed,
 } from './bodies.ts';
 import { agree, hkdf, maskSeed, seal, selfMaskSeed, sha256Bytes, shareKey } from './keys.ts';
+import type { MaskTerm } from './mask.ts';
 import { failedCheck, nodeChecks } from './node-checks.ts';
 import { ackHolds, cutHashOf, deriveSecrets, membersOf, openShares, placesOf, sharingHashOf } from './node-secrets.ts';
-import type {
-  MaskTerm,
-  NodeEffect,
-  NodeEvent,
-  NodeOptions,
-  NodePhase,
-  NodeState,
-  NodeStep,
-  Roster,
-} from './node-state.ts';
+import type { NodeEffect, NodeEvent, NodeOptions, NodePhase, NodeState, NodeStep, Roster } from './node-state.ts';
 import { splitSecret } from './shamir.ts';
 import {
   beaconCommitment,

@@ -1,6 +1,6 @@
 import type { Body } from './bodies.ts';
 import { agree, maskSeed, selfMaskSeed, sha256Bytes, x25519PublicKey } from './keys.ts';
-import type { MaskTerm } from './node-state.ts';
+import type { MaskTerm } from './mask.ts';
 import { type Blame, type ServerState, type ShardOpening, sharingIn } from './server-state.ts';
 import { hex, sameBytes, type Shard } from './session.ts';
 import { combineShares, weightsAtZero } from './shamir.ts';

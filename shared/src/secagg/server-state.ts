@@ -1,6 +1,6 @@
 import type { Body, BodyInit, BodyName, cutProofLayout, ModelHashes, Signed } from './bodies.ts';
 import type { ValueOf } from './byte-layout.ts';
-import type { MaskTerm } from './node-state.ts';
+import type { MaskTerm } from './mask.ts';
 import type { Directory, Session, Shard } from './session.ts';
 
 /** What the coordinator's machine of a session takes in, keeps and asks for. */

@@ -4,10 +4,9 @@ import { createSeededRandom } from '../../src/random.ts';
 import type { BodyInit, BodyName, Signed } from '../../src/secagg/bodies.ts';
 import { decodeBody, noPlace } from '../../src/secagg/bodies.ts';
 import { sha256Bytes } from '../../src/secagg/keys.ts';
-import { addMask, reduceWords, type RingWords, ringWords } from '../../src/secagg/mask.ts';
+import { addMasks, type MaskTerm, reduceWords, type RingWords, ringWords } from '../../src/secagg/mask.ts';
 import type { nodeChecks, NodeKnowledge, NodePolicy } from '../../src/secagg/node-checks.ts';
 import {
-  type MaskTerm,
   newNode,
   type NodeEffect,
   type NodeEvent,
@@ -323,7 +322,7 @@ function add(sum: RingWords, words: RingWords): void {
 }
 
 export function applyTerms(words: RingWords, terms: readonly MaskTerm[]): void {
-  for (const { seed, sign } of terms) addMask(words, seed, sign);
+  addMasks(words, terms);
 }
 
 function toNodeEvent(name: BodyName, signed: Signed): NodeEvent | undefined {

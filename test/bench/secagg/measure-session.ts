@@ -96,7 +96,7 @@ export function measureSession(work: SessionCase): SessionFigures {
       if (!member) return { chunkRoot: createHash('sha256').update(String(place)).digest(), lengthBytes: vectorBytes };
       const before = cpuS();
       const vector = secagg.ringWords(bits, words);
-      for (const { seed, sign } of terms) secagg.addMask(vector, seed, sign);
+      secagg.addMasks(vector, terms);
       secagg.reduceWords(vector, bits);
       const packed = secagg.packWords(vector, bits);
       const root = new secagg.ChunkRoot();
@@ -111,7 +111,7 @@ export function measureSession(work: SessionCase): SessionFigures {
       unmaskedShards = taken.length;
       const sum = secagg.ringWords(bits, words);
       const before = cpuS();
-      for (const { terms } of taken) for (const { seed, sign } of terms) secagg.addMask(sum, seed, sign);
+      for (const { terms } of taken) secagg.addMasks(sum, terms);
       secagg.reduceWords(sum, bits);
       unmaskCpu += ((cpuS() - before) * shards.length) / taken.length;
     },
