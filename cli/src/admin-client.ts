@@ -8,6 +8,7 @@ import { readServerSentEvents, type ServerSentEvent } from './server-sent-events
 export interface AdminClient {
   get<S extends z.ZodType>(path: string, answer: S): Promise<z.output<S>>;
   post<S extends z.ZodType>(path: string, answer: S, body?: unknown): Promise<z.output<S>>;
+  postBytes<S extends z.ZodType>(path: string, answer: S, bytes: Uint8Array): Promise<z.output<S>>;
   /** Ends when the coordinator closes the stream. */
   stream(path: string, signal?: AbortSignal): AsyncGenerator<ServerSentEvent>;
 }
@@ -18,7 +19,9 @@ export async function openAdminClient({ home }: HomeOption): Promise<AdminClient
   const request = async (path: string, init: RequestInit = {}): Promise<Response> => {
     const headers = {
       authorization: `Bearer ${adminToken}`,
-      ...(init.body !== undefined && { 'content-type': 'application/json' }),
+      ...(init.body !== undefined && {
+        'content-type': typeof init.body === 'string' ? 'application/json' : 'application/octet-stream',
+      }),
     };
     const answer = await fetch(new URL(path, httpUrl), { ...init, headers }).catch((cause: unknown) => {
       if (init.signal?.aborted === true) throw cause;
@@ -38,6 +41,8 @@ export async function openAdminClient({ home }: HomeOption): Promise<AdminClient
           await request(path, { method: 'POST', ...(body !== undefined && { body: JSON.stringify(body) }) })
         ).json(),
       ),
+    postBytes: async (path, answer, bytes) =>
+      answer.parse(await (await request(path, { method: 'POST', body: new Uint8Array(bytes) })).json()),
     async *stream(path, signal) {
       const { body } = await request(path, signal === undefined ? {} : { signal });
       if (body !== null) yield* readServerSentEvents(body);

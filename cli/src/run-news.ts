@@ -39,7 +39,9 @@ export function describeRound({ roundsDone }: RunDetailView, round: number): str
   const view = roundsDone.find((one) => one.round === round);
   const before = view?.heldOutLoss ?? null;
   const loss = before === null ? '' : `, held-out loss before it ${before.toFixed(4)}`;
-  return `round ${round} committed: ${view?.contributors ?? 0} nodes${loss}`;
+  const gate = view?.gate ?? null;
+  const passed = gate === null ? '' : `, gate ${gate.lossBefore?.toFixed(4)} → ${gate.lossAfter?.toFixed(4)}`;
+  return `round ${round} committed: ${view?.contributors ?? 0} nodes${loss}${passed}`;
 }
 
 const reasonOf = (data: EventView['data']): string => {

@@ -12,6 +12,7 @@ import { runSpecSchema } from './run-spec.ts';
  * GET  /api/runs                        → RunView[]                   POST /api/runs RunSpecInput → RunView (created)
  * GET  /api/runs/:id                    → RunDetailView               POST /api/runs/:id/start|pause|resume|stop → RunView
  * GET  /api/runs/:id/adapter            → ExportView: the files of the PEFT layout and model.sig
+ * POST /api/gate-data application/octet-stream, at most maxGateDataBytes → GateDataView; only for commands
  * GET  /api/events                      → Server-Sent Events: id = seq, event = kind, data = EventView; Last-Event-ID resumes
  * GET  /api/live                        → Server-Sent Events of LiveProgress, not stored
  * An error is ErrorView with the catalogue's HTTP status.
@@ -118,6 +119,17 @@ export const roundViewSchema = z.object({
   clippedShare: z.number().nullable(),
   saturatedShare: z.number().nullable(),
   deltaNormL2: z.number().nullable(),
+  /** What the evaluation gate said, in nats a token of its file; null without a gate, or before its verdict. */
+  gate: z
+    .object({
+      lossBefore: z.number().nullable(),
+      lossAfter: z.number().nullable(),
+      tokens: z.number().int(),
+      passed: z.boolean(),
+    })
+    .nullable(),
+  /** Why it was aborted. */
+  reason: z.string().nullable(),
   seconds: z.object({ training: z.number(), transfer: z.number(), aggregation: z.number() }),
   nodes: z.array(roundNodeViewSchema),
 });
@@ -132,6 +144,8 @@ export const runDetailViewSchema = runViewSchema.extend({
     .object({ epsilonSpent: z.number(), delta: z.number(), epsilonPlanned: z.number(), verdict: z.string() })
     .nullable(),
 });
+
+export const gateDataViewSchema = z.object({ sha256: z.string(), sizeBytes: z.number().int() });
 
 export const exportViewSchema = z.object({
   runId: z.string(),
@@ -169,6 +183,7 @@ export type RunView = z.infer<typeof runViewSchema>;
 export type RoundView = z.infer<typeof roundViewSchema>;
 export type RoundNodeView = z.infer<typeof roundNodeViewSchema>;
 export type RunDetailView = z.infer<typeof runDetailViewSchema>;
+export type GateDataView = z.infer<typeof gateDataViewSchema>;
 export type ExportView = z.infer<typeof exportViewSchema>;
 export type EventView = z.infer<typeof eventViewSchema>;
 export type LiveProgress = z.infer<typeof liveProgressSchema>;

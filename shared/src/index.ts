@@ -12,6 +12,15 @@ export { toWeftError } from './errors/system-error.ts';
 export type { ErrorEntry, ExitCode, GrpcStatusName } from './errors/entry.ts';
 export * from './adapter-layout.ts';
 export { aggregationRules, leastUpdates } from './aggregation-rules.ts';
+export {
+  gateFormats,
+  isKeptByGate,
+  lossOf,
+  maxGateDataBytes,
+  refusalOfGate,
+  type GateComparison,
+  type GateScore,
+} from './evaluation-gate.ts';
 export { canonicalJson } from './canonical-json.ts';
 export { sha256, sha256File } from './hash.ts';
 export { createSeededRandom, type SeededRandom } from './random.ts';

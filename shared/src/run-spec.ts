@@ -3,6 +3,7 @@ import { loraTargets, type TrainedFactor } from './adapter-layout.ts';
 import { aggregationRules, ruleIssues } from './aggregation-rules.ts';
 import { canonicalJson } from './canonical-json.ts';
 import { WeftError } from './errors/weft-error.ts';
+import { gateFormats } from './evaluation-gate.ts';
 import { sha256 } from './hash.ts';
 import { isSha256, type Sha256 } from './ids.ts';
 import { ringLimits } from './ring.ts';
@@ -119,6 +120,17 @@ export const runSpecSchema = z
       .strictObject({
         /** Share of a node's records, by hash of the record, that it never trains on and scores each adapter with. */
         heldOutShare: z.number().min(0).max(0.5).default(0.1),
+        /** A sum that makes the model worse on this public file than allowed is not committed. Left out: any finite one is. */
+        gate: z
+          .strictObject({
+            /** Of the file, as `weft run create --gate-data` gave it to the coordinator. */
+            dataSha256: hash,
+            /** How its bytes become records, as `--data` reads a file with this extension. */
+            format: z.enum(gateFormats).default('jsonl'),
+            /** The loss may rise by this share of the one before; 0: not at all. */
+            greatestIncrease: z.number().min(0).max(10).default(0.02),
+          })
+          .optional(),
       })
       .prefault({}),
     rounds: count.max(100_000),

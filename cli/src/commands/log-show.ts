@@ -12,6 +12,9 @@ interface LogShowOptions {
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
+/** Which integers are the bits of a number. */
+const floats = ['gateIncrease', 'lossSumBefore', 'lossSumAfter'];
+
 /** Numbers as they are, hashes in hex. */
 function plain(leaf: log.Leaf): Record<string, string | number> {
   const { name, version: _version, type: _type, ...body } = leaf;
@@ -24,6 +27,7 @@ function plain(leaf: log.Leaf): Record<string, string | number> {
           .toString('latin1')
           .replace(/[^\w .-]/g, '?'),
       ];
+    if (floats.includes(key)) return [key, log.floatOfBits(value as bigint)];
     return [key, value instanceof Uint8Array ? hex(value) : Number(value)];
   });
   return { name, ...Object.fromEntries(values) };

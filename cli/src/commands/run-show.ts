@@ -9,12 +9,18 @@ import { formatLoss, formatTable, formatTime } from '../table.ts';
 
 const percent = (share: number | null): string | null => (share === null ? null : `${(share * 100).toFixed(1)} %`);
 
+const gateCell = (gate: RoundView['gate']): string | null =>
+  gate === null
+    ? null
+    : `${formatLoss(gate.lossBefore) ?? 'none'} → ${formatLoss(gate.lossAfter) ?? 'none'}${gate.passed ? '' : ' refused'}`;
+
 const roundRow = ({
   round,
   phase,
   factor,
   contributors,
   heldOutLoss,
+  gate,
   clippedShare,
   saturatedShare,
   seconds,
@@ -24,6 +30,7 @@ const roundRow = ({
   factor,
   contributors,
   formatLoss(heldOutLoss),
+  gateCell(gate),
   percent(clippedShare),
   percent(saturatedShare),
   seconds.training.toFixed(1),
@@ -33,8 +40,19 @@ const roundRow = ({
 
 const aggregationLine = ({ mode, rule }: RunDetailView['spec']['aggregation']): string => `${rule}, ${mode}`;
 
+const gateLine = ({ gate }: RunDetailView['spec']['evaluation']): string =>
+  gate === undefined
+    ? 'none: any finite sum is committed'
+    : `loss may rise by ${(100 * gate.greatestIncrease).toFixed(1)} % on ${gate.dataSha256}`;
+
 const privacyLine = ({ epsilonSpent, delta, epsilonPlanned, verdict }: NonNullable<RunDetailView['privacy']>): string =>
   `ε = ${epsilonSpent.toFixed(3)} so far, ${epsilonPlanned.toFixed(3)} after all rounds, at δ = ${delta} for each node. ${verdict}`;
+
+/** Why the newest round was aborted. */
+const failure = ({ roundsDone }: RunDetailView): string => {
+  const last = roundsDone.at(-1);
+  return last === undefined || last.reason === null ? '' : `round ${last.round} aborted: ${last.reason}\n`;
+};
 
 /** Who took no part in the newest round, and why. */
 const absences = ({ roundsDone }: RunDetailView): string => {
@@ -49,6 +67,7 @@ const shown = (run: RunDetailView): string => {
     name: run.name,
     state: run.reason === null ? run.state : `${run.state}: ${run.reason}`,
     aggregation: aggregationLine(run.spec.aggregation),
+    gate: gateLine(run.spec.evaluation),
     'base model': `${run.spec.baseModel.name} ${run.spec.baseModel.sha256}`,
     spec: run.specSha256,
     adapter: run.adapterSha256 ?? '–',
@@ -63,6 +82,7 @@ const shown = (run: RunDetailView): string => {
     'FACTOR',
     'NODES',
     'LOSS BEFORE',
+    'GATE',
     'CLIPPED',
     'SATURATED',
     'TRAINING S',
@@ -71,7 +91,7 @@ const shown = (run: RunDetailView): string => {
   ];
   return `${Object.entries(facts)
     .map(([key, value]) => `${key.padEnd(12)}${value}\n`)
-    .join('')}\n${formatTable(headings, run.roundsDone.map(roundRow))}${absences(run)}`;
+    .join('')}\n${formatTable(headings, run.roundsDone.map(roundRow))}${failure(run)}${absences(run)}`;
 };
 
 const run = async (word: string, options: RunOptions): Promise<void> => {

@@ -18,6 +18,7 @@ import {
   nodeViewSchema,
   parseInvite,
   parseRunSpec,
+  sha256,
   privacyNotice,
   type NodeId,
 } from '@weft/shared';
@@ -48,6 +49,7 @@ const unknownRun = (): never => {
   throw new WeftError('WEFT_RUN_UNKNOWN', 'there is no such run');
 };
 const runs: AdminContext['runs'] = {
+  takeGateData: async (bytes) => ({ sha256: sha256(bytes), sizeBytes: bytes.length }),
   create: async (spec) => {
     parseRunSpec(spec);
     return unknownRun();

@@ -144,6 +144,9 @@ export async function createAdminApp(options: AdminOptions): Promise<FastifyInst
     for (const stream of streams) stream.close();
   });
 
+  app.addContentTypeParser('application/octet-stream', { parseAs: 'buffer' }, (_request, body, done) =>
+    done(null, body),
+  );
   addRoutes(app, options);
   serveLog(app, options.transparencyLog);
   servePage(app);

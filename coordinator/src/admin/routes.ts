@@ -5,6 +5,7 @@ import {
   inviteRequestSchema,
   inviteTokenBytes,
   isNodeId,
+  maxGateDataBytes,
   protocolVersion,
   type FederationView,
   type InviteView,
@@ -26,7 +27,10 @@ export interface AdminContext {
   readonly certificateDer: () => Uint8Array;
   readonly registry: Registry;
   readonly sessions: Pick<Sessions, 'presence'>;
-  readonly runs: Pick<Runs, 'create' | 'start' | 'pause' | 'resume' | 'stop' | 'list' | 'show' | 'export'>;
+  readonly runs: Pick<
+    Runs,
+    'create' | 'takeGateData' | 'start' | 'pause' | 'resume' | 'stop' | 'list' | 'show' | 'export'
+  >;
   readonly models: Pick<Models, 'register' | 'list'>;
   readonly now: () => number;
 }
@@ -78,6 +82,11 @@ export function addRoutes(app: FastifyInstance, context: AdminContext): void {
     toModelView(await models.register(parse(modelRequest, body).path)),
   );
 
+  app.post('/api/gate-data', { bodyLimit: maxGateDataBytes, config: { commandsOnly: true } }, ({ body }) => {
+    if (!Buffer.isBuffer(body))
+      throw new WeftError('WEFT_USAGE', 'the bytes of a file come as application/octet-stream');
+    return runs.takeGateData(body);
+  });
   app.get('/api/runs', () => runs.list());
   app.post('/api/runs', ({ body }) => runs.create(body));
   app.get('/api/runs/:id', ({ params }) => runs.show(idOf(params)));

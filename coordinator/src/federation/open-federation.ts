@@ -73,6 +73,7 @@ export async function openFederation(closers: AsyncDisposableStack, options: Fed
     registry,
     models,
     logger,
+    cacheDir,
     ...runSettings,
   });
   closers.defer(() => runs.close());

@@ -1,4 +1,4 @@
-import { log, secagg, type NodeId, type RunId, type Sha256 } from '@weft/shared';
+import { log, secagg, type GateScore, type NodeId, type RunId, type Sha256 } from '@weft/shared';
 import { sessionOptions, toServerEvent } from '../round/secure-session.ts';
 import type { EventData, EventKind, StoredEvent } from '../store/events.ts';
 
@@ -95,13 +95,19 @@ function ofRun(run: LoggedRun, event: StoredEvent, keys: ReadonlyMap<NodeId, Uin
       return [];
     case 'round.committed':
       run.open = undefined;
-      return [result(open, event.data, header)];
+      return [
+        ...verdict(header, event.data.gate && { ...event.data.gate, adapter: event.data.adapter }, 1),
+        result(open, event.data, header),
+      ];
     case 'round.aborted':
     case 'run.aborted':
     case 'run.stopped': {
       run.open = undefined;
       const code = event.kind === 'run.stopped' ? 'stopped' : event.data.reason.code;
-      return [log.encodeLeaf('abort', { ...header, code: Buffer.from(code) })];
+      return [
+        ...verdict(header, event.kind === 'round.aborted' ? event.data.gate : undefined, 0),
+        log.encodeLeaf('abort', { ...header, code: Buffer.from(code) }),
+      ];
     }
     default:
       return [];
@@ -123,6 +129,7 @@ const headerOf = ({ at, runId }: StoredEvent, round: number): RoundHeader => ({
 function begin(run: LoggedRun, event: StoredEvent<'round.started'>): Uint8Array {
   const { spec, specSha256, layoutSha256 } = run.created;
   const { adapter, factor } = event.data;
+  const { gate } = spec.evaluation;
   run.open = { round: event.round!, adapter: adapter.sha256, updates: new Map() };
   return log.encodeLeaf('offer', {
     ...headerOf(event, event.round!),
@@ -132,7 +139,28 @@ function begin(run: LoggedRun, event: StoredEvent<'round.started'>): Uint8Array 
     adapterHash: bytesOf(adapter.sha256),
     factor: factors[factor],
     mode: modes[spec.aggregation.mode],
+    gateData: gate ? bytesOf(gate.dataSha256) : zeros,
+    gateIncrease: gate ? log.floatBits(gate.greatestIncrease) : 0n,
   });
+}
+
+type Judged = NonNullable<EventData<'round.aborted'>['gate']>;
+
+/** What the gate said, where the run has one. */
+function verdict(header: RoundHeader, judged: Judged | undefined, passed: 0 | 1): Uint8Array[] {
+  if (judged === undefined) return [];
+  const { adapter, before, after } = judged;
+  const bits = ({ lossSum }: GateScore): bigint => log.floatBits(lossSum ?? Number.NaN);
+  return [
+    log.encodeLeaf('gate', {
+      ...header,
+      adapterHash: bytesOf(adapter.sha256),
+      lossSumBefore: bits(before),
+      lossSumAfter: bits(after),
+      tokens: BigInt(after.tokens),
+      passed,
+    }),
+  ];
 }
 
 const membersOf = (runId: Uint8Array, members: readonly Uint8Array[]) => ({
@@ -175,5 +203,6 @@ function result(open: OpenRound, committed: EventData<'round.committed'>, header
     updates: updates.length,
     updateRoot: log.sortedRoot(updates.map(bytesOf)),
     weightSum: BigInt(committed.weightSum),
+    gate: committed.gate ? 1 : 0,
   });
 }

@@ -34,6 +34,8 @@ export const initialState = (
   retryAt: 0,
   adapter,
   momentum: undefined,
+  candidate: undefined,
+  gateScores: new Map(),
   participants: new Map(),
   cohort: [],
   factorValues,
@@ -53,6 +55,7 @@ export const initialState = (
   bytesDown: new Map(),
   enoughSince: undefined,
   aggregating: false,
+  scoring: false,
   logHead: { size: 0, root: new Uint8Array(32) },
 });
 
@@ -123,7 +126,7 @@ function apply(state: RunState, event: RunEvent): RunState {
           known && {
             ...known,
             evaluated: true,
-            stage: activePhase(state) === 'evaluating' ? 'evaluated' : known.stage,
+            stage: activePhase(state) === 'evaluating' && state.candidate === undefined ? 'evaluated' : known.stage,
           },
       );
     case 'node.ready':
@@ -168,9 +171,16 @@ function apply(state: RunState, event: RunEvent): RunState {
         event.nodeId!,
         (known) => known && { ...known, stage: 'accepted', update: toAccepted(event.data) },
       );
+    case 'round.aggregated':
+      return { ...state, candidate: event.data };
+    case 'gate.scored': {
+      const { adapterSha256, ...score } = event.data;
+      return { ...state, gateScores: new Map(state.gateScores).set(adapterSha256, score) };
+    }
     case 'round.committed':
       return {
         ...state,
+        candidate: undefined,
         adapter: event.data.adapter,
         momentum: event.data.momentum,
         committedRounds: state.committedRounds + 1,
@@ -180,6 +190,7 @@ function apply(state: RunState, event: RunEvent): RunState {
     case 'round.aborted':
       return {
         ...state,
+        candidate: undefined,
         failedTries: state.failedTries + 1,
         retryAt: event.data.retryAt,
         silentBeacons: new Set([...state.silentBeacons, ...(state.secure ? unrevealed(state.secure) : [])]),
@@ -205,6 +216,8 @@ function enterPhase(state: RunState, event: RunEvent & { kind: 'round.phase' }):
     case 'committing':
       return { ...state, phase, committingAt: event.at };
     case 'evaluating':
+      // By the gate; what the round has is needed until it passed.
+      if (state.candidate !== undefined) return { ...state, phase };
       return {
         ...state,
         phase,

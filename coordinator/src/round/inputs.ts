@@ -1,6 +1,6 @@
-import type { NodeId, secagg, Sha256 } from '@weft/shared';
+import type { GateScore, NodeId, secagg, Sha256 } from '@weft/shared';
 import type { BlobInfo, EventData, NewEvent, Reason } from '../store/events.ts';
-import type { AcceptedUpdate } from './state.ts';
+import type { AcceptedUpdate, Candidate } from './state.ts';
 
 /** What happens to a run. */
 export type RoundInput =
@@ -48,15 +48,15 @@ export type RoundInput =
       readonly signed: secagg.Signed;
     }
   | { readonly kind: 'aggregated'; readonly round: number; readonly aggregate: Aggregate }
-  | { readonly kind: 'aggregationFailed'; readonly round: number; readonly reason: Reason };
+  | { readonly kind: 'aggregationFailed'; readonly round: number; readonly reason: Reason }
+  /** What the gate asked for. */
+  | ({ readonly kind: 'gated'; readonly adapterSha256: Sha256 } & GateScore)
+  | { readonly kind: 'gateFailed'; readonly adapterSha256: Sha256; readonly reason: Reason };
 
 /** What the aggregator made of a round; its blobs are durable. */
-export interface Aggregate {
-  readonly adapter: BlobInfo;
-  readonly momentum?: BlobInfo;
-  readonly weightSum: number;
-  readonly deltaNormL2: number;
-  readonly seconds: number;
+export interface Aggregate extends Candidate {
+  /** Whether every value of the adapter is a number. */
+  readonly finite: boolean;
 }
 
 /** What is to be done about it, in this order; `record` comes first and nothing else happens if it fails. */
@@ -77,6 +77,8 @@ export type Effect =
       /** What takes the masks off their sum; nothing in mode plain. */
       readonly masks: readonly secagg.MaskTerm[];
     }
+  /** Score this adapter on the gate's file. */
+  | { readonly kind: 'gate'; readonly adapter: BlobInfo }
   | {
       readonly kind: 'sendSecure';
       readonly to: readonly NodeId[];

@@ -1,4 +1,4 @@
-import type { RoundPhase } from '@weft/shared';
+import { isKeptByGate, type RoundPhase } from '@weft/shared';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { RunEvent } from './evolve.ts';
@@ -238,6 +238,12 @@ describe('under any schedule of events', () => {
       arbitrary: fc.boolean().map((fails) => (run: Simulation) => run.aggregate(fails && run.now % 2 === 0)),
     },
     {
+      weight: 4,
+      arbitrary: fc
+        .constantFrom(2, 2.01, 9, null)
+        .map((loss) => (run: Simulation) => run.score((hash) => (hash === run.created.data.adapter.sha256 ? 2 : loss))),
+    },
+    {
       weight: 6,
       arbitrary: fc
         .constantFrom(1, 500, 1_001, 12_345, 31_000, 4_000_000)
@@ -268,6 +274,7 @@ describe('under any schedule of events', () => {
       maximum: fc.integer({ min: 3, max: 5 }),
       quorum: fc.constantFrom(0.2, 0.67, 1),
       heldOutShare: fc.constantFrom(0, 0.1),
+      greatestIncrease: fc.constantFrom(undefined, 0.02),
     });
     fc.assert(
       fc.property(spec, fc.array(action, { maxLength: 120, size: 'max' }), (settings, actions) => {
@@ -291,11 +298,13 @@ const followers: Partial<Record<RoundPhase, RoundPhase[]>> = {
   training: ['collecting', 'waiting'],
   collecting: ['committing', 'waiting'],
   committing: ['waiting', 'evaluating'],
-  evaluating: [],
+  // by the gate, before the sum is committed
+  evaluating: ['waiting', 'evaluating'],
 };
 
 function checkHistory(run: Simulation): void {
   let phase: RoundPhase = 'waiting';
+  const { gate } = run.state.spec.evaluation;
   const accepted = new Set<string>();
   const committed = new Set<number>();
   let acceptedInRound: string[] = [];
@@ -314,7 +323,8 @@ function checkHistory(run: Simulation): void {
     }
     if (event.kind === 'round.committed') {
       expect(committed.has(event.round!), `round ${event.round} was committed twice`).toBe(false);
-      expect(phase).toBe('committing');
+      expect(phase).toBe(gate === undefined ? 'committing' : 'evaluating');
+      if (gate !== undefined) expect(isKeptByGate(event.data.gate!, gate.greatestIncrease)).toBe(true);
       expect(event.data.nodeIds).toEqual(acceptedInRound.toSorted());
       expect(event.data.nodeIds.length).toBeGreaterThanOrEqual(run.state.spec.cohort.minimum);
       expect(event.data.nodeIds.length).toBeLessThanOrEqual(run.state.spec.cohort.maximum);
@@ -336,4 +346,5 @@ const durable = (state: RunState): Partial<RunState> => ({
   bytesDown: new Map(),
   enoughSince: undefined,
   aggregating: false,
+  scoring: false,
 });

@@ -210,7 +210,11 @@ class SecureRun {
     secagg.addMasks(sum, masks);
     this.sums.push({ sum: sum[0]!, nodes: [...updates.keys()].map((nodeId) => this.ids.indexOf(nodeId)) });
     const adapter = { sha256: sha256(`round ${round}`), sizeBytes: 40 };
-    this.apply({ kind: 'aggregated', round, aggregate: { adapter, weightSum: sum[1]!, deltaNormL2: 1, seconds: 1 } });
+    this.apply({
+      kind: 'aggregated',
+      round,
+      aggregate: { adapter, weightSum: sum[1]!, deltaNormL2: 1, finite: true, seconds: 1 },
+    });
   }
 }
 

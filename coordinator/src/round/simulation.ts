@@ -6,6 +6,7 @@ import {
   type NodeId,
   type RunId,
   type RunSpec,
+  type Sha256,
 } from '@weft/shared';
 import type { NewEvent } from '../store/events.ts';
 import { initialState } from './evolve.ts';
@@ -37,14 +38,18 @@ export interface Simulation {
   ready(nodeId: NodeId, payload?: string, round?: number): string | undefined;
   upload(nodeId: NodeId, payload?: string, round?: number): string | undefined;
   evaluate(nodeId: NodeId): string | undefined;
+  /** The gate's file is scored, if it was asked for. @param lossOf an adapter, in nats a token */
+  score(lossOf: (adapterSha256: Sha256) => number | null): void;
   /** The aggregator ends the job that it was given, if it was given one. */
-  aggregate(fails?: boolean): void;
+  aggregate(fails?: boolean, finite?: boolean): void;
   /** Every connected node does at once what it is asked for, time jumps to the next timer, until the run has ended. */
   finish(): void;
 }
 
-export function simulate(spec: Partial<RunSpec['cohort']> & { rounds: number; heldOutShare?: number }): Simulation {
-  const { rounds, heldOutShare = 0.1, ...cohort } = spec;
+export function simulate(
+  spec: Partial<RunSpec['cohort']> & { rounds: number; heldOutShare?: number; greatestIncrease?: number | undefined },
+): Simulation {
+  const { rounds, heldOutShare = 0.1, greatestIncrease, ...cohort } = spec;
   const adapter = { sha256: sha256('version 0'), sizeBytes: 40 };
   const parsed = parseRunSpec({
     name: 'simulated',
@@ -52,7 +57,10 @@ export function simulate(spec: Partial<RunSpec['cohort']> & { rounds: number; he
     adapter: {},
     training: { steps: 1 },
     cohort,
-    evaluation: { heldOutShare },
+    evaluation: {
+      heldOutShare,
+      ...(greatestIncrease !== undefined && { gate: { dataSha256: sha256('gate data'), greatestIncrease } }),
+    },
     aggregation: { mode: 'plain' },
     rounds,
   });
@@ -68,6 +76,7 @@ export function simulate(spec: Partial<RunSpec['cohort']> & { rounds: number; he
   let state = initialState(runId, created.data, defaultTiming, simulatedValues);
   let now = 1_000_000;
   let timerAt: number | undefined;
+  let gate: Extract<Effect, { kind: 'gate' }> | undefined;
   let job: Extract<Effect, { kind: 'aggregate' }> | undefined;
 
   const apply = (input: RoundInput): string | undefined => {
@@ -79,6 +88,7 @@ export function simulate(spec: Partial<RunSpec['cohort']> & { rounds: number; he
         if (effect.kind === 'record') events.push(...(effect.events as typeof events));
         if (effect.kind === 'schedule') timerAt = effect.at;
         if (effect.kind === 'aggregate') job = effect;
+        if (effect.kind === 'gate') gate = effect;
       }
       return undefined;
     } catch (error) {
@@ -115,6 +125,7 @@ export function simulate(spec: Partial<RunSpec['cohort']> & { rounds: number; he
       now += downMs;
       state = replay(created, events);
       job = undefined;
+      gate = undefined;
       apply({ kind: 'recover' });
     },
     ready: (nodeId, payload = 'first', round = state.round) =>
@@ -155,7 +166,14 @@ export function simulate(spec: Partial<RunSpec['cohort']> & { rounds: number; he
         lossSum: 20,
         tokens: 10,
       }),
-    aggregate(fails = false) {
+    score(lossOf) {
+      if (gate === undefined) return;
+      const { sha256: adapterSha256 } = gate.adapter;
+      gate = undefined;
+      const loss = lossOf(adapterSha256);
+      apply({ kind: 'gated', adapterSha256, lossSum: loss === null ? null : 10 * loss, tokens: 10 });
+    },
+    aggregate(fails = false, finite = true) {
       if (job === undefined) return;
       const { round, updates } = job;
       job = undefined;
@@ -169,6 +187,7 @@ export function simulate(spec: Partial<RunSpec['cohort']> & { rounds: number; he
                 adapter: { sha256: sha256(`round ${round} of ${[...updates.keys()].join()}`), sizeBytes: 40 },
                 weightSum: updates.size,
                 deltaNormL2: 1,
+                finite,
                 seconds: 0.1,
               },
             },
@@ -188,6 +207,7 @@ export function simulate(spec: Partial<RunSpec['cohort']> & { rounds: number; he
             simulation.upload(nodeId, 'last');
         }
         simulation.aggregate();
+        simulation.score(() => 2);
         // Time passes only when nobody has anything left to do.
         if (timerAt !== undefined && events.length === rows) simulation.wait(Math.max(0, timerAt - now));
       }

@@ -1,5 +1,15 @@
-import type { merkle, NodeId, RoundPhase, RunId, RunSpec, secagg, Sha256, TrainedFactor } from '@weft/shared';
-import type { BlobInfo, Reason } from '../store/events.ts';
+import type {
+  GateScore,
+  merkle,
+  NodeId,
+  RoundPhase,
+  RunId,
+  RunSpec,
+  secagg,
+  Sha256,
+  TrainedFactor,
+} from '@weft/shared';
+import type { BlobInfo, EventData, Reason } from '../store/events.ts';
 
 export type Lifecycle = 'created' | 'running' | 'paused' | 'finished' | 'stopped' | 'aborted';
 
@@ -64,6 +74,9 @@ export interface AcceptedUpdate {
   readonly chunkRoot: Sha256 | undefined;
 }
 
+/** What a round's updates made. */
+export type Candidate = EventData<'round.aggregated'>;
+
 /** A session of secure aggregation, from its rows alone. */
 export interface SecureSession {
   readonly options: secagg.ServerOptions;
@@ -96,6 +109,10 @@ export interface RunState {
   readonly adapter: BlobInfo;
   /** Momentum of the server optimizer, by hash. */
   readonly momentum: BlobInfo | undefined;
+  /** Added up, and not yet passed by the evaluation gate. */
+  readonly candidate: Candidate | undefined;
+  /** By adapter. */
+  readonly gateScores: ReadonlyMap<Sha256, GateScore>;
   readonly participants: ReadonlyMap<NodeId, Participant>;
   readonly cohort: readonly NodeId[];
   readonly factorValues: FactorValues;
@@ -121,6 +138,7 @@ export interface RunState {
   readonly bytesDown: ReadonlyMap<NodeId, number>;
   readonly enoughSince: number | undefined;
   readonly aggregating: boolean;
+  readonly scoring: boolean;
   /** Of the federation's log, as it is now. */
   readonly logHead: merkle.TreeHead;
 }

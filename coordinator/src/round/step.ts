@@ -2,8 +2,9 @@ import { WeftError, type NodeId, type RoundPhase } from '@weft/shared';
 import { takeDeclined, takeEvaluation, takeReady, takeUpload } from './facts.ts';
 import type { Effect, RoundInput } from './inputs.ts';
 import { collecting } from './phases/collecting.ts';
-import { commit, committing } from './phases/committing.ts';
+import { committing, takeCandidate } from './phases/committing.ts';
 import { evaluating } from './phases/evaluating.ts';
+import { takeGated } from './phases/gate.ts';
 import type { Phase } from './phases/phase.ts';
 import { secure, takeSecure } from './phases/secure.ts';
 import { training } from './phases/training.ts';
@@ -122,6 +123,9 @@ function take(turn: Turn, input: RoundInput): void {
     case 'aggregated':
     case 'aggregationFailed':
       return takeAggregate(turn, input);
+    case 'gated':
+    case 'gateFailed':
+      return takeGated(turn, input);
   }
 }
 
@@ -130,7 +134,7 @@ function takeAggregate(turn: Turn, input: Extract<RoundInput, { kind: 'aggregate
   if (input.round !== turn.state.round || !turn.state.aggregating) return;
   turn.change({ aggregating: false });
   if (turn.state.phase !== 'committing') return;
-  if (input.kind === 'aggregated') commit(turn, input.aggregate);
+  if (input.kind === 'aggregated') takeCandidate(turn, input.aggregate);
   else turn.record({ kind: 'run.paused', data: { reason: input.reason } });
 }
 

@@ -1,4 +1,4 @@
-import type { NodeId, RoundPhase, SeededRandom } from '@weft/shared';
+import type { GateComparison, NodeId, RoundPhase, SeededRandom } from '@weft/shared';
 import type { NewEvent, Reason } from '../store/events.ts';
 import { evolve } from './evolve.ts';
 import type { Effect } from './inputs.ts';
@@ -32,7 +32,9 @@ export class Turn {
   }
 
   /** Changes what no row holds: sessions and work in progress. */
-  change(part: Partial<Pick<RunState, 'connected' | 'heardAt' | 'bytesDown' | 'enoughSince' | 'aggregating'>>): void {
+  change(
+    part: Partial<Pick<RunState, 'connected' | 'heardAt' | 'bytesDown' | 'enoughSince' | 'aggregating' | 'scoring'>>,
+  ): void {
     this.state = { ...this.state, ...part };
   }
 
@@ -76,13 +78,18 @@ export class Turn {
   }
 
   /** Ends this try without a result. The next one starts by itself, or the run is given up. */
-  abortRound(reason: Reason): void {
-    const { timing, failedTries, round } = this.state;
+  abortRound(reason: Reason, gate?: GateComparison): void {
+    const { timing, failedTries, round, candidate } = this.state;
     const delay = Math.min(timing.retryMs * 2 ** failedTries, timing.longestRetryMs);
     const payloads = this.acceptedPayloads();
     this.record({
       kind: 'round.aborted',
-      data: { reason, retryAt: this.now + delay, bytesDown: Object.fromEntries(this.state.bytesDown) },
+      data: {
+        reason,
+        retryAt: this.now + delay,
+        bytesDown: Object.fromEntries(this.state.bytesDown),
+        ...(gate && candidate && { gate: { ...gate, adapter: candidate.adapter } }),
+      },
     });
     this.effect({ kind: 'discardUpdates', round, payloads });
     this.effect({

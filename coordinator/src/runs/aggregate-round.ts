@@ -59,9 +59,8 @@ export async function aggregateRound(
           settings: { rule, robust },
           updates: inOrder(updates).map(({ payload: { sha256 } }) => readRangeOf(context, sha256)),
         });
-  const adapter = await context.blobs.adapters.put(
-    await encodeAdapter(layout, scatterFactor(layout, before, factor, next), spec.baseModel),
-  );
+  const after = scatterFactor(layout, before, factor, next);
+  const adapter = await context.blobs.adapters.put(await encodeAdapter(layout, after, spec.baseModel));
   const momentumAfter =
     momentum && scatterState(layout, momentumBefore ?? new Float64Array(layout.size), factor, momentum);
   return {
@@ -69,6 +68,7 @@ export async function aggregateRound(
     ...(momentumAfter && { momentum: await context.blobs.adapters.put(toLittleEndian(momentumAfter)) }),
     weightSum,
     deltaNormL2: stepNormL2,
+    finite: Number.isFinite(stepNormL2) && after.every((value) => Number.isFinite(value)),
     seconds: (context.clock.now() - startedAt) / 1000,
   };
 }

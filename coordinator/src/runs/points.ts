@@ -7,6 +7,9 @@ export const points = [
   'after-receipt',
   'before-addition',
   'after-addition',
+  'before-score',
+  'before-score-row',
+  'after-score-row',
   'before-commit',
   'after-commit',
 ] as const;

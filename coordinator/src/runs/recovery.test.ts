@@ -54,7 +54,10 @@ test(
 
     const store = openStore(home);
     const accepted = store.read({ kinds: ['update.accepted'] });
+    const scored = store.read({ kinds: ['gate.scored'] });
     store.close();
+    // The first adapter and one of each round, each scored once however often the process died meanwhile.
+    expect(scored).toHaveLength(4);
     expect(accepted).toHaveLength(9);
     expect(new Set(accepted.map(({ round, nodeId }) => `${round} ${nodeId}`)).size).toBe(9);
     expect(await readdir(join(home, 'blobs', 'updates'))).toEqual(['partial']);

@@ -1,6 +1,7 @@
 import type { FederationId, Identity, NodeId, SeededRandom } from '@weft/shared';
 import type { Logger } from 'pino';
 import type { Aggregator } from '../aggregation/aggregator.ts';
+import type { AdapterScorer } from '../evaluation/adapter-scorer.ts';
 import type { NodeGateway } from '../federation/ports.ts';
 import type { TransparencyLog } from '../log/transparency-log.ts';
 import type { Models } from '../models/models.ts';
@@ -27,6 +28,9 @@ export interface RunContext {
   readonly random: SeededRandom;
   readonly models: Models;
   readonly aggregator: Aggregator;
+  readonly scorer: AdapterScorer;
+  /** Where GGUF files are unpacked. */
+  readonly cacheDir?: string | undefined;
   readonly timing: RoundTiming;
   readonly logger: Logger;
   readonly onPoint: OnPoint;

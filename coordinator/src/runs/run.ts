@@ -21,6 +21,7 @@ import {
 } from '../round/index.ts';
 import type { StoredEvent } from '../store/events.ts';
 import { aggregateRound } from './aggregate-round.ts';
+import { scoreAdapter } from './score-adapter.ts';
 import { adapterRef, sealOffer } from './offers.ts';
 import type { RunContext } from './run-context.ts';
 import { belongsToRound, removePartials } from './uploads.ts';
@@ -36,7 +37,7 @@ export class Run {
   #state: RunState;
   #cancelAlarm: (() => void) | undefined;
   #work: Promise<void> = Promise.resolve();
-  #closed = false;
+  readonly #closing = new AbortController();
   #turns = 0;
 
   constructor(context: RunContext, created: StoredEvent<'run.created'>) {
@@ -80,6 +81,8 @@ export class Run {
       const accepts = record.events.some(({ kind }) => kind === 'update.accepted');
       const commits = record.events.some(({ kind }) => kind === 'round.committed');
       if (accepts) onPoint('before-event-row');
+      const scores = record.events.some(({ kind }) => kind === 'gate.scored');
+      if (scores) onPoint('before-score-row');
       if (commits) onPoint('before-commit');
       // Before the subscribers hear of it: they may ask for what the rows say.
       const before = this.#state;
@@ -91,6 +94,7 @@ export class Run {
         throw error;
       }
       if (accepts) onPoint('after-event-row');
+      if (scores) onPoint('after-score-row');
       if (commits) onPoint('after-commit');
     }
     this.#state = state;
@@ -127,7 +131,7 @@ export class Run {
 
   /** Ends timers and waits for work that is under way; the table knows how to go on. */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#closing.abort();
     this.#cancelAlarm?.();
     await this.#work;
   }
@@ -182,12 +186,15 @@ export class Run {
       case 'schedule':
         this.#cancelAlarm?.();
         this.#cancelAlarm =
-          effect.at === undefined || this.#closed
+          effect.at === undefined || this.#closing.signal.aborted
             ? undefined
             : clock.alarm(effect.at, () => this.#dispatchSafely({ kind: 'timer' }));
         return;
       case 'aggregate':
         this.#inBackground(() => this.#aggregate(effect));
+        return;
+      case 'gate':
+        this.#inBackground(() => this.#gate(effect));
         return;
       case 'discardUpdates':
         this.#inBackground(() => this.#discard(effect));
@@ -234,6 +241,25 @@ export class Run {
     }
   }
 
+  async #gate({ adapter: { sha256: adapterSha256 } }: Extract<Effect, { kind: 'gate' }>): Promise<void> {
+    this.#context.onPoint('before-score');
+    try {
+      const score = await scoreAdapter(
+        this.#context,
+        this.#state.spec,
+        this.layout,
+        adapterSha256,
+        this.#closing.signal,
+      );
+      this.#dispatchSafely({ kind: 'gated', adapterSha256, ...score });
+    } catch (error) {
+      if (this.#closing.signal.aborted) return;
+      const { code, message } = toWeftError(error);
+      this.#context.logger.error({ runId: this.id, code, err: error }, 'an adapter could not be scored');
+      this.#dispatchSafely({ kind: 'gateFailed', adapterSha256, reason: { code, message } });
+    }
+  }
+
   async #discard({ round, payloads }: Extract<Effect, { kind: 'discardUpdates' }>): Promise<void> {
     for (const sha256 of payloads) await this.#context.blobs.updates.remove(sha256);
     await removePartials(this.#context, (name) => !belongsToRound(name, this.id, round));
@@ -241,7 +267,7 @@ export class Run {
 
   /** For inputs that nobody waits for. A full disk is met again at the next input. */
   #dispatchSafely(input: RoundInput): void {
-    if (this.#closed) return;
+    if (this.#closing.signal.aborted) return;
     try {
       this.dispatch(input);
     } catch (error) {

@@ -11,6 +11,7 @@ import {
   updateEncoding,
   WeftError,
   type ExportView,
+  type GateDataView,
   type Identity,
   type NodeId,
   type RunDetailView,
@@ -22,6 +23,8 @@ import { initAdapter } from '@weft/trainer';
 import { pino, type Logger } from 'pino';
 import { encodeAdapter } from '../adapters/adapter-file.ts';
 import { createAggregator } from '../aggregation/aggregator.ts';
+import { createAdapterScorer, type AdapterScorer } from '../evaluation/adapter-scorer.ts';
+import { checkGateData } from '../evaluation/gate-data.ts';
 import type { NodeGateway, RunInbox } from '../federation/ports.ts';
 import { noLog } from '../log/transparency-log.ts';
 import type { Models } from '../models/models.ts';
@@ -48,6 +51,8 @@ export interface RunsOptions {
   readonly models: Models;
   /** What offers name and prove; an empty log without it. */
   readonly transparencyLog?: RunContext['transparencyLog'];
+  readonly scorer?: AdapterScorer;
+  readonly cacheDir?: string | undefined;
   readonly clock?: Clock;
   readonly random?: SeededRandom;
   readonly timing?: Partial<RoundTiming>;
@@ -56,7 +61,9 @@ export interface RunsOptions {
 }
 
 export interface Runs extends RunInbox {
-  /** @param spec parsed YAML or JSON. @throws WEFT_SPEC_INVALID, WEFT_MODEL_NOT_REGISTERED */
+  /** Keeps what the gate of a run is to score with. @returns its hash */
+  takeGateData(bytes: Uint8Array): Promise<GateDataView>;
+  /** @param spec parsed YAML or JSON. @throws WEFT_SPEC_INVALID, WEFT_MODEL_NOT_REGISTERED, WEFT_GATE_DATA_MISSING */
   create(spec: unknown): Promise<RunView>;
   /** One run at a time trains. @throws WEFT_RUN_UNKNOWN, WEFT_RUN_STATE, as the next three do */
   start(id: string): RunView;
@@ -86,6 +93,7 @@ export async function createRuns(options: RunsOptions): Promise<Runs> {
     logger: options.logger ?? pino({ level: 'silent' }),
     onPoint: options.onPoint ?? (() => {}),
     aggregator,
+    scorer: options.scorer ?? createAdapterScorer(),
   };
   const runs = replayRuns(context);
   const views = createRunViews(store);
@@ -126,11 +134,13 @@ export async function createRuns(options: RunsOptions): Promise<Runs> {
   for (const run of active()) run.dispatch({ kind: 'recover' });
 
   return {
+    takeGateData: (bytes) => blobs.gateData.put(bytes),
     async create(input) {
       const spec = parseRunSpec(input);
       const layout = createAdapterLayout(models.get(spec.baseModel.sha256).dimensions, spec.adapter);
       // Refuses noise that no scale fits, before any node is asked.
       for (const round of [0, 1]) updateEncoding(spec, factorSize(layout, trainedFactor(spec.adapter.schedule, round)));
+      if (spec.evaluation.gate) await checkGateData(blobs.gateData, spec.evaluation.gate);
       const adapter = await blobs.adapters.put(
         await encodeAdapter(layout, initAdapter(layout, spec.seed), spec.baseModel),
       );

@@ -12,6 +12,9 @@ const share = z.number().min(0).max(1);
 const reason = z.strictObject({ code: z.string(), message: z.string() });
 const nothing = z.strictObject({});
 const blob = z.strictObject({ sha256: hash, sizeBytes: count });
+/** A loss that is not finite is null: no row of JSON can hold it. */
+const gateScore = z.strictObject({ lossSum: z.number().nullable(), tokens: count });
+const gateComparison = z.strictObject({ before: gateScore, after: gateScore });
 
 /**
  * Every kind of row of the event table, and the shape of its data. Recovery, the admin page, the command line and audit
@@ -126,6 +129,16 @@ export const eventSchemas = {
     /** Of a masked vector: RFC 6962 over its chunks, in hex. */
     chunkRoot: hash.optional(),
   }),
+  /** A sum that the evaluation gate has yet to pass; it is durable, and not added up again. */
+  'round.aggregated': z.strictObject({
+    adapter: blob,
+    momentum: blob.optional(),
+    weightSum: count,
+    deltaNormL2: z.number(),
+    seconds: z.number(),
+  }),
+  /** What an adapter scored on the gate's file; once for each. */
+  'gate.scored': z.strictObject({ adapterSha256: hash, ...gateScore.shape }),
   'round.committed': z.strictObject({
     adapter: blob,
     /** The server optimizer's momentum after this round, by hash. */
@@ -139,8 +152,16 @@ export const eventSchemas = {
     deltaNormL2: z.number(),
     seconds: z.strictObject({ training: z.number(), transfer: z.number(), aggregation: z.number() }),
     bytesDown: z.record(z.string(), count),
+    /** Only where the spec has a gate. */
+    gate: gateComparison.optional(),
   }),
-  'round.aborted': z.strictObject({ reason, retryAt: timestamp, bytesDown: z.record(z.string(), count) }),
+  'round.aborted': z.strictObject({
+    reason,
+    retryAt: timestamp,
+    bytesDown: z.record(z.string(), count),
+    /** Where the gate refused its adapter. */
+    gate: gateComparison.extend({ adapter: blob }).optional(),
+  }),
 } as const;
 
 export type EventKind = keyof typeof eventSchemas;

@@ -1,5 +1,8 @@
 import {
   WeftError,
+  lossOf,
+  type GateComparison,
+  type GateScore,
   type NodeId,
   type RoundNodeView,
   type RoundPhase,
@@ -24,6 +27,8 @@ interface Fold {
   view: RunView;
   readonly created: EventData<'run.created'>;
   readonly rounds: Map<number, RoundView>;
+  /** What the gate scored, by adapter. */
+  readonly scores: Map<string, GateScore>;
   /** Of each round's evaluations. */
   readonly lossSums: Map<number, number>;
   phaseBeforePause: RoundPhase;
@@ -74,6 +79,7 @@ function createFold({ runId, at, data }: StoredEvent<'run.created'>): Fold {
   return {
     created: data,
     rounds: new Map(),
+    scores: new Map(),
     lossSums: new Map(),
     phaseBeforePause: 'waiting',
     finalLossSum: 0,
@@ -170,6 +176,8 @@ function foldEvent(fold: Fold, event: StoredEvent): void {
     case 'update.accepted':
       if (node !== undefined) Object.assign(node, { stage: 'accepted', bytesUp: event.data.payloadBytes });
       return;
+    case 'gate.scored':
+      return void fold.scores.set(event.data.adapterSha256, event.data);
     case 'round.committed':
       view.adapterSha256 = event.data.adapter.sha256;
       view.roundsCommitted += 1;
@@ -177,7 +185,12 @@ function foldEvent(fold: Fold, event: StoredEvent): void {
       return;
     case 'round.aborted':
       if (round === undefined) return;
-      Object.assign(round, { phase: 'aborted', endedAt: event.at });
+      Object.assign(round, {
+        phase: 'aborted',
+        endedAt: event.at,
+        reason: event.data.reason.message,
+        gate: toGateView(event.data.gate, false),
+      });
       setBytesDown(round, event.data.bytesDown);
       return;
     default:
@@ -198,9 +211,16 @@ const createRound = ({ round, at, data }: StoredEvent<'round.started'>): RoundVi
   clippedShare: null,
   saturatedShare: null,
   deltaNormL2: null,
+  gate: null,
+  reason: null,
   seconds: { training: 0, transfer: 0, aggregation: 0 },
   nodes: [],
 });
+
+const toGateView = (gate: GateComparison | undefined, passed: boolean): RoundView['gate'] =>
+  gate === undefined
+    ? null
+    : { lossBefore: lossOf(gate.before), lossAfter: lossOf(gate.after), tokens: gate.after.tokens, passed };
 
 const createRoundNode = (nodeId: string): RoundNodeView => ({
   nodeId,
@@ -221,6 +241,7 @@ function commitRound(round: RoundView, { at, data }: StoredEvent<'round.committe
     clippedShare: data.clippedShare ?? null,
     saturatedShare: data.saturatedShare ?? null,
     deltaNormL2: data.deltaNormL2,
+    gate: toGateView(data.gate, true),
     seconds: { ...data.seconds },
   });
   setBytesDown(round, data.bytesDown);

@@ -115,6 +115,7 @@ export const specRules: Partial<Readonly<Record<PolicyKey, SpecRule>>> = {
 
 const comesOfTraining = 'it shapes the delta, which is clipped to greatestClipNorm before it leaves whatever it is';
 const onlyWaits = 'it only says how long the coordinator waits';
+const scoredThere = 'the coordinator scores a public file itself; nothing is asked of the node for it';
 const afterTheSum = 'it is what the coordinator does with the sum that it learns anyway';
 
 /** Keys of the run spec without a rule, each with the reason. A key in neither table makes every run refused. */
@@ -148,6 +149,9 @@ export const harmlessSpecKeys: Readonly<Record<string, string>> = {
   'aggregation.server.momentum': afterTheSum,
   'privacy.unit': 'there is one',
   'privacy.delta': 'it says at which δ the run reports; the ledger of this node has its own, privacyDelta',
+  'evaluation.gate.dataSha256': scoredThere,
+  'evaluation.gate.format': scoredThere,
+  'evaluation.gate.greatestIncrease': scoredThere,
   'evaluation.heldOutShare': 'two numbers over the held-out records leave where metrics allows held-out-loss',
   seed: 'it fixes the order of batches and the first adapter, and both are recomputed here',
 };

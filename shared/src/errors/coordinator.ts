@@ -73,6 +73,27 @@ export const coordinatorErrors = defineErrors({
     todo: 'nothing; the next round starts by itself',
     retry: true,
   },
+  WEFT_GATE_REFUSED: {
+    grpc: 'ABORTED',
+    http: 409,
+    exit: 4,
+    todo: 'nothing; the next try starts by itself. Where every try ends so, look for the node whose absence helps, or lower training.learningRate',
+    retry: true,
+  },
+  WEFT_GATE_DATA_MISSING: {
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    exit: 2,
+    todo: 'give the file with `weft run create SPEC --gate-data FILE`',
+    retry: false,
+  },
+  WEFT_GATE_NOT_SCORED: {
+    grpc: 'RESOURCE_EXHAUSTED',
+    http: 503,
+    exit: 6,
+    todo: 'see the log of the coordinator; give the machine more memory if the model did not fit, then `weft run resume RUN`',
+    retry: true,
+  },
   WEFT_COORDINATOR_STOPPING: {
     grpc: 'UNAVAILABLE',
     http: 503,

@@ -3,6 +3,8 @@ export {
   decodeLeaf,
   encodeLeaf,
   enrolledName,
+  floatBits,
+  floatOfBits,
   leaves,
   pseudonymOf,
   sortedRoot,

@@ -21,7 +21,10 @@ export const leaves = {
   enrol: { type: 1, layout: struct({ ...header, node: hash, organisation: hash }) },
   /** It may not any more. */
   revoke: { type: 2, layout: struct({ ...header, node: hash }) },
-  /** A round begins. Mode 0 is plain, 1 secure; factor 1 is A, 2 is B, 3 both. */
+  /**
+   * A round begins. Mode 0 is plain, 1 secure; factor 1 is A, 2 is B, 3 both. The hash of the evaluation gate's file and
+   * the bits of the greatest increase that it allows; zeros: no gate.
+   */
   offer: {
     type: 3,
     layout: struct({
@@ -32,6 +35,8 @@ export const leaves = {
       adapterHash: hash,
       factor: u8,
       mode: u8,
+      gateData: hash,
+      gateIncrease: u64,
     }),
   },
   /** Its cohort is fixed: RFC 6962 over pseudonyms in ascending order; secure mode: over the adverts' bodies too. */
@@ -40,7 +45,10 @@ export const leaves = {
   cut: { type: 5, layout: struct({ ...ofRound, cutHash: hash, inputRoot: hash, surviving: u32, dropped: u32 }) },
   /** Secure mode: enough members opened this cut. */
   open: { type: 6, layout: struct({ ...ofRound, cutHash: hash, acknowledgements: u32 }) },
-  /** The sum was applied. `updateRoot`: RFC 6962 over SHA-256 of each signed Update that is in it, ascending. */
+  /**
+   * The sum was applied. `updateRoot`: RFC 6962 over SHA-256 of each signed Update that is in it, ascending. Gate 0: the
+   * spec has none, the adapter is finite; 1: the leaf before this one says that it passed.
+   */
   result: {
     type: 7,
     layout: struct({
@@ -50,10 +58,19 @@ export const leaves = {
       updates: u32,
       updateRoot: hash,
       weightSum: u64,
+      gate: u8,
     }),
   },
   /** It brought nothing; the adapter stays. */
   abort: { type: 8, layout: struct({ ...ofRound, code: sized(maxCodeBytes) }) },
+  /**
+   * What the evaluation gate said of the round's adapter: sums of losses as the bits of float64 (NaN where it is not
+   * finite), of the adapter before and of this one, over the same tokens. Passed 1: it may follow.
+   */
+  gate: {
+    type: 9,
+    layout: struct({ ...ofRound, adapterHash: hash, lossSumBefore: u64, lossSumAfter: u64, tokens: u64, passed: u8 }),
+  },
 } as const;
 
 export type LeafName = keyof typeof leaves;
@@ -64,6 +81,19 @@ export type Leaf = { [N in LeafName]: { readonly name: N } & LeafBody<N> }[LeafN
 export function encodeLeaf<N extends LeafName>(name: N, value: LeafInit<N>): Uint8Array {
   const { layout, type } = leaves[name];
   return encode<unknown>(layout, { version: leafVersion, type, ...value });
+}
+
+/** A float64 as the integer of its bits, the same for every NaN. */
+export function floatBits(value: number): bigint {
+  const view = new DataView(new ArrayBuffer(8));
+  view.setFloat64(0, value);
+  return view.getBigUint64(0);
+}
+
+export function floatOfBits(bits: bigint): number {
+  const view = new DataView(new ArrayBuffer(8));
+  view.setBigUint64(0, bits);
+  return view.getFloat64(0);
 }
 
 const names = Object.keys(leaves) as LeafName[];

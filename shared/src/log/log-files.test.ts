@@ -104,11 +104,30 @@ describe('leaves', () => {
   const one: { [N in LeafName]: LeafInit<N> } = {
     enrol: { at: 1n, node: hash, organisation: hash },
     revoke: { at: 1n, node: hash },
-    offer: { ...round, specHash: hash, baseHash: hash, layoutHash: hash, adapterHash: hash, factor: 2, mode: 1 },
+    offer: {
+      ...round,
+      specHash: hash,
+      baseHash: hash,
+      layoutHash: hash,
+      adapterHash: hash,
+      factor: 2,
+      gateData: Buffer.alloc(32),
+      gateIncrease: 0n,
+      mode: 1,
+    },
     roster: { ...round, members: 3, memberRoot: hash, advertRoot: hash },
     cut: { ...round, cutHash: hash, inputRoot: hash, surviving: 3, dropped: 1 },
     open: { ...round, cutHash: hash, acknowledgements: 3 },
-    result: { ...round, previousAdapter: hash, adapterHash: hash, updates: 3, updateRoot: hash, weightSum: 3n },
+    result: {
+      ...round,
+      previousAdapter: hash,
+      adapterHash: hash,
+      updates: 3,
+      updateRoot: hash,
+      gate: 0,
+      weightSum: 3n,
+    },
+    gate: { ...round, adapterHash: hash, lossSumBefore: 1n, lossSumAfter: 2n, tokens: 3n, passed: 1 },
     abort: { ...round, code: Buffer.from('WEFT_SECAGG_ABORTED') },
   };
   const all = (Object.keys(leaves) as LeafName[]).map((name) => encodeLeaf(name, one[name]));

@@ -1,4 +1,5 @@
-import type { Leaf } from './leaves.ts';
+import { isKeptByGate, lossOf, type GateScore } from '../evaluation-gate.ts';
+import { floatOfBits, type Leaf } from './leaves.ts';
 
 /** One thing that was looked at. `entry` and `party` say where it breaks and who is at fault. */
 export interface Finding {
@@ -17,6 +18,7 @@ interface OpenRound {
   roster?: LeafOf<'roster'>;
   cut?: LeafOf<'cut'>;
   open?: LeafOf<'open'>;
+  gate?: LeafOf<'gate'>;
 }
 
 interface Run {
@@ -45,16 +47,17 @@ export class LeafWalk {
     if (wrong !== undefined) return [{ verdict: 'fails', claim: wrong, entry, party: 'the coordinator', runId }];
     if (leaf.name !== 'result' && leaf.name !== 'abort') return [];
     const run = this.runs.get(runId)!;
-    const { offer, roster } = run.current!;
+    const { offer, roster, gate } = run.current!;
     run.current = undefined;
+    const judged = gate === undefined ? '' : `; the gate’s loss went ${lossesOf(gate)}`;
     if (leaf.name === 'abort') {
-      const claim = `round ${leaf.round} was given up (${printable(leaf.code)}); the adapter stayed`;
+      const claim = `round ${leaf.round} was given up (${printable(leaf.code)}); the adapter stayed${judged}`;
       return [{ verdict: 'holds', claim, entry, runId }];
     }
     run.adapter = hex(leaf.adapterHash);
     run.results++;
     const how = offer.mode === secure ? 'secure' : 'plain';
-    const claim = `round ${leaf.round} (${how}): ${leaf.updates} updates of a cohort of ${roster!.members}, weight ${leaf.weightSum}, lead from adapter ${hex(leaf.previousAdapter)} to ${run.adapter}`;
+    const claim = `round ${leaf.round} (${how}): ${leaf.updates} updates of a cohort of ${roster!.members}, weight ${leaf.weightSum}, lead from adapter ${hex(leaf.previousAdapter)} to ${run.adapter}${judged === '' ? '; no gate' : judged}`;
     return [{ verdict: 'holds', claim, entry, runId }];
   }
 
@@ -92,9 +95,11 @@ export class LeafWalk {
     if (leaf.round <= lastRound) return `round ${leaf.round} begins after round ${lastRound}`;
     if (hex(leaf.adapterHash) !== adapter)
       return `round ${leaf.round} begins with adapter ${hex(leaf.adapterHash)}, the result before it is ${adapter}`;
-    const changed = (['specHash', 'baseHash', 'layoutHash'] as const).find((name) => !same(leaf[name], first[name]));
-    if (changed !== undefined || leaf.mode !== first.mode)
-      return `round ${leaf.round} offers another ${changed ?? 'mode'} than the run began with`;
+    const changed = (['specHash', 'baseHash', 'layoutHash', 'gateData'] as const).find(
+      (name) => !same(leaf[name], first[name]),
+    );
+    const other = changed ?? (['mode', 'gateIncrease'] as const).find((name) => leaf[name] !== first[name]);
+    if (other !== undefined) return `round ${leaf.round} offers another ${other} than the run began with`;
     return undefined;
   }
 
@@ -103,7 +108,7 @@ export class LeafWalk {
     const current = this.runs.get(runId)?.current;
     if (current === undefined || current.offer.round !== leaf.round)
       return `${leaf.name} of round ${leaf.round} without an offer of that round`;
-    const { offer, roster, cut, open } = current;
+    const { offer, roster, cut, open, gate } = current;
     switch (leaf.name) {
       case 'roster':
         current.roster = leaf;
@@ -128,14 +133,39 @@ export class LeafWalk {
         if (roster === undefined) return `the result of round ${leaf.round} has no cohort`;
         if (offer.mode === secure && (cut === undefined || open === undefined))
           return `the result of round ${leaf.round} is of a sum that no cut opened`;
+        if (hasGate(offer) !== (leaf.gate === 1))
+          return `the result of round ${leaf.round} ${hasGate(offer) ? 'passed no gate, and the run has one' : 'names a gate, and the run has none'}`;
+        if (hasGate(offer) && (gate?.passed !== 1 || !same(gate.adapterHash, leaf.adapterHash)))
+          return `the result of round ${leaf.round} is an adapter that the gate ${gate === undefined ? 'never saw' : gate.passed === 1 ? 'passed another one for' : 'refused'}`;
         return leaf.updates > (cut?.surviving ?? roster.members)
           ? `the result of round ${leaf.round} adds ${leaf.updates} updates, its cohort has ${cut?.surviving ?? roster.members}`
           : undefined;
+      case 'gate': {
+        current.gate = leaf;
+        if (!hasGate(offer) || roster === undefined || gate !== undefined)
+          return `round ${leaf.round} has a verdict of a gate that is not due`;
+        const passes = isKeptByGate(scoresOf(leaf), floatOfBits(offer.gateIncrease));
+        return passes === (leaf.passed === 1)
+          ? undefined
+          : `the gate of round ${leaf.round} ${passes ? 'refused' : 'passed'} an adapter whose loss went ${lossesOf(leaf)}, an increase of ${floatOfBits(offer.gateIncrease)} is allowed`;
+      }
       case 'abort':
         return undefined;
     }
   }
 }
+
+const hasGate = ({ gateData }: LeafOf<'offer'>): boolean => hex(gateData) !== nobody;
+
+const scoresOf = ({ lossSumBefore, lossSumAfter, tokens }: LeafOf<'gate'>) => {
+  const score = (bits: bigint): GateScore => ({ lossSum: floatOfBits(bits), tokens: Number(tokens) });
+  return { before: score(lossSumBefore), after: score(lossSumAfter) };
+};
+
+const lossesOf = (gate: LeafOf<'gate'>): string => {
+  const { before, after } = scoresOf(gate);
+  return `from ${lossOf(before)?.toFixed(4) ?? 'no number'} to ${lossOf(after)?.toFixed(4) ?? 'no number'}`;
+};
 
 /** Nothing of a foreign log reaches a terminal unread. */
 const printable = (bytes: Uint8Array): string =>

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { createIdentity, toFederationId } from '../identity.ts';
 import { leafHash } from '../merkle-tree.ts';
 import { formatCheckpoint, logOrigin } from './checkpoint.ts';
-import { encodeLeaf } from './leaves.ts';
+import { encodeLeaf, floatBits } from './leaves.ts';
 import { LogTree } from './log-tree.ts';
 import { cosignNote, formatNote, formatVerifierKey, parseNote, signNote, verifierKey } from './signed-note.ts';
 import { bundlePath, bundlesOf, encodeBundle, tileBytes, tilePath, tilesOf, tileWidth } from './tiles.ts';
@@ -14,9 +14,11 @@ const hash = (byte: number): Uint8Array => Buffer.alloc(32, byte);
 const runId = Buffer.alloc(16, 9);
 const nodes = 3;
 
-const offer = (round: number, adapter: Uint8Array, mode = 1): Uint8Array => {
+const noGate = { gateData: hash(0), gateIncrease: 0n };
+const aGate = { gateData: hash(30), gateIncrease: floatBits(0.02) };
+const offer = (round: number, adapter: Uint8Array, mode = 1, gate = noGate): Uint8Array => {
   const hashes = { specHash: hash(1), baseHash: hash(2), layoutHash: hash(3), adapterHash: adapter };
-  return encodeLeaf('offer', { at: 5n, runId, round, ...hashes, factor: 2, mode });
+  return encodeLeaf('offer', { at: 5n, runId, round, ...hashes, factor: 2, mode, ...gate });
 };
 const roster = (round: number, members = nodes): Uint8Array =>
   encodeLeaf('roster', { at: 5n, runId, round, members, memberRoot: hash(4), advertRoot: hash(5) });
@@ -24,8 +26,15 @@ const cut = (round: number, cutHash = hash(6)): Uint8Array =>
   encodeLeaf('cut', { at: 5n, runId, round, cutHash, inputRoot: hash(7), surviving: 3, dropped: 0 });
 const open = (round: number, cutHash = hash(6)): Uint8Array =>
   encodeLeaf('open', { at: 5n, runId, round, cutHash, acknowledgements: 3 });
-const result = (round: number, previousAdapter: Uint8Array, adapterHash: Uint8Array, updates = 3): Uint8Array =>
+const result = (
+  round: number,
+  previousAdapter: Uint8Array,
+  adapterHash: Uint8Array,
+  updates = 3,
+  gate = 0,
+): Uint8Array =>
   encodeLeaf('result', {
+    gate,
     at: 5n,
     runId,
     round,
@@ -34,6 +43,18 @@ const result = (round: number, previousAdapter: Uint8Array, adapterHash: Uint8Ar
     updates,
     updateRoot: hash(8),
     weightSum: 3n,
+  });
+/** Over a hundred tokens; the verdict is the right one unless another is given. */
+const gate = (round: number, adapterHash: Uint8Array, before: number, after: number, passed?: number): Uint8Array =>
+  encodeLeaf('gate', {
+    at: 5n,
+    runId,
+    round,
+    adapterHash,
+    lossSumBefore: floatBits(before),
+    lossSumAfter: floatBits(after),
+    tokens: 100n,
+    passed: passed ?? (after <= before * 1.02 ? 1 : 0),
   });
 const abort = (round: number): Uint8Array => encodeLeaf('abort', { at: 5n, runId, round, code: Buffer.from('LATE') });
 const secureRound = (round: number, from: Uint8Array, to: Uint8Array): Uint8Array[] => [
@@ -220,6 +241,52 @@ describe('damage is found and named', () => {
   ])('%s', async (_, change, entry) => {
     files = filesOf(change(honest()));
     expect((await faults({ key }))[0]).toMatchObject({ entry, party: coordinator });
+  });
+
+  // A run with a gate: its first sum was refused, its second one passed.
+  const gated = (...last: Uint8Array[]): Uint8Array[] => [
+    ...honest().slice(0, 3),
+    offer(0, hash(20), 0, aGate),
+    roster(0),
+    gate(0, hash(21), 300, 310),
+    abort(0),
+    offer(1, hash(20), 0, aGate),
+    roster(1),
+    ...(last.length > 0 ? last : [gate(1, hash(22), 300, 306), result(1, hash(20), hash(22), 3, 1)]),
+  ];
+
+  it('a verdict of the gate that its numbers give holds', async () => {
+    files = filesOf(gated());
+    const findings = await verify({ key });
+    expect(findings.filter(({ verdict }) => verdict === 'fails')).toEqual([]);
+    expect(findings.map(({ claim }) => claim)).toContainEqual(
+      expect.stringContaining('(LATE); the adapter stayed; the gate’s loss went from 3.0000 to 3.1000'),
+    );
+    files = filesOf(honest());
+    expect((await verify({ key })).filter(({ claim }) => claim.endsWith('; no gate'))).toHaveLength(2);
+  });
+
+  it.each<[string, Uint8Array[], number]>([
+    ['a result of a run with a gate that no gate saw', [result(1, hash(20), hash(22), 3, 1)], 9],
+    ['one that does not even say so', [result(1, hash(20), hash(22))], 9],
+    ['a result that the gate refused', [gate(1, hash(22), 300, 310), result(1, hash(20), hash(22), 3, 1)], 10],
+    ['another adapter than the gate saw', [gate(1, hash(23), 300, 306), result(1, hash(20), hash(22), 3, 1)], 10],
+    ['a pass that the numbers do not give', [gate(1, hash(22), 300, 310, 1), result(1, hash(20), hash(22), 3, 1)], 9],
+    ['a pass with a loss that is no number', [gate(1, hash(22), 300, Number.NaN, 1)], 9],
+    ['a refusal that the numbers do not give', [gate(1, hash(22), 300, 306, 0)], 9],
+    ['two verdicts in a round', [gate(1, hash(22), 300, 310), gate(1, hash(22), 300, 306)], 10],
+  ])('the gate: %s', async (_, leaves, entry) => {
+    files = filesOf(gated(...leaves));
+    expect((await faults({ key }))[0]).toMatchObject({ entry, party: coordinator });
+  });
+
+  it('the gate: a run that takes it away, or that never had it', async () => {
+    files = filesOf(gated().with(7, offer(1, hash(20), 0)));
+    expect((await faults({ key }))[0]).toMatchObject({ entry: 7, claim: expect.stringContaining('gateData') });
+    files = filesOf(gated().with(7, offer(1, hash(20), 0, { ...aGate, gateIncrease: floatBits(9) })));
+    expect((await faults({ key }))[0]).toMatchObject({ entry: 7, claim: expect.stringContaining('gateIncrease') });
+    files = filesOf(honest().toSpliced(7, 0, gate(0, hash(21), 300, 300)));
+    expect((await faults({ key }))[0]).toMatchObject({ entry: 7, party: coordinator });
   });
 
   it('answers any files with findings', async () => {

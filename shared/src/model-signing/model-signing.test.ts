@@ -38,6 +38,7 @@ function logged(hash = adapterSha256, signer = identity) {
       adapterHash: Buffer.from(adapterHash, 'hex'),
       updates: 3,
       updateRoot: Buffer.alloc(32),
+      gate: 0,
       weightSum: 3n,
     });
   const tree = new LogTree();

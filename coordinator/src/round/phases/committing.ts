@@ -1,9 +1,9 @@
-import { secagg, type NodeId } from '@weft/shared';
+import { secagg, type GateComparison, type NodeId } from '@weft/shared';
 import type { Aggregate } from '../inputs.ts';
 import { nodeAt } from '../secure-session.ts';
-import type { AcceptedUpdate, RunState, SecureSession } from '../state.ts';
+import type { AcceptedUpdate, Candidate, RunState, SecureSession } from '../state.ts';
 import type { Turn } from '../turn.ts';
-import { beginEvaluation } from './evaluating.ts';
+import { beginEvaluation } from './begin-evaluation.ts';
 import type { Phase } from './phase.ts';
 
 /** The accepted updates are added up and the new adapter version is written. Nothing is taken any more. */
@@ -32,7 +32,18 @@ function summedUpdates({ participants, secure }: RunState): Map<NodeId, Accepted
 const summedNodes = (session: SecureSession): NodeId[] =>
   secagg.openCut(session.server).shards.flatMap(({ summed }) => summed.map((place) => nodeAt(session, place)));
 
-export function commit(turn: Turn, aggregate: Aggregate): void {
+/** Without a gate in the spec whatever is finite is committed; with one, what its file is scored no worse with. */
+export function takeCandidate(turn: Turn, { finite, ...candidate }: Aggregate): void {
+  if (!finite) {
+    const message = `the sum of round ${turn.state.round} makes an adapter with values beyond float32`;
+    return turn.abortRound({ code: 'WEFT_GATE_REFUSED', message });
+  }
+  if (turn.state.spec.evaluation.gate === undefined) return commit(turn, candidate);
+  turn.record({ kind: 'round.aggregated', data: candidate });
+  turn.enter('evaluating');
+}
+
+export function commit(turn: Turn, aggregate: Candidate, gate?: GateComparison): void {
   const { round, startedAt, cohortAt, committingAt, spec } = turn.state;
   const updates = summedUpdates(turn.state);
   const accepted = [...updates.values()];
@@ -56,6 +67,7 @@ export function commit(turn: Turn, aggregate: Aggregate): void {
         aggregation: aggregate.seconds,
       },
       bytesDown: Object.fromEntries(turn.state.bytesDown),
+      ...(gate && { gate }),
     },
   });
   turn.effect({ kind: 'discardUpdates', round, payloads });

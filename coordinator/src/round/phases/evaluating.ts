@@ -1,25 +1,25 @@
 import { nodesIn } from '../state.ts';
 import { Turn } from '../turn.ts';
+import { passGate } from './gate.ts';
 import { earliest, type Phase } from './phase.ts';
 
-/** After the last round: the nodes that are there score the final adapter on what they held back. */
+/**
+ * A sum before it is committed, by the gate where the spec has one. And after the last round: the nodes that are there
+ * score the final adapter on what they held back.
+ */
 export const evaluating: Phase = {
   advance(turn) {
+    if (turn.state.candidate !== undefined) return passGate(turn, turn.state.candidate);
     turn.dropSilent('offered');
     if (nodesIn(turn.state, 'offered').length > 0 && turn.now < turn.state.deadlineAt) return;
     turn.record({ kind: 'run.finished', data: { adapter: turn.state.adapter } });
     turn.endRun('finished', '');
   },
-  dueAt: (state) => earliest(state.deadlineAt, Turn.leaseEnd(state, 'offered')),
+  dueAt: (state) =>
+    state.candidate === undefined ? earliest(state.deadlineAt, Turn.leaseEnd(state, 'offered')) : undefined,
   greet(turn, nodeId) {
+    if (turn.state.candidate !== undefined) return;
     const stage = turn.state.participants.get(nodeId)?.stage;
     if (stage === 'offered' || stage === 'left') turn.offer(nodeId, 'evaluate');
   },
 };
-
-/** The evaluation has a round number of its own, so that its messages belong to nothing else. */
-export function beginEvaluation(turn: Turn): void {
-  const { round, spec } = turn.state;
-  turn.enter('evaluating', { round: round + 1, deadlineAt: turn.now + Math.ceil(spec.cohort.deadlineSeconds * 1000) });
-  if (spec.evaluation.heldOutShare > 0) for (const nodeId of turn.connectedNodes()) turn.offer(nodeId, 'evaluate');
-}

@@ -15,6 +15,8 @@ const round = (number: number, heldOutLoss: number | null, adapterAfter: string 
   contributors: 3,
   clippedShare: 0,
   saturatedShare: 0,
+  gate: null,
+  reason: null,
   deltaNormL2: 1,
   seconds: { training: 1, transfer: 1, aggregation: 1 },
   nodes: [],

@@ -8,7 +8,8 @@ const meanings = {
   collecting: 'the deltas of the cohort arrive',
   unmasking: 'the members sign who is summed, and open what takes the masks off the sum',
   committing: 'their mean becomes the next adapter',
-  evaluating: 'after the last round: nodes score the final adapter',
+  evaluating:
+    'the gate scores it before it counts, where the run has one; after the last round nodes score the final one',
 } as const satisfies Partial<Record<RoundPhase, string>>;
 
 /** The phases that a round passes, in order. */

@@ -10,6 +10,9 @@ const or = <Value,>(value: Value | null, format: (value: Value) => string): stri
 const sent = (round: RoundView, direction: 'bytesUp' | 'bytesDown'): string =>
   formatBytes(round.nodes.reduce((total, node) => total + node[direction], 0));
 
+const formatGate = ({ lossBefore, lossAfter }: NonNullable<RoundView['gate']>): string =>
+  `${or(lossBefore, formatLoss)} → ${or(lossAfter, formatLoss)}`;
+
 const head = [
   'Round',
   'Trains',
@@ -18,6 +21,7 @@ const head = [
   'Clipped',
   'Saturated',
   'Delta norm',
+  'Gate',
   'From nodes',
   'To nodes',
   'Training',
@@ -38,7 +42,7 @@ export function Rounds({ run }: { run: RunDetailView }) {
             <th scope="row">after the last</th>
             <td />
             <td class="number">{formatLoss(run.finalHeldOutLoss)}</td>
-            <td colSpan={10} class="faint">
+            <td colSpan={11} class="faint">
               loss of the final adapter
             </td>
           </tr>
@@ -47,6 +51,7 @@ export function Rounds({ run }: { run: RunDetailView }) {
           <tr key={round.round}>
             <th scope="row">
               {roundLabel(round.round)} {round.phase === 'aborted' && <Badge word="aborted" />}
+              {round.reason !== null && <p class="faint">{round.reason}</p>}
             </th>
             <td>{round.factor}</td>
             <td class="number">{or(round.heldOutLoss, formatLoss)}</td>
@@ -54,6 +59,7 @@ export function Rounds({ run }: { run: RunDetailView }) {
             <td class="number">{or(round.clippedShare, formatShare)}</td>
             <td class="number">{or(round.saturatedShare, formatShare)}</td>
             <td class="number">{or(round.deltaNormL2, (norm) => norm.toPrecision(3))}</td>
+            <td class="number">{or(round.gate, formatGate)}</td>
             <td class="number">{sent(round, 'bytesUp')}</td>
             <td class="number">{sent(round, 'bytesDown')}</td>
             <td class="number">{formatSeconds(round.seconds.training)}</td>
@@ -70,6 +76,8 @@ export function Rounds({ run }: { run: RunDetailView }) {
         ))}
       </Table>
       <p class="faint">
+        {run.spec.evaluation.gate !== undefined &&
+          `Gate: loss on its public file before and after; a round in which it rises by more than ${formatShare(run.spec.evaluation.gate.greatestIncrease)} is not committed. `}
         Clipped: share of the updates cut to the clip norm, {run.spec.aggregation.clipNormL2}. Saturated: share of all
         values that met the end of the number range.
       </p>
