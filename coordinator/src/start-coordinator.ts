@@ -1,10 +1,10 @@
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import process from 'node:process';
-import { WeftError, privacyNotice } from '@weft/shared';
+import { WeftError, privacyNotice, protectionOf } from '@weft/shared';
 import { pino, type Logger } from 'pino';
 import { createAdminApp } from './admin/admin-app.ts';
-import { toFederationView } from './admin/admin-views.ts';
+import { toFederationView, vouchingOrganisations } from './admin/admin-views.ts';
 import { formatAddress, reachableHost } from './config/address.ts';
 import { coordinatorConfigSchema, type CoordinatorConfig } from './config/coordinator-config.ts';
 import { resolveConfig } from './config/resolve-config.ts';
@@ -35,6 +35,8 @@ export interface RunningCoordinator {
   /** What invites carry. */
   readonly advertised: string;
   readonly httpUrl: string;
+  /** Against whom secure aggregation protects, as organisations vouch for the nodes at the start. */
+  readonly protection: string;
   /** Drains: sessions are told, transfers may end, what was acknowledged is on the disk anyway. */
   close(): Promise<void>;
 }
@@ -80,8 +82,9 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
 
   logger.info({ federationId, grpcAddress, httpUrl }, 'coordinator started');
   logger.info({ notice: privacyNotice }, 'privacy');
+  const protection = protectionOf(vouchingOrganisations(federation.registry.list()));
   const closers = starting.move();
-  return { grpcAddress, advertised, httpUrl, close: () => closers.disposeAsync() };
+  return { grpcAddress, advertised, httpUrl, protection, close: () => closers.disposeAsync() };
 }
 
 interface Serving {
@@ -136,14 +139,17 @@ async function serveAdmin(closers: AsyncDisposableStack, serving: Serving, adver
     certificateDer: () => certificate.der,
     now: Date.now,
     federation: () =>
-      toFederationView({
-        id: home.federationId,
-        name: config.name,
-        coordinatorKey: Buffer.from(coordinatorKey).toString('hex'),
-        certificateSha256: certificate.sha256,
-        grpcAddress: advertised,
-        version,
-      }),
+      toFederationView(
+        {
+          id: home.federationId,
+          name: config.name,
+          coordinatorKey: Buffer.from(coordinatorKey).toString('hex'),
+          certificateSha256: certificate.sha256,
+          grpcAddress: advertised,
+          version,
+        },
+        federation.registry.list(),
+      ),
   });
   closers.defer(() => app.close());
   const { httpHost: host, httpPort: port } = config;

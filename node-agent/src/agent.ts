@@ -186,6 +186,7 @@ function runAgent(
       folder: options.ledgerFolder ?? ledgerFolderIn(home.path),
       dataSet: options.dataSet ?? defaultDataSet,
       budget: options.privacyBudget ?? budgetOf(policy),
+      delta: policy.privacyDelta,
     }),
     cacheFolder: home.cacheFolder,
     threads: allowedThreads(policy, options.threads ?? availableParallelism()),

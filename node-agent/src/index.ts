@@ -15,4 +15,4 @@ export { readPolicy, writePolicy, type PolicyInForce } from './policy/policy-fil
 export { defaultPolicy, policyKeys, type Policy, type PolicyInput, type PolicyKey } from './policy/policy.ts';
 export { readPublished, trustModel } from './policy/publishers.ts';
 export { docOf, policyInWords } from './policy/policy-text.ts';
-export { readStatus, type NodeStatus, type RoundStatus } from './status.ts';
+export { readStatus, type NodeStatus, type Refusal, type RoundStatus } from './status.ts';

@@ -1,7 +1,11 @@
-import { sha256, type FederationId, type NodeId } from '@weft/shared';
+import { protectionOf, sha256, toWeftError, type FederationId, type NodeId } from '@weft/shared';
 import { readFederation } from './home/federation-file.ts';
 import { findHolder } from './home/lock.ts';
 import { readSent, type Sent } from './home/sent-record.ts';
+import { ledgerFolderIn, readStatements, type LedgerStatement, type PrivacyBudget } from './ledger/privacy-ledger.ts';
+import { budgetOf } from './policy/local-rules.ts';
+import { readPolicy } from './policy/policy-file.ts';
+import { defaultPolicy, type Policy } from './policy/policy.ts';
 
 /** What a home knows of itself, without asking the coordinator. */
 export interface NodeStatus {
@@ -22,27 +26,79 @@ export interface NodeStatus {
   readonly lastSent: readonly Sent[];
   /** Every round that this node's update is in, or may be. */
   readonly rounds: readonly RoundStatus[];
+  /** Rounds that were declined, the newest last. */
+  readonly refusals: readonly Refusal[];
+  readonly privacy: PrivacyStatus;
+  /** Against whom secure aggregation protects with this policy, in a sentence. */
+  readonly protection: string;
+  /** Codes of what cannot be read, and keeps the agent from starting. */
+  readonly faults: readonly string[];
 }
 
-/** What hid this node's update in a round; null under plain aggregation, where nothing does. */
+/** What left in a round, what hid it, and what it cost. */
 export interface RoundStatus {
   readonly runId: string;
   readonly runName: string;
   /** From 0. */
   readonly round: number;
   readonly mode: 'secure' | 'plain';
+  /** What hid the update; null under plain aggregation, where nothing does, and where no sum was agreed on. */
   readonly colluders: number | null;
   readonly survivors: number | null;
   readonly members: number | null;
+  /** Different trusted organisations among the survivors, by their signatures. */
+  readonly organisations: number | null;
+  /** Of what left; null where nothing did. */
+  readonly payloadSha256: string | null;
+  readonly payloadBytes: number | null;
+  /** L2, before it was clipped. */
+  readonly normL2: number | null;
+  /** ε of this round alone; null without noise. */
+  readonly epsilon: number | null;
+}
+
+export interface Refusal {
+  readonly at: string;
+  readonly runId: string;
+  readonly runName: string;
+  readonly round: number;
+  readonly code: string;
+  /** Keys of the policy that the run breaks. */
+  readonly rule: string | null;
+}
+
+export interface PrivacyStatus {
+  readonly budget: PrivacyBudget | null;
+  readonly spent: readonly LedgerStatement[];
 }
 
 const lastLines = 6;
 
-/** @throws WEFT_NODE_NOT_JOINED, WEFT_NODE_HOME_DAMAGED */
-export async function readStatus(home: string): Promise<NodeStatus> {
+/**
+ * @param ledgerFolder where the ledger lies, if not in the home
+ * @throws WEFT_NODE_NOT_JOINED, WEFT_NODE_HOME_DAMAGED
+ */
+export async function readStatus(home: string, ledgerFolder = ledgerFolderIn(home)): Promise<NodeStatus> {
   const { coordinatorKey, certificates, version: _version, ...federation } = await readFederation(home);
   const sent = await readSent(home);
   const updates = sent.filter((entry) => entry.kind === 'update');
+  const faults: string[] = [];
+  /** An operator looks here when the agent does not start: what is broken is told, and the rest is shown. */
+  const orFault = async <T>(reading: Promise<T>, otherwise: T): Promise<T> => {
+    try {
+      return await reading;
+    } catch (error) {
+      faults.push(toWeftError(error).code);
+      return otherwise;
+    }
+  };
+  const policy = await orFault<Policy | undefined>(
+    readPolicy(home).then((inForce) => inForce.policy),
+    undefined,
+  );
+  const { privacyDelta, trustedOrganisations } = policy ?? defaultPolicy;
+  const spent = await orFault(readStatements(ledgerFolder, privacyDelta), []);
+  const listed = trustedOrganisations === 'any' ? 0 : new Set(trustedOrganisations).size;
   return {
     ...federation,
     coordinatorKey: Buffer.from(coordinatorKey).toString('hex'),
@@ -52,8 +108,33 @@ export async function readStatus(home: string): Promise<NodeStatus> {
     bytesSent: updates.reduce((sum, { payloadBytes }) => sum + payloadBytes, 0),
     lastSent: sent.slice(-lastLines),
     rounds: roundsOf(sent),
+    refusals: sent.flatMap((entry) => (entry.kind === 'decline' ? [refusalOf(entry)] : [])),
+    privacy: { budget: (policy && budgetOf(policy)) ?? null, spent },
+    protection: protectionOf(listed),
+    faults,
   };
 }
+
+const refusalOf = ({ at, runId, runName, round, code, rule }: Extract<Sent, { kind: 'decline' }>): Refusal => ({
+  at,
+  runId,
+  runName,
+  round,
+  code,
+  rule: rule ?? null,
+});
+
+const nothingKnown = {
+  mode: 'secure',
+  colluders: null,
+  survivors: null,
+  members: null,
+  organisations: null,
+  payloadSha256: null,
+  payloadBytes: null,
+  normL2: null,
+  epsilon: null,
+} as const;
 
 /** A restart may have written the same round twice: the last line of it counts. */
 function roundsOf(sent: readonly Sent[]): RoundStatus[] {
@@ -61,11 +142,23 @@ function roundsOf(sent: readonly Sent[]): RoundStatus[] {
   for (const entry of sent) {
     if (entry.kind !== 'update' && entry.kind !== 'secure') continue;
     const { runId, runName, round } = entry;
-    const unknown = { colluders: null, survivors: null, members: null };
-    const known = rounds.get(`${runId}/${round}`) ?? { runId, runName, round, mode: 'secure', ...unknown };
-    const { colluders, survivors, members } = entry.kind === 'secure' ? entry : known;
-    const mode = entry.kind === 'update' ? entry.mode : 'secure';
-    rounds.set(`${runId}/${round}`, { ...known, mode, colluders, survivors, members });
+    const known = rounds.get(`${runId}/${round}`) ?? { ...nothingKnown, runId, runName, round };
+    rounds.set(`${runId}/${round}`, { ...known, ...(entry.kind === 'secure' ? sessionOf(entry) : updateOf(entry)) });
   }
   return [...rounds.values()];
 }
+
+const sessionOf = ({ colluders, survivors, members, organisations }: Extract<Sent, { kind: 'secure' }>) => ({
+  colluders,
+  survivors,
+  members,
+  organisations: organisations ?? null,
+});
+
+const updateOf = ({ mode, payloadSha256, payloadBytes, normL2, privacy }: Extract<Sent, { kind: 'update' }>) => ({
+  mode,
+  payloadSha256,
+  payloadBytes,
+  normL2,
+  epsilon: privacy?.epsilon ?? null,
+});

@@ -50,12 +50,17 @@ export const federationViewSchema = z.object({
   version: z.string(),
   /** One plain sentence on who can read a node's delta. */
   privacyNotice: z.string(),
+  /** One on whom secure aggregation protects against, as organisations vouch for the approved nodes now. */
+  protection: z.string(),
 });
 
 export const nodeViewSchema = z.object({
   id: z.string(),
   name: z.string(),
+  /** As the node's operator typed it. */
   organisation: z.string(),
+  /** Fingerprint of the organisation that signed for the node's key. */
+  vouchedBy: z.string().nullable(),
   state: z.enum(nodeStates),
   connected: z.boolean(),
   enrolledAt: timestamp,

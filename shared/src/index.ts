@@ -40,7 +40,7 @@ export * from './ring.ts';
 export * from './run-spec.ts';
 export * from './admin-api.ts';
 export * from './invite.ts';
-export { privacyNotice } from './notices.ts';
+export { privacyNotice, protectionOf } from './notices.ts';
 export * from './pinned-certificate.ts';
 export * as secagg from './secagg/index.ts';
 export * as log from './log/index.ts';

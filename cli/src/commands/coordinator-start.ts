@@ -20,13 +20,13 @@ const run = async ({ json, ...options }: StartOptions): Promise<void> => {
   const { startCoordinator } = await import('@weft/coordinator');
   const signal = onInterrupt('telling the nodes and ending transfers');
   const coordinator = await startCoordinator({ ...options, env: process.env });
-  const { grpcAddress, advertised, httpUrl } = coordinator;
+  const { grpcAddress, advertised, httpUrl, protection } = coordinator;
   if (json) process.stdout.write(`${JSON.stringify({ grpcAddress, advertised, httpUrl })}\n`);
   else {
     process.stdout.write(
       `nodes       ${grpcAddress}${advertised === grpcAddress ? '' : `, in invites ${advertised}`}\nadmin page  ${httpUrl}\n`,
     );
-    process.stderr.write(`${privacyNotice}\n`);
+    process.stderr.write(`${privacyNotice}\n${protection}\n`);
   }
   if (!signal.aborted) await once(signal, 'abort');
   await coordinator.close();

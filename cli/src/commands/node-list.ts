@@ -15,15 +15,18 @@ const run = async (options: NodeListOptions): Promise<void> => {
   if (options.json) process.stdout.write(`${JSON.stringify(nodes)}\n`);
   else if (nodes.length === 0) process.stderr.write('No node has enrolled yet; `weft invite create` lets one in.\n');
   else {
-    const rows = nodes.map(({ id, name, organisation, state, connected, lastSeenAt }) => [
+    const rows = nodes.map(({ id, name, organisation, vouchedBy, state, connected, lastSeenAt }) => [
       id,
       name,
       organisation,
+      vouchedBy,
       state,
       connected ? 'connected' : 'away',
       formatTime(lastSeenAt),
     ]);
-    process.stdout.write(formatTable(['NODE', 'NAME', 'ORGANISATION', 'STATE', 'SESSION', 'LAST SEEN'], rows));
+    process.stdout.write(
+      formatTable(['NODE', 'NAME', 'ORGANISATION', 'VOUCHED FOR BY', 'STATE', 'SESSION', 'LAST SEEN'], rows),
+    );
   }
 };
 

@@ -12,14 +12,18 @@ import {
   WeftError,
   createIdentity,
   errorViewSchema,
+  endorse,
   federationViewSchema,
   inviteViewSchema,
   log,
   nodeViewSchema,
+  organisationFingerprint,
   parseInvite,
   parseRunSpec,
   sha256,
   privacyNotice,
+  protectionOf,
+  type Identity,
   type NodeId,
 } from '@weft/shared';
 import { openTransparencyLog, type TransparencyLog } from '../log/transparency-log.ts';
@@ -90,14 +94,17 @@ beforeEach(async () => {
     certificateDer: () => new Uint8Array(300),
     now: () => now,
     federation: () =>
-      toFederationView({
-        id: 'f',
-        name: 'libraries',
-        coordinatorKey: '',
-        certificateSha256: '',
-        grpcAddress: 'weft.example:7443',
-        version: '0',
-      }),
+      toFederationView(
+        {
+          id: 'f',
+          name: 'libraries',
+          coordinatorKey: '',
+          certificateSha256: '',
+          grpcAddress: 'weft.example:7443',
+          version: '0',
+        },
+        registry.list(),
+      ),
   });
 });
 afterEach(async () => {
@@ -118,14 +125,16 @@ const logIn = async (): Promise<string> => {
   return `weft_admin=${answer.cookies[0]!.value}`;
 };
 
-const enrol = (): NodeId => {
+const enrol = (organisation?: Identity): NodeId => {
   const token = randomBytes(32);
   registry.createInvite({ token, expiresAt: Date.now() + 1000, autoApprove: false });
+  const { publicKey } = createIdentity().identity;
   return registry.enrol({
     token,
-    publicKey: createIdentity().identity.publicKey,
+    publicKey,
     name: 'north library',
     organisation: '',
+    ...(organisation && { endorsement: endorse(organisation, 'f', publicKey) }),
   }).id;
 };
 
@@ -153,6 +162,28 @@ describe('the admin API', () => {
   it('shows the federation, and says in plain words who can read a delta', async () => {
     const answer = await app.inject({ url: '/api/federation', headers: command });
     expect(federationViewSchema.parse(answer.json()).privacyNotice).toBe(privacyNotice);
+  });
+
+  it('says against whom its members are protected, as organisations vouch for the approved ones', async () => {
+    const [library, archive] = [createIdentity().identity, createIdentity().identity];
+    const protection = async (): Promise<string> =>
+      federationViewSchema.parse((await app.inject({ url: '/api/federation', headers: command })).json()).protection;
+    registry.approve(enrol());
+    expect(await protection()).toBe(protectionOf(0));
+    registry.approve(enrol(library));
+    registry.approve(enrol(library));
+    const pending = enrol(archive);
+    expect(await protection()).toBe(protectionOf(1));
+    registry.approve(pending);
+    expect(await protection()).toBe(protectionOf(2));
+    registry.revoke(pending);
+    expect(await protection()).toBe(protectionOf(1));
+    const answer = await app.inject({ url: '/api/nodes', headers: command });
+    const vouched = nodeViewSchema.array().parse(answer.json());
+    expect(vouched.map(({ vouchedBy }) => vouchedBy)).toEqual([
+      null,
+      ...[library, library, archive].map(({ publicKey }) => organisationFingerprint(publicKey)),
+    ]);
   });
 
   it('approves and revokes a node', async () => {

@@ -1,15 +1,16 @@
-import { privacyNotice, type FederationView, type NodeView } from '@weft/shared';
+import { organisationFingerprint, privacyNotice, protectionOf, type FederationView, type NodeView } from '@weft/shared';
 import type { RegisteredModel } from '../models/models.ts';
 import type { RegisteredNode } from '../registry/registry-state.ts';
 import type { Presence } from '../sessions/sessions.ts';
 
 export const toNodeView = (
-  { id, name, organisation, state, enrolledAt }: RegisteredNode,
+  { id, name, organisation, endorsement, state, enrolledAt }: RegisteredNode,
   presence: Presence | undefined,
 ): NodeView => ({
   id,
   name,
   organisation,
+  vouchedBy: endorsement.length === 0 ? null : organisationFingerprint(keyBeside(endorsement)),
   state,
   enrolledAt,
   connected: presence?.connected ?? false,
@@ -17,9 +18,24 @@ export const toNodeView = (
   agentVersion: presence?.agentVersion ?? null,
 });
 
-export const toFederationView = (federation: Omit<FederationView, 'privacyNotice'>): FederationView => ({
+/** The registry takes no endorsement whose signature does not hold; its first half is the organisation's key. */
+const keyBeside = (endorsement: Uint8Array): Uint8Array => endorsement.subarray(0, 32);
+
+/** Organisations that signed for nodes which may take part. */
+export const vouchingOrganisations = (nodes: readonly RegisteredNode[]): number =>
+  new Set(
+    nodes
+      .filter(({ state, endorsement }) => state === 'approved' && endorsement.length > 0)
+      .map(({ endorsement }) => Buffer.from(keyBeside(endorsement)).toString('hex')),
+  ).size;
+
+export const toFederationView = (
+  federation: Omit<FederationView, 'privacyNotice' | 'protection'>,
+  nodes: readonly RegisteredNode[],
+): FederationView => ({
   ...federation,
   privacyNotice: privacyNotice,
+  protection: protectionOf(vouchingOrganisations(nodes)),
 });
 
 /** Without the path: where files lie on this machine is nobody's business elsewhere. */

@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
-import { toFederationId, toNodeId } from '@weft/shared';
+import { protectionOf, toFederationId, toNodeId } from '@weft/shared';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { readFederation, writeFederation } from './federation-file.ts';
 import { openHome } from './home.ts';
@@ -127,8 +127,20 @@ test('the status tells of each round who was hidden among whom, and of a plain o
   await recordSent(folder, { ...masked, survivors: 8 });
   const { said } = await recordSent(folder, { ...masked, round: 1, survivors: 10 });
   expect(said).toContain('10 of 10 members survived');
-  expect((await readStatus(folder)).rounds).toEqual([
+  await recordSent(folder, { kind: 'decline', ...round, round: 2, code: 'WEFT_POLICY_REFUSED', rule: 'mostRounds' });
+  const { rounds, refusals, faults, protection } = await readStatus(folder);
+  expect(rounds).toMatchObject([
     { ...round, round: 0, mode: 'secure', members: 10, survivors: 8, colluders: 2 },
-    { ...round, round: 1, mode: 'secure', members: 10, survivors: 10, colluders: 2 },
+    { ...round, round: 1, mode: 'secure', members: 10, survivors: 10, colluders: 2, payloadSha256: null },
   ]);
+  expect(refusals).toMatchObject([{ round: 2, code: 'WEFT_POLICY_REFUSED', rule: 'mostRounds' }]);
+  expect({ faults, protection }).toEqual({ faults: [], protection: protectionOf(0) });
+});
+
+test('the status is told also where the agent would not start, with what is broken', async () => {
+  await writeFederation(folder, federation);
+  await writeFile(join(folder, 'policy.yaml'), 'mostRound: 1\n', { mode: 0o600 });
+  await mkdir(join(folder, 'ledger'));
+  await writeFile(join(folder, 'ledger', 'ledger.txt'), 'nothing spent }\n');
+  expect((await readStatus(folder)).faults).toEqual(['WEFT_POLICY_INVALID', 'WEFT_PRIVACY_LEDGER_DAMAGED']);
 });

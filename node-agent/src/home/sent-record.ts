@@ -50,6 +50,8 @@ const sentSchema = z.discriminatedUnion('kind', [
     trainingSeconds: z.number(),
     updateSha256: z.string(),
     receiptAtMs: z.number(),
+    /** In a run with noise: what it cost, and what the data set has spent with it; ε at this δ. */
+    privacy: z.object({ epsilon: z.number(), spent: z.number(), delta: z.number() }).optional(),
   }),
   z.object({
     ...common,
@@ -60,6 +62,8 @@ const sentSchema = z.discriminatedUnion('kind', [
     survivors: z.number().int(),
     /** Members that may collude with the coordinator and still learn no single update. */
     colluders: z.number().int(),
+    /** Different organisations whose signature stands beside survivors that this node trusts. */
+    organisations: z.number().int().optional(),
   }),
   z.object({
     ...common,
@@ -116,12 +120,12 @@ function inPlainWords(facts: SentFacts): string {
       return (
         `Sent the update of round ${facts.round + 1} of "${facts.runName}": ${facts.values} numbers in ${facts.payloadBytes} bytes, the change that training made to ${facts.factor === 'both' ? 'both factors' : `factor ${facts.factor}`} of the adapter ` +
         `(L2 norm ${facts.normL2.toPrecision(4)}${facts.clipped ? ', clipped' : ''}). ` +
-        `${facts.mode === 'secure' ? maskedWords : plainWords(facts)}`
+        `${facts.mode === 'secure' ? maskedWords : plainWords(facts)}${costWords(facts)}`
       );
     case 'secure':
       return (
         `Signed who is summed in round ${facts.round + 1} of "${facts.runName}": ${facts.survivors} of ${facts.members} members survived. ` +
-        `The sum hides this update from the coordinator and ${facts.colluders} members that collude with it.`
+        `The sum hides this update from the coordinator and ${counted(facts.colluders, 'member')} that may collude with it.`
       );
     case 'decline':
       return `Declined round ${facts.round + 1} of "${facts.runName}" with the code ${facts.code}${facts.rule === undefined ? '' : ` (policy: ${facts.rule})`}; ${facts.hadLeft ? 'the masked update had left before, and is summed if enough of the other members sign what this node did not' : 'no update was sent'}.`;
@@ -130,6 +134,13 @@ function inPlainWords(facts: SentFacts): string {
 
 const maskedWords =
   'It left masked: the coordinator learns the sum over all members of the round, and neither this update nor its weight.';
+
+const costWords = ({ privacy }: Extract<SentFacts, { kind: 'update' }>): string =>
+  privacy === undefined
+    ? ''
+    : ` It cost ε = ${privacy.epsilon.toFixed(3)}; the data has spent ${privacy.spent.toFixed(3)} in all, at δ = ${privacy.delta}.`;
+
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
 
 const plainWords = ({ weighting, weight }: Extract<SentFacts, { kind: 'update' }>): string =>
   `${weighting === 'examples' ? `Its weight, ${weight}, tells the coordinator the number of examples (up to the run's cap).` : 'Its weight is 1: all nodes count alike.'} The coordinator can read the update; the text itself is not in it.`;

@@ -20,6 +20,17 @@ export interface LedgerOptions {
   readonly dataSet: string;
   /** Without one everything is counted and nothing refused. */
   readonly budget?: PrivacyBudget | undefined;
+  /** At which δ a charge is told where there is no budget. */
+  readonly delta?: number | undefined;
+}
+
+/** What one masked update cost, at one δ. */
+export interface Cost {
+  /** Of this round alone. */
+  readonly epsilon: number;
+  /** Of the data set with it, over every run. */
+  readonly spent: number;
+  readonly delta: number;
 }
 
 export interface RoundOfRun {
@@ -37,11 +48,16 @@ export interface PrivacyLedger {
    * @throws WEFT_PRIVACY_BUDGET_SPENT, WEFT_PRIVACY_NOISE_REQUIRED, WEFT_PRIVACY_LEDGER_DAMAGED
    */
   admit(round: RoundOfRun): Promise<void>;
-  /** Before the masked update leaves: durable when this resolves. The same payload again costs nothing. Throws as `admit` does. */
-  charge(round: ChargedRound): Promise<void>;
+  /**
+   * Before the masked update leaves: durable when this resolves. The same payload again costs nothing. Throws as `admit` does.
+   * @returns undefined for a run without noise
+   */
+  charge(round: ChargedRound): Promise<Cost | undefined>;
 }
 
-export function createPrivacyLedger({ folder, dataSet, budget }: LedgerOptions): PrivacyLedger {
+export function createPrivacyLedger({ folder, dataSet, budget, delta = 1e-5 }: LedgerOptions): PrivacyLedger {
+  const atDelta = budget?.delta ?? delta;
+  const epsilonOf = (spending: privacy.Spending): number => privacy.epsilonSpent(spending, atDelta).epsilon;
   /** @returns undefined for a run without noise, which costs nothing that could be counted */
   const costOf = ({ spec, values }: RoundOfRun): privacy.Spending | undefined => {
     const noise = noiseOf(spec, values);
@@ -73,7 +89,8 @@ export function createPrivacyLedger({ folder, dataSet, budget }: LedgerOptions):
     },
     async charge(round) {
       const spending = costOf(round);
-      if (spending === undefined) return;
+      if (spending === undefined) return undefined;
+      let spent = spending;
       const { spec, federationId, runId, round: number, payloadSha256 } = round;
       await appendCharge(folder, (charges) => {
         const isPaid = charges.some(
@@ -83,8 +100,10 @@ export function createPrivacyLedger({ folder, dataSet, budget }: LedgerOptions):
             charge.runId === runId &&
             charge.round === number,
         );
+        spent = spentOn(charges, dataSet);
         if (isPaid) return undefined;
         require(charges, spending);
+        spent = privacy.addSpending(spent, spending);
         return {
           at: new Date().toISOString(),
           dataSet,
@@ -97,6 +116,7 @@ export function createPrivacyLedger({ folder, dataSet, budget }: LedgerOptions):
           spending,
         };
       });
+      return { epsilon: epsilonOf(spending), spent: epsilonOf(spent), delta: atDelta };
     },
   };
 }

@@ -4,6 +4,7 @@ import type { NodeEvent } from '../events.ts';
 import type { Federation } from '../home/federation-file.ts';
 import { recordSent } from '../home/sent-record.ts';
 import type { Policy } from '../policy/policy.ts';
+import type { Cost } from '../ledger/privacy-ledger.ts';
 import type { Connection } from '../session/connection.ts';
 import { uploadUpdate } from '../transfer/upload.ts';
 import type { PendingUpdate } from './pending-updates.ts';
@@ -19,12 +20,14 @@ export interface SendContext {
 
 /**
  * Sends a kept update until its receipt is here, and writes into the operator's record what left.
+ * @param cost what the ledger was charged for it
  * @returns seconds that it took
  */
 export async function sendUpdate(
   update: PendingUpdate,
   { home, connection, federation, emit, policy }: SendContext,
   signal: AbortSignal,
+  cost?: Cost,
 ): Promise<number> {
   const { body } = update;
   const { runId, round, payloadSha256 } = body;
@@ -60,6 +63,7 @@ export async function sendUpdate(
     trainingSeconds: update.trainingMs / 1000,
     updateSha256: receipt.updateSha256,
     receiptAtMs: Number(receipt.acceptedAtMs),
+    ...(cost && { privacy: cost }),
   });
   emit({ event: 'sent', runId, round, said, payloadBytes, payloadSha256, seconds });
   return seconds;

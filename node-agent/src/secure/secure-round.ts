@@ -10,7 +10,7 @@ import type { PendingUpdate, PendingUpdates } from '../round/pending-updates.ts'
 import { sendUpdate, type SendContext } from '../round/send-update.ts';
 import { appendJournal, beginJournal, type Journal, readJournal, readLastRounds, writeLastRound } from './journal.ts';
 import { awaitReveals, noteReveals, readBeacon, refuseUnrevealed } from './beacon.ts';
-import type { PrivacyLedger } from '../ledger/privacy-ledger.ts';
+import type { Cost, PrivacyLedger } from '../ledger/privacy-ledger.ts';
 import { knowledgeOf } from './knowledge.ts';
 import { readSeenLog, writeSeenLog } from './seen-log.ts';
 import { type MaskedUpdate, maskUpdate, readMasked } from './mask-update.ts';
@@ -45,6 +45,7 @@ export function createSecureRound(
   let line: Promise<void> = Promise.resolve();
   let isRecorded = false;
   let hasSent = false;
+  let cost: Cost | undefined;
   let ticking: NodeJS.Timeout | undefined;
 
   const optionsOf = async (journal: Omit<Journal, 'events'>): Promise<secagg.NodeOptions> => ({
@@ -90,14 +91,16 @@ export function createSecureRound(
     const { session, cut } = state;
     if (isRecorded || !session || !cut) return;
     isRecorded = true;
+    const survivors = session.members.filter((_, place) => cut.body.surviving[place]);
     await recordSent(context.home, {
       kind: 'secure',
       runId,
       runName: update.runName,
       round,
       members: session.members.length,
-      survivors: cut.body.surviving.filter(Boolean).length,
+      survivors: survivors.length,
       colluders: session.sizes.colluders,
+      organisations: secagg.organisationsOf(survivors),
     });
   };
 
@@ -111,7 +114,7 @@ export function createSecureRound(
       case 'send': {
         if (effect.name === 'maskedInput') {
           masked ??= await readMasked(update, context.identity);
-          onSent(await sendUpdate(masked.update, context, signal));
+          onSent(await sendUpdate(masked.update, context, signal, cost));
           hasSent = true;
         }
         if (effect.name === 'cutAck') await recordCut();
@@ -120,7 +123,7 @@ export function createSecureRound(
       }
       case 'spend':
         // The journalled event is the mark: who replays it sends these bytes or none, and is charged for them once.
-        return context.ledger.charge({
+        cost = await context.ledger.charge({
           spec: update.spec,
           values: Number(update.body.values),
           federationId: context.federation().federationId,
@@ -128,6 +131,7 @@ export function createSecureRound(
           round,
           payloadSha256: update.body.payloadSha256,
         });
+        return;
       case 'evidence':
         return keepEvidence(context.home, { runId, round, about: effect.about, statements: effect.statements });
       case 'forget':

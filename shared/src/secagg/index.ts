@@ -23,7 +23,7 @@ export {
   type MaskTerm,
   type RingWords,
 } from './mask.ts';
-export { nodeChecks, type NodeKnowledge, type NodePolicy } from './node-checks.ts';
+export { nodeChecks, organisationsOf, type NodeKnowledge, type NodePolicy } from './node-checks.ts';
 export { stepNode } from './node.ts';
 export { newNode, type NodeEffect, type NodeEvent, type NodeOptions, type NodeState } from './node-state.ts';
 export { awaitedPlaces, deadlineMs, silentBeacons, stepServer } from './server.ts';

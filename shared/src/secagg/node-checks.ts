@@ -96,7 +96,7 @@ export interface UnmaskCase {
 
 const distinct = (keys: readonly Uint8Array[]): boolean => new Set(keys.map(hex)).size === keys.length;
 /** Different organisations of those members whose organisation the reader trusts. */
-const organisationsOf = (members: readonly (Member | undefined)[]): number =>
+export const organisationsOf = (members: readonly (Member | undefined)[]): number =>
   new Set(members.flatMap((member) => (member?.trusted ? (member.organisation ?? []) : []))).size;
 const count = (places: readonly boolean[], among: readonly number[]): number =>
   among.reduce((sum, place) => sum + (places[place] ? 1 : 0), 0);

@@ -59,7 +59,12 @@ export const reloadRuns = loading(async () => {
 });
 
 export const reloadNodes = loading(async () => {
-  nodes.value = await request<NodeView[]>('GET', '/api/nodes');
+  const [listed, about] = await Promise.all([
+    request<NodeView[]>('GET', '/api/nodes'),
+    request<FederationView>('GET', '/api/federation'),
+  ]);
+  nodes.value = listed;
+  federation.value = about;
 });
 
 export const reloadDetail = loading(async () => {

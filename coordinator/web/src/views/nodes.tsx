@@ -2,7 +2,7 @@ import { useRef, useState } from 'preact/hooks';
 import type { NodeView } from '@weft/shared';
 import { formatAgo, formatTime } from '../format.ts';
 import { request } from '../state/request.ts';
-import { announcement, nodes, reloadNodes } from '../state/store.ts';
+import { announcement, federation, nodes, reloadNodes } from '../state/store.ts';
 import { useAction } from './action.ts';
 import { Badge } from './badge.tsx';
 import { Confirm } from './confirm.tsx';
@@ -29,6 +29,12 @@ function NodeRow({ node }: { node: NodeView }) {
       <th scope="row" tabIndex={-1} ref={name}>
         <span class="name">{node.name}</span>
         {node.organisation !== '' && <span class="organisation"> {node.organisation}</span>}
+        {node.vouchedBy !== null && (
+          <span class="organisation">
+            {' '}
+            vouched for by <code>{node.vouchedBy}</code>
+          </span>
+        )}
         <code class="id">{node.id}</code>
         <ProblemNote problem={approve.problem} />
       </th>
@@ -90,6 +96,7 @@ export function Nodes() {
       <div class="title">
         <h1 tabIndex={-1}>Nodes</h1>
       </div>
+      {federation.value !== undefined && <p class="note">{federation.value.protection}</p>}
       {pending > 0 && (
         <p class="note">
           {pending === 1 ? 'One node waits' : `${pending} nodes wait`} for approval. Compare the node's id with the one
