@@ -95,6 +95,7 @@ export class SessionInProcess {
       previousResult: named('previous'),
       logSize: 1n,
       logRoot: named('log'),
+      specHash: named('spec'),
       ...loaded,
       words,
       bits,

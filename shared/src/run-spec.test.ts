@@ -102,6 +102,9 @@ describe('run spec', () => {
     expect(open).toContain('in mode plain the coordinator reads each update');
     expect(open).toContain('number of examples without noise');
     expect(open).toContain('the loss on 0.1 of the records');
+    const publishing = { mode: 'secure', weighting: 'uniform', secure: { publishInputs: true } } as const;
+    expect(parseRunSpec({ ...noisy, aggregation: publishing }).aggregation.secure.auditDays).toBe(30);
+    expect(problemsOf({ ...noisy, aggregation: publishing, privacy: undefined })).toContain('add a privacy section');
     expect(problemsOf({ ...noisy, privacy: { unit: 'record', noiseMultiplier: 1 } })).toContain(
       'the privacy of a single record is not offered',
     );

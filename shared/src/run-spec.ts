@@ -76,6 +76,10 @@ export const runSpecSchema = z
           smallestSurvivors: count.max(10_000).default(2),
           /** Each step of the protocol may take so long for a node that is alive. */
           stepSeconds: positive.max(24 * 3600).default(120),
+          /** Keep masked inputs and openings for everyone, so that anyone recomputes the sum. Only with noise. */
+          publishInputs: z.boolean().default(false),
+          /** Days after a round's end for which they are kept. */
+          auditDays: positive.max(3650).default(30),
         })
         .prefault({}),
       /** Of mode plain, but for mean: how the updates become one. All but mean withstand some that are hostile. */
@@ -157,6 +161,13 @@ export const runSpecSchema = z
     }
     if (spec.aggregation.mode === 'secure') for (const issue of secureIssues(spec)) context.addIssue(issue);
     for (const issue of ruleIssues(spec)) context.addIssue(issue);
+    if (spec.aggregation.secure.publishInputs && !spec.privacy)
+      context.addIssue({
+        code: 'custom',
+        path: ['aggregation', 'secure', 'publishInputs'],
+        message:
+          'what is published lets anyone recompute the sum, so the nodes must have noised it: add a privacy section',
+      });
     if (spec.privacy) for (const issue of privacyIssues(spec)) context.addIssue(issue);
     if (spec.cohort.minimum > spec.cohort.maximum) {
       context.addIssue({

@@ -240,7 +240,7 @@ def play(scenario):
     def sends(place, name):
         return members[place]["drop"] > STEPS.index(name)
 
-    hashed = {name: bytes.fromhex(offer[name]) for name in ("runId", "previousResult", "logRoot", "baseHash", "adapterHash", "layoutHash")}
+    hashed = {name: bytes.fromhex(offer[name]) for name in ("runId", "previousResult", "logRoot", "specHash", "baseHash", "adapterHash", "layoutHash")}
     beacons = [member for member in members if member["beacon"]]
     deadlines = offer["deadlines"]
     offer_body, _ = say(
@@ -254,6 +254,7 @@ def play(scenario):
         + hashed["previousResult"]
         + u64(int(offer["logSize"]))
         + hashed["logRoot"]
+        + hashed["specHash"]
         + hashed["baseHash"]
         + hashed["adapterHash"]
         + hashed["layoutHash"]

@@ -18,6 +18,7 @@ export const policyFlags = {
   trustedOrganisations: ['key,…', 'organisations whose word for a member counts; any'],
   fewestOrganisations: ['n', 'different trusted organisations among the members of a sum at least'],
   leastNoise: ['z', 'noise multiplier that a run must have'],
+  publishMaskedInputs: ['word', 'yes: a run with noise may publish masked updates; no'],
   privacyBudget: ['epsilon', 'ε that the data may spend in all; none'],
   privacyDelta: ['number', 'δ of that budget'],
   greatestClipNorm: ['norm', 'L2 norm of a delta at most'],

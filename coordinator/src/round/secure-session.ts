@@ -1,4 +1,4 @@
-import { secagg, secureSizes, updateEncoding, type NodeId, type Sha256 } from '@weft/shared';
+import { hashRunSpec, secagg, secureSizes, updateEncoding, type NodeId, type Sha256 } from '@weft/shared';
 import type { EventData } from '../store/events.ts';
 import { chooseBeacons } from './beacons.ts';
 import type { RunState, SecureSession } from './state.ts';
@@ -23,6 +23,7 @@ export function secureOffer(state: RunState, members: readonly NodeId[], random:
     previousResult: hashBytes(adapter.sha256),
     logSize: BigInt(logHead.size),
     logRoot: logHead.root,
+    specHash: hashBytes(hashRunSpec(spec)),
     baseHash: hashBytes(spec.baseModel.sha256),
     adapterHash: hashBytes(adapter.sha256),
     layoutHash: hashBytes(layoutSha256),

@@ -59,6 +59,10 @@ const words: Readonly<Record<Exclude<PolicyKey, 'version'>, (policy: Policy) => 
     leastNoise === 0
       ? 'Runs without noise are taken too: then secure aggregation is the only protection.'
       : `A run has a noise multiplier of ${leastNoise} at least.`,
+  publishMaskedInputs: ({ publishMaskedInputs }) =>
+    publishMaskedInputs === 'no'
+      ? 'No masked update is published.'
+      : 'A run with noise may publish the masked updates of all members, and who they were.',
   privacyBudget: ({ privacyBudget, privacyDelta }) =>
     privacyBudget === 'none'
       ? 'No privacy budget.'

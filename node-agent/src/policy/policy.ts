@@ -88,6 +88,12 @@ export const policySchema = z
       .max(1000)
       .default(0)
       .describe('noise multiplier that a run must have; 0 also takes runs without noise'),
+    publishMaskedInputs: z
+      .enum(['no', 'yes'])
+      .default('no')
+      .describe(
+        'yes: a run with noise may publish masked updates, and that this node took part, so that anyone recomputes the sum',
+      ),
     privacyBudget: z
       .union([none, z.number().positive().max(1e6)])
       .default('none')

@@ -87,6 +87,14 @@ const broken: [PolicyKey, Partial<RunSpecInput>, PolicyInput?][] = [
   ['leastColluders', { aggregation: { secure: { leastColluders: 0 } } }],
   ['leastColluders', { aggregation: { secure: { colludingShare: 0.2 } } }, { leastColluders: 2 }],
   ['leastNoise', {}, { leastNoise: 1 }],
+  [
+    'publishMaskedInputs',
+    {
+      aggregation: { weighting: 'uniform', secure: { publishInputs: true } },
+      privacy: { noiseMultiplier: 1 },
+      evaluation: { heldOutShare: 0 },
+    },
+  ],
   ['greatestClipNorm', { aggregation: { clipNormL2: 10.5 } }],
   ['weighting', { aggregation: { weighting: 'examples' } }, { weighting: ['uniform'] }],
   ['greatestServerRate', { aggregation: { server: { learningRate: 2.1 } } }],

@@ -97,6 +97,13 @@ export const specRules: Partial<Readonly<Record<PolicyKey, SpecRule>>> = {
     refusal: ({ privacy }, { leastNoise }) =>
       below('the noise multiplier is', privacy?.noiseMultiplier ?? 0, leastNoise),
   },
+  publishMaskedInputs: {
+    covers: ['aggregation.secure.publishInputs'],
+    refusal: ({ aggregation: { secure } }, { publishMaskedInputs }) =>
+      secure.publishInputs && publishMaskedInputs === 'no'
+        ? 'the run publishes the masked updates of its members, the policy does not allow that'
+        : undefined,
+  },
   greatestClipNorm: {
     covers: ['aggregation.clipNormL2'],
     refusal: ({ aggregation }, { greatestClipNorm }) =>
@@ -139,6 +146,8 @@ export const harmlessSpecKeys: Readonly<Record<string, string>> = {
   'cohort.quorum': onlyWaits,
   'cohort.deadlineSeconds': onlyWaits,
   'aggregation.secure.stepSeconds': onlyWaits,
+  'aggregation.secure.auditDays':
+    'it says how long the coordinator serves what publishMaskedInputs lets out; whoever read it may keep it for ever',
   'aggregation.weightCap': 'it caps the one number that weighting holds',
   'aggregation.rule': onlyOthersWeigh,
   'aggregation.robust.byzantine': onlyOthersWeigh,

@@ -1,4 +1,12 @@
-import { endorsingOrganisation, secagg, secureSizes, updateEncoding, type Identity, type merkle } from '@weft/shared';
+import {
+  endorsingOrganisation,
+  hashRunSpec,
+  secagg,
+  secureSizes,
+  updateEncoding,
+  type Identity,
+  type merkle,
+} from '@weft/shared';
 import type { Federation } from '../home/federation-file.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { PendingUpdate } from '../round/pending-updates.ts';
@@ -77,5 +85,7 @@ function differenceFromSpec(offer: secagg.Body<'offer'>, { spec, body }: Pending
     ...secureSizes(secure),
     smallestSurvivors: secure.smallestSurvivors,
   };
+  // Whoever answers this offer signs its hash, and so the whole spec: what it publishes, too.
+  if (!Buffer.from(offer.specHash).equals(Buffer.from(hashRunSpec(spec), 'hex'))) return 'specHash';
   return (Object.keys(due) as (keyof typeof due)[]).find((name) => offer[name] !== due[name]);
 }

@@ -53,6 +53,7 @@ export const bodies = {
       previousResult: hash,
       logSize: u64,
       logRoot: hash,
+      specHash: hash,
       baseHash: hash,
       adapterHash: hash,
       layoutHash: hash,

@@ -109,6 +109,7 @@ export class Rehearsal {
       previousResult: named('previous'),
       logSize: 1n,
       logRoot: named('log'),
+      specHash: named('spec'),
       ...loaded,
       words,
       bits,
