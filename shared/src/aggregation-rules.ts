@@ -1,3 +1,5 @@
+import { maxQuantizationBits } from './quantization.ts';
+
 /** How the updates of a round become one. All but mean look at single updates, so they belong to aggregation.mode plain. */
 export const aggregationRules = [
   'mean',
@@ -44,12 +46,13 @@ interface RuleChoice {
     readonly mode: 'secure' | 'plain';
     readonly rule: AggregationRule;
     readonly weighting: 'examples' | 'uniform';
+    readonly quantizationBits: number;
     readonly robust: { readonly byzantine: number };
   };
 }
 
 /** What a spec says of its rule that cannot be done, each with what to do. */
-export function* ruleIssues({ cohort, aggregation: { mode, rule, weighting, robust } }: RuleChoice) {
+export function* ruleIssues({ cohort, aggregation: { mode, rule, weighting, quantizationBits, robust } }: RuleChoice) {
   const issue = (path: string[], message: string) => ({ code: 'custom' as const, path, message });
   if (rule === 'mean') return;
   if (mode === 'secure') {
@@ -62,6 +65,12 @@ export function* ruleIssues({ cohort, aggregation: { mode, rule, weighting, robu
     yield issue(
       ['aggregation', 'weighting'],
       `${rule} counts each node once, since a hostile node may claim any number of examples; set aggregation.weighting: uniform`,
+    );
+  }
+  if (quantizationBits < maxQuantizationBits) {
+    yield issue(
+      ['aggregation', 'quantizationBits'],
+      `${rule} looks at single coordinates, and updates of ${quantizationBits} bits are rotated; set aggregation.quantizationBits: ${maxQuantizationBits}, or aggregation.rule: mean`,
     );
   }
   const least = leastUpdates(rule, robust.byzantine);

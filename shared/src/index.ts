@@ -36,6 +36,7 @@ export {
 export { parseModelStatement, signModel, type ModelStatement } from './model-statement.ts';
 export { createIdentity, ed25519Pem, toFederationId, toNodeId, verifySignature, type Identity } from './identity.ts';
 export { roundPhases, type RoundPhase } from './round-phase.ts';
+export * from './quantization.ts';
 export * from './ring.ts';
 export * from './run-spec.ts';
 export * from './admin-api.ts';
@@ -47,4 +48,4 @@ export * as log from './log/index.ts';
 export * as modelSigning from './model-signing/index.ts';
 export * as merkle from './merkle-tree.ts';
 export * as privacy from './privacy/index.ts';
-export { noiseOf, updateEncoding, type UpdateEncoding } from './update-encoding.ts';
+export * from './update-encoding.ts';

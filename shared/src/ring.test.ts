@@ -1,115 +1,88 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createSeededRandom } from './random.ts';
-import {
-  addToRing,
-  bytesToRingWords,
-  dequantizeSum,
-  quantizeUpdate,
-  ring,
-  ringScale,
-  ringWordsToBytes,
-} from './ring.ts';
+import { addToRing, fromRing, ringBitsFor, ringForm, signedWords, toRing, wordsOf } from './ring.ts';
+import { reduceWords, ringWords } from './secagg/mask.ts';
 
-const federation = fc.record({
-  clipNormL2: fc.double({ min: 0.01, max: 100, noNaN: true }),
-  weightCap: fc.integer({ min: 1, max: 10_000 }),
-  values: fc.integer({ min: 1, max: 40 }),
-  nodes: fc.integer({ min: 1, max: 12 }),
-  seed: fc.string(),
+/** A round at the edge of what its ring takes: every coordinate within ±Q, every weight within the cap. */
+const rounds = fc
+  .record({
+    coordinateCap: fc.constantFrom(1, 7, 127, 2 ** 15 - 1),
+    weightCap: fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 2 ** 31 })),
+    dim: fc.integer({ min: 1, max: 6 }),
+    nodes: fc.integer({ min: 1, max: 40 }),
+    spareBits: fc.integer({ min: 0, max: 3 }),
+  })
+  .chain(({ coordinateCap, weightCap, dim, nodes, spareBits }) => {
+    const bits = ringBitsFor(nodes * coordinateCap) + spareBits;
+    const edge = fc.constantFrom(-coordinateCap, coordinateCap);
+    const coordinate = fc.oneof(edge, fc.integer({ min: -coordinateCap, max: coordinateCap }));
+    const weight = fc.oneof(fc.constant(weightCap), fc.integer({ min: 1, max: weightCap }));
+    return fc.record({
+      form: fc.constant(ringForm({ dim, bits, nodes, weightCap })),
+      updates: fc.array(fc.tuple(fc.array(coordinate, { minLength: dim, maxLength: dim }), weight), {
+        minLength: nodes,
+        maxLength: nodes,
+      }),
+    });
+  });
+
+describe('the width of the ring', () => {
+  it('is the smallest that the sum does not leave', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 2 ** 31 - 1 }), (reach) => {
+        const bits = ringBitsFor(reach);
+        expect(reach).toBeLessThan(2 ** (bits - 1));
+        if (bits > 8) expect(reach).toBeGreaterThanOrEqual(2 ** (bits - 2));
+      }),
+    );
+    expect(ringBitsFor(2 ** 31)).toBe(33);
+  });
+
+  it('at 4 bits is that of the published table', () => {
+    expect([10, 100, 1000].map((nodes) => ringBitsFor(nodes * 7))).toEqual([8, 11, 14]);
+  });
 });
 
-function draw({
-  clipNormL2,
-  weightCap,
-  values,
-  nodes,
-  seed,
-}: typeof federation extends fc.Arbitrary<infer T> ? T : never) {
-  const random = createSeededRandom(seed);
-  return Array.from({ length: nodes }, () => {
-    const weight = 1 + random.integer(weightCap);
-    const spread = (clipNormL2 * (0.1 + 3 * random.uniform())) / Math.sqrt(values);
-    const delta = Float32Array.from({ length: values }, () => (2 * random.uniform() - 1) * spread);
-    const norm = Math.sqrt(delta.reduce((sum, x) => sum + x * x, 0));
-    const clipped = Array.from(delta, (x) => x * Math.min(1, clipNormL2 / norm));
-    return { weight, clipped, update: quantizeUpdate(delta, { clipNormL2, weight, weightCap, random })! };
-  });
-}
-
-describe('ring', () => {
-  it('sums exactly, in any order', () => {
+describe('vectors in the ring', () => {
+  it('of a whole round at its limits add up exactly, coordinates and weights, in any order', () => {
     fc.assert(
-      fc.property(federation, (parameters) => {
-        const updates = draw(parameters).map(({ update }) => update.words);
-        const forward = new Uint32Array(parameters.values + 1);
-        const backward = new Uint32Array(parameters.values + 1);
-        updates.forEach((words) => addToRing(forward, words));
-        updates.toReversed().forEach((words) => addToRing(backward, words));
-        const exact = updates[0]!.map((_, i) =>
-          Number(
-            BigInt.asUintN(
-              32,
-              updates.reduce((sum, words) => sum + BigInt(words[i]!), 0n),
-            ),
-          ),
-        );
-        expect(forward).toEqual(exact);
-        expect(backward).toEqual(exact);
-      }),
-    );
-  });
-
-  it('stays within the rounding bound of the float64 mean after dequantising', () => {
-    fc.assert(
-      fc.property(federation, (parameters) => {
-        const nodes = draw(parameters);
-        const accumulator = new Uint32Array(parameters.values + 1);
-        nodes.forEach(({ update }) => addToRing(accumulator, update.words));
-        const { meanDelta, weightSum } = dequantizeSum(accumulator, parameters);
-        expect(weightSum).toBe(nodes.reduce((sum, { weight }) => sum + weight, 0));
-        const bound = (nodes.length * parameters.weightCap) / (ringScale(parameters.clipNormL2) * weightSum);
-        for (let i = 0; i < parameters.values; i++) {
-          const mean = nodes.reduce((sum, { weight, clipped }) => sum + weight * clipped[i]!, 0) / weightSum;
-          expect(Math.abs(meanDelta[i]! - mean)).toBeLessThanOrEqual(bound * (1 + 1e-6));
+      fc.property(rounds, ({ form, updates }) => {
+        const forward = ringWords(form.bits, wordsOf(form));
+        const backward = ringWords(form.bits, wordsOf(form));
+        const vectors = updates.map(([values, weight]) => toRing(form, Int32Array.from(values), weight));
+        for (const vector of vectors) {
+          expect(vector.every((word) => word < 2 ** form.bits)).toBe(true);
+          addToRing(forward, vector);
         }
+        for (const vector of vectors.toReversed()) addToRing(backward, vector);
+        reduceWords(forward, form.bits);
+        reduceWords(backward, form.bits);
+        expect(backward).toEqual(forward);
+        const sum = fromRing(form, forward);
+        expect(sum.weightSum).toBe(updates.reduce((total, [, weight]) => total + weight, 0));
+        sum.coordinates.forEach((value, i) =>
+          expect(value).toBe(updates.reduce((total, [values]) => total + values[i]!, 0)),
+        );
       }),
     );
   });
 
-  it('rounds without bias', () => {
-    const random = createSeededRandom('bias');
-    const clipNormL2 = ring.coordinateCap; // s = 1
-    const draws = 20_000;
-    let sum = 0;
-    for (let i = 0; i < draws; i++) {
-      const { words } = quantizeUpdate(Float32Array.of(-2.3), { clipNormL2, weight: 1, weightCap: 1, random })!;
-      sum += words[0]! | 0;
-    }
-    // standard error √(0.3·0.7/20000) = 0.0032
-    expect(Math.abs(sum / draws + 2.3)).toBeLessThan(0.015);
+  it('take no more words for the weight than it needs', () => {
+    fc.assert(
+      fc.property(rounds, ({ form: { bits, limbs, limbBits }, updates }) => {
+        const nodes = updates.length;
+        expect(nodes * (2 ** limbBits - 1)).toBeLessThan(2 ** bits);
+        expect(nodes * (2 ** (limbBits + 1) - 1)).toBeGreaterThanOrEqual(2 ** bits);
+        const heaviest = Math.max(...updates.map(([, weight]) => weight));
+        expect(2 ** (limbs * limbBits)).toBeGreaterThan(heaviest);
+      }),
+    );
+    expect(ringForm({ dim: 9, bits: 8, nodes: 10, weightCap: 1 })).toMatchObject({ limbs: 1 });
+    expect(ringForm({ dim: 9, bits: 8, nodes: 10, weightCap: 10_000 })).toMatchObject({ limbs: 4, limbBits: 4 });
   });
 
-  it('clips to the norm and says so, and never leaves the cap', () => {
-    const random = createSeededRandom('clip');
-    const update = quantizeUpdate(Float32Array.of(30, 40), { clipNormL2: 5, weight: 1, weightCap: 1, random })!;
-    expect(update).toMatchObject({ clipped: true, normL2: 50 });
-    expect(dequantizeSum(update.words, { clipNormL2: 5, weightCap: 1 }).meanDelta[0]).toBeCloseTo(3, 3);
-    const edge = quantizeUpdate(Float32Array.of(5), { clipNormL2: 5, weight: 1, weightCap: 1, random })!;
-    expect(edge.words[0]).toBeLessThanOrEqual(ring.coordinateCap);
-  });
-
-  it('refuses NaN and infinity', () => {
-    const random = createSeededRandom('nan');
-    for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, -3e38]) {
-      const delta = bad === -3e38 ? Float32Array.of(1, Number.NEGATIVE_INFINITY) : Float32Array.of(1, bad);
-      expect(quantizeUpdate(delta, { clipNormL2: 1, weight: 1, weightCap: 1, random })).toBeUndefined();
-    }
-  });
-
-  it('keeps words through bytes', () => {
-    const words = Uint32Array.of(0, 1, 0x01020304, 0xffffffff);
-    expect(Array.from(ringWordsToBytes(words).subarray(8, 12))).toEqual([4, 3, 2, 1]);
-    expect(bytesToRingWords(ringWordsToBytes(words))).toEqual(words);
+  it('stand for signed numbers of b bits', () => {
+    expect([...signedWords(Uint16Array.of(0, 1, 0x7ff, 0x800, 0xfff), 12)]).toEqual([0, 1, 2047, -2048, -1]);
+    expect([...signedWords(Uint32Array.of(2 ** 31, 2 ** 32 - 1), 32)]).toEqual([-(2 ** 31), -1]);
   });
 });

@@ -1,109 +1,93 @@
-import type { SeededRandom } from './random.ts';
+import { maxRingBits, minRingBits, reduceWords, type RingWords, ringWords } from './secagg/mask.ts';
 
 /**
- * Sums of updates as integers in Z₂³²: exact, and the same bits in any order. First form: each value is a signed
- * 16-bit integer in a 32-bit word, one public scale in every round. The weight travels as one more word.
+ * A vector of integers as words of the ring Z₂ᵇ: d signed coordinates, then the weight in as many words as it needs, so
+ * that no sum over the nodes of a round leaves its word. Sums are exact, and the same bits in any order.
  */
-export const ring = {
-  bits: 32,
-  /** Largest magnitude of one quantised coordinate, 2¹⁵ − 1. */
-  coordinateCap: 2 ** 15 - 1,
-  wordBytes: 4,
-} as const;
-
-/** s = (2¹⁵ − 1) / C: maps a coordinate of a delta clipped to L2 norm C into the coordinate's range. */
-export const ringScale = (clipNormL2: number): number => ring.coordinateCap / clipNormL2;
-
-export interface QuantizedUpdate {
-  /** [values + 1]: q = round(s·x·w/w_max) as two's complement, then the weight w. */
-  readonly words: Uint32Array;
-  /** L2 norm of the delta before clipping. */
-  readonly normL2: number;
-  readonly clipped: boolean;
-  /** Coordinates that the cap cut off. */
-  readonly saturatedValues: number;
+export interface RingForm {
+  /** d: its coordinates. */
+  readonly dim: number;
+  /** b, 8 … 32. */
+  readonly bits: number;
+  /** The weight is cut into so many limbs, the lowest first, … */
+  readonly limbs: number;
+  /** … of so many bits: n·(2ᵏ − 1) < 2ᵇ. */
+  readonly limbBits: number;
 }
 
 /**
- * Clip to L2 norm C, scale by s·w/w_max, saturate, round stochastically (unbiased: floor(y + u), u uniform in [0, 1)).
- * @param delta adapter after local training − adapter before, finite
- * @returns undefined where a value is NaN or infinite
+ * The smallest b in which a signed sum of this magnitude fits: reach < 2^(b−1).
+ * @returns 8 and more; above 32 there is no such ring
  */
-export function quantizeUpdate(
-  delta: Float32Array,
-  {
-    clipNormL2,
-    weight,
-    weightCap,
-    random,
-  }: { clipNormL2: number; weight: number; weightCap: number; random: SeededRandom },
-): QuantizedUpdate | undefined {
-  const normL2 = Math.sqrt(delta.reduce((sum, value) => sum + value * value, 0));
-  if (!Number.isFinite(normL2)) return undefined;
-  const clipped = normL2 > clipNormL2;
-  const factor = ringScale(clipNormL2) * (weight / weightCap) * (clipped ? clipNormL2 / normL2 : 1);
-  const words = new Uint32Array(delta.length + 1);
-  let saturatedValues = 0;
-  for (let i = 0; i < delta.length; i++) {
-    const rounded = Math.floor(delta[i]! * factor + random.uniform());
-    const saturated = Math.max(-ring.coordinateCap, Math.min(ring.coordinateCap, rounded));
-    if (saturated !== rounded) saturatedValues++;
-    words[i] = saturated;
+export function ringBitsFor(reach: number): number {
+  let bits = minRingBits;
+  while (reach >= 2 ** (bits - 1)) bits++;
+  return bits;
+}
+
+export const fitsRing = (bits: number): boolean => bits <= maxRingBits;
+
+/** @param nodes n at most, below 2^(b−1) since each has a coordinate of 1 or more */
+export function ringForm({
+  dim,
+  bits,
+  nodes,
+  weightCap,
+}: {
+  dim: number;
+  bits: number;
+  nodes: number;
+  weightCap: number;
+}): RingForm {
+  let limbBits = 1;
+  while (nodes * (2 ** (limbBits + 1) - 1) < 2 ** bits) limbBits++;
+  let limbs = 1;
+  while (2 ** (limbs * limbBits) <= weightCap) limbs++;
+  return { dim, bits, limbs, limbBits };
+}
+
+/** Words of a vector of this form. */
+export const wordsOf = ({ dim, limbs }: RingForm): number => dim + limbs;
+
+/**
+ * @param values [d], two's complement where they are negative
+ * @returns [d + limbs]
+ */
+export function toRing(form: RingForm, values: Int32Array, weight: number): RingWords {
+  const words = ringWords(form.bits, wordsOf(form));
+  words.set(values);
+  let left = weight;
+  for (let limb = 0; limb < form.limbs; limb++) {
+    words[form.dim + limb] = left % 2 ** form.limbBits;
+    left = Math.floor(left / 2 ** form.limbBits);
   }
-  words[delta.length] = weight;
-  return { words, normL2, clipped, saturatedValues };
-}
-
-/** accumulator += words, mod 2³². */
-export function addToRing(accumulator: Uint32Array, words: Uint32Array): void {
-  for (let i = 0; i < words.length; i++) accumulator[i]! += words[i]!;
-}
-
-export interface DequantizedSum {
-  /** Δ̄ = Σ w·x / Σ w, float64. */
-  readonly meanDelta: Float64Array;
-  readonly weightSum: number;
-}
-
-/** Δ̄ = Σ q · w_max / (s · Σ w); each coordinate is within n·w_max / (s · Σ w) of the float64 mean of the clipped updates. */
-export function dequantizeSum(
-  accumulator: Uint32Array,
-  { clipNormL2, weightCap }: { clipNormL2: number; weightCap: number },
-): DequantizedSum {
-  const values = accumulator.length - 1;
-  const weightSum = accumulator[values]!;
-  const unit = weightCap / (ringScale(clipNormL2) * weightSum);
-  const meanDelta = new Float64Array(values);
-  for (let i = 0; i < values; i++) meanDelta[i] = (accumulator[i]! | 0) * unit;
-  return { meanDelta, weightSum };
-}
-
-/** x = q/s of one update that travels without masks and with weight 1 of 1. */
-export function dequantizeValues(words: Uint32Array, clipNormL2: number): Float64Array {
-  const scale = ringScale(clipNormL2);
-  return Float64Array.from(words, (word) => (word | 0) / scale);
-}
-
-/** Words as the bytes that travel: little-endian, four bytes a word. */
-export function ringWordsToBytes(words: Uint32Array): Uint8Array {
-  const bytes = new Uint8Array(words.length * ring.wordBytes);
-  const view = new DataView(bytes.buffer);
-  for (let i = 0; i < words.length; i++) view.setUint32(i * ring.wordBytes, words[i]!, true);
-  return bytes;
-}
-
-/** @param bytes a multiple of four */
-export function bytesToRingWords(bytes: Uint8Array): Uint32Array {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const words = new Uint32Array(bytes.length / ring.wordBytes);
-  for (let i = 0; i < words.length; i++) words[i] = view.getUint32(i * ring.wordBytes, true);
+  reduceWords(words, form.bits);
   return words;
 }
 
-/** What keeps a sum of `nodes` updates inside the ring: n·(2¹⁵ − 1) < 2³¹ and n·w_max < 2³². */
-export const ringLimits = (nodes: number, weightCap: number) => ({
-  coordinateSum: nodes * ring.coordinateCap,
-  coordinateLimit: 2 ** (ring.bits - 1),
-  weightSum: nodes * weightCap,
-  weightLimit: 2 ** ring.bits,
-});
+export interface RingSum {
+  /** Σ q, [d]. */
+  readonly coordinates: Int32Array;
+  readonly weightSum: number;
+}
+
+/** @param words [d + limbs], a sum of vectors of this form, below 2ᵇ each */
+export function fromRing(form: RingForm, words: RingWords): RingSum {
+  let weightSum = 0;
+  for (let limb = form.limbs - 1; limb >= 0; limb--)
+    weightSum = weightSum * 2 ** form.limbBits + words[form.dim + limb]!;
+  return { coordinates: signedWords(words.subarray(0, form.dim), form.bits), weightSum };
+}
+
+/** Words of the ring as the signed integers that they stand for, −2^(b−1) … 2^(b−1) − 1. */
+export function signedWords(words: RingWords, bits: number): Int32Array {
+  const above = 32 - bits;
+  const signed = new Int32Array(words.length);
+  for (let i = 0; i < words.length; i++) signed[i] = (words[i]! << above) >> above;
+  return signed;
+}
+
+/** accumulator += words. The sums run over b bits until they are reduced. */
+export function addToRing(accumulator: RingWords, words: RingWords): void {
+  for (let i = 0; i < words.length; i++) accumulator[i]! += words[i]!;
+}

@@ -6,7 +6,8 @@ import { WeftError } from './errors/weft-error.ts';
 import { gateFormats } from './evaluation-gate.ts';
 import { sha256 } from './hash.ts';
 import { isSha256, type Sha256 } from './ids.ts';
-import { ringLimits } from './ring.ts';
+import { coordinateCapOf, maxQuantizationBits, minQuantizationBits } from './quantization.ts';
+import { fitsRing, ringBitsFor } from './ring.ts';
 import { cohortSizes, maxCohort, maxShardMembers, minCohort } from './secagg/sizes.ts';
 
 const hash = z.string().refine(isSha256, 'must be 64 lower-case hex digits');
@@ -98,6 +99,11 @@ export const runSpecSchema = z
         })
         .prefault({}),
       clipNormL2: positive.default(10),
+      /**
+       * q: bits of one value of an update; the ring is as wide as their sum needs. Below 16 the values are rotated and
+       * rounded more coarsely, at a range that follows from clipNormL2: keep that near the updates' own norm.
+       */
+      quantizationBits: z.number().int().min(minQuantizationBits).max(maxQuantizationBits).default(maxQuantizationBits),
       /** examples: a node counts as min(examples, weightCap). uniform: each counts as one. */
       weighting: z.enum(['examples', 'uniform']).default('examples'),
       weightCap: count.max(2 ** 31).default(10_000),
@@ -141,22 +147,12 @@ export const runSpecSchema = z
     seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(0),
   })
   .superRefine((spec, context) => {
-    const limits = ringLimits(
-      spec.cohort.maximum,
-      spec.aggregation.weighting === 'uniform' ? 1 : spec.aggregation.weightCap,
-    );
-    if (limits.coordinateSum >= limits.coordinateLimit) {
+    const reach = spec.cohort.maximum * coordinateCapOf(spec.aggregation.quantizationBits);
+    if (!fitsRing(ringBitsFor(reach))) {
       context.addIssue({
         code: 'custom',
         path: ['cohort', 'maximum'],
-        message: `the sum could leave the ring: ${spec.cohort.maximum} nodes reach ${limits.coordinateSum}, the limit is ${limits.coordinateLimit}; lower cohort.maximum`,
-      });
-    }
-    if (limits.weightSum >= limits.weightLimit) {
-      context.addIssue({
-        code: 'custom',
-        path: ['aggregation', 'weightCap'],
-        message: `the sum of weights could leave the ring: ${spec.cohort.maximum} nodes reach ${limits.weightSum}, the limit is ${limits.weightLimit}; lower aggregation.weightCap`,
+        message: `the sum could leave the ring: ${spec.cohort.maximum} nodes reach ${reach}, the limit is ${2 ** 31}; lower cohort.maximum or aggregation.quantizationBits`,
       });
     }
     if (spec.aggregation.mode === 'secure') for (const issue of secureIssues(spec)) context.addIssue(issue);

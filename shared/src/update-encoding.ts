@@ -1,11 +1,15 @@
 import * as privacy from './privacy/index.ts';
-import { ring, ringScale } from './ring.ts';
+import { dequantizeSum, quantizationGrid, type QuantizationGrid, type QuantizedUpdate } from './quantization.ts';
+import { fromRing, ringBitsFor, ringForm, type RingForm, signedWords, toRing, wordsOf } from './ring.ts';
 import type { RunSpec } from './run-spec.ts';
+import type { RingWords } from './secagg/mask.ts';
+import { packedBytes, packWords, WordUnpacker } from './secagg/packing.ts';
 
-/** What a run's spec and the number of trained values fix about the ring words of an update; both sides work it out. */
-export interface UpdateEncoding {
-  /** Of the vector that is summed: the values, with padding where they are rotated, and one for the weight. */
+/** What an offer of secure aggregation says of the vector that is summed; each node holds it against its own reckoning. */
+export interface OfferedEncoding {
+  /** Of the vector: coordinates, with padding where they are rotated, and what the weight needs. */
   readonly words: number;
+  /** b. */
   readonly bits: number;
   readonly scale: number;
   readonly clipNormL2: number;
@@ -16,18 +20,46 @@ export interface UpdateEncoding {
   readonly noisyHonest: number;
 }
 
-/** @throws WEFT_PRIVACY_NOISE_UNFIT */
+/** What a run's spec and the number of trained values fix about an update; both sides work it out. */
+export interface UpdateEncoding {
+  readonly offered: OfferedEncoding;
+  readonly grid: QuantizationGrid;
+  readonly form: RingForm;
+  /** Of a run with noise. */
+  readonly noise: privacy.NoiseSettings | undefined;
+  /** ⌈words·b/8⌉: what one update takes on the wire and on disk. */
+  readonly payloadBytes: number;
+}
+
+/**
+ * The ring's width follows: the smallest b that no sum over cohort.maximum nodes overflows. In mode plain it is rounded up
+ * to whole bytes, so that the coordinator can read any range of coordinates of an update by itself.
+ * @throws WEFT_PRIVACY_NOISE_UNFIT
+ */
 export function updateEncoding(spec: RunSpec, values: number): UpdateEncoding {
-  const { clipNormL2, weighting, weightCap, secure } = spec.aggregation;
+  const { clipNormL2, weighting, quantizationBits, secure, mode } = spec.aggregation;
+  const nodes = spec.cohort.maximum;
   const noise = noiseOf(spec, values);
+  const grid = noise ?? quantizationGrid({ values, clipNormL2, quantizationBits });
+  const weightCap = weighting === 'uniform' ? 1 : spec.aggregation.weightCap;
+  const least = ringBitsFor(noise?.reach ?? nodes * grid.coordinateCap);
+  const bits = mode === 'plain' ? 8 * Math.ceil(least / 8) : least;
+  const form = ringForm({ dim: grid.dim, bits, nodes, weightCap });
+  const words = wordsOf(form);
   return {
-    words: (noise?.dim ?? values) + 1,
-    bits: ring.bits,
-    scale: noise?.scale ?? ringScale(clipNormL2),
-    clipNormL2,
-    weightCap: weighting === 'uniform' ? 1 : weightCap,
-    noiseMultiplier: noise?.noiseMultiplier ?? 0,
-    noisyHonest: noise ? secure.smallestSurvivors : 0,
+    offered: {
+      words,
+      bits,
+      scale: grid.scale,
+      clipNormL2,
+      weightCap,
+      noiseMultiplier: noise?.noiseMultiplier ?? 0,
+      noisyHonest: noise ? secure.smallestSurvivors : 0,
+    },
+    grid,
+    form,
+    noise,
+    payloadBytes: packedBytes(words, bits),
   };
 }
 
@@ -43,7 +75,42 @@ export const noiseOf = (
   privacy.noiseSettings({
     values,
     clipNormL2: aggregation.clipNormL2,
+    quantizationBits: aggregation.quantizationBits,
     noiseMultiplier: section.noiseMultiplier,
     noisyHonest: aggregation.secure.smallestSurvivors,
     nodes: cohort.maximum,
   });
+
+/** An update as it lies on the node's disk, and as it leaves in mode plain. */
+export const payloadOf = ({ form }: UpdateEncoding, { coordinates }: QuantizedUpdate, weight: number): Uint8Array =>
+  packWords(toRing(form, coordinates, weight), form.bits);
+
+export interface DecodedSum {
+  /** Δ̄, [values], float64. */
+  readonly meanDelta: Float64Array;
+  readonly weightSum: number;
+}
+
+/**
+ * The mean of a round's updates. With noise they are divided by their number, which everyone knows.
+ * @param words a sum of updates with the masks taken off, below 2ᵇ each
+ * @param round nodes: updates in the sum
+ */
+export function decodeSum(
+  { form, grid, noise, offered: { weightCap } }: Omit<UpdateEncoding, 'payloadBytes'>,
+  words: RingWords,
+  { rotationSeed, nodes }: { rotationSeed: string; nodes: number },
+): DecodedSum {
+  const sum = fromRing(form, words);
+  const weightSum = noise ? nodes : sum.weightSum;
+  return { meanDelta: dequantizeSum({ ...sum, weightSum }, grid, { weightCap, rotationSeed }), weightSum };
+}
+
+/**
+ * Coordinates of one update, as the rules that look at each read them in mode plain: not rotated, and of weight 1 of 1.
+ * @param bytes whole words of a range of its payload
+ */
+export function decodeRange({ form: { bits }, grid: { scale } }: UpdateEncoding, bytes: Uint8Array): Float64Array {
+  const words = new WordUnpacker(bits, (8 * bytes.length) / bits).read(bytes);
+  return Float64Array.from(signedWords(words, bits), (value) => value / scale);
+}

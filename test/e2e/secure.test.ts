@@ -2,11 +2,12 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readStatus, type NodeEvent } from '@weft/node-agent';
 import {
-  bytesToRingWords,
+  addToRing,
   createIdentity,
-  dequantizeSum,
-  noiseOf,
+  decodeSum,
   privacy,
+  secagg,
+  updateEncoding,
   type ExportView,
   type Identity,
   type RunDetailView,
@@ -68,12 +69,9 @@ describe('secure aggregation in a federation', () => {
     const run = await federation.runUntil(runId, hasEnded);
     expect(run.state).toBe('finished');
     expect(plain).toHaveLength(3);
-    const sum = plain.map(bytesToRingWords).reduce((total, words) => total.map((word, i) => word + words[i]!));
-    const { meanDelta } = dequantizeSum(sum, { clipNormL2: 10, weightCap: 10_000 });
     expect(run.roundsDone[0]).toMatchObject({ contributors: 3, clippedShare: null });
-    const { files } = await federation.admin<ExportView>('GET', `/api/runs/${runId}/adapter`);
-    const trained = factorB(Buffer.from(files.find(({ name }) => name.endsWith('.safetensors'))!.base64, 'base64'));
-    expect(trained).toEqual(Float32Array.from(meanDelta));
+    const trained = await publishedB(runId);
+    expect(trained).toEqual(Float32Array.from(meanOf(run, plain, trained.length)));
   });
 
   test('ends in the sum of those who stayed, when one is revoked in the middle of it', async () => {
@@ -194,13 +192,9 @@ describe('secure aggregation in a federation', () => {
     }
     const run = await federation.runUntil(runId, hasEnded);
     expect(run.state).toBe('finished');
-    const { files } = await federation.admin<ExportView>('GET', `/api/runs/${runId}/adapter`);
-    const published = factorB(Buffer.from(files.find(({ name }) => name.endsWith('.safetensors'))!.base64, 'base64'));
-
-    const noise = noiseOf(run.spec, published.length)!;
-    const sum = payloads.map(bytesToRingWords).reduce((total, words) => total.map((word, i) => word + words[i]!));
-    const rotationSeed = privacy.rotationSeed(runId, run.roundsDone[0]!.round);
-    expect(published).toEqual(Float32Array.from(privacy.decodeNoisySum(sum, noise, { rotationSeed, nodes: 3 })));
+    const published = await publishedB(runId);
+    const noise = updateEncoding(run.spec, published.length).noise!;
+    expect(published).toEqual(Float32Array.from(meanOf(run, payloads, published.length)));
 
     // Deviation √(n·σ²)/(s·n) in each value; what was learnt is no longer than the mean of the clipped norms.
     const noiseNorm = Math.sqrt((published.length * 3 * noise.nodeVariance) / (3 * noise.scale) ** 2);
@@ -225,6 +219,26 @@ describe('secure aggregation in a federation', () => {
     await federation.admin('POST', `/api/runs/${runId}/stop`);
   });
 });
+
+/** What the sum of these updates, as they lay on the nodes' disks before any mask, says that the first round's step is. */
+function meanOf(
+  { spec, id, roundsDone }: RunDetailView,
+  payloads: readonly Uint8Array[],
+  values: number,
+): Float64Array {
+  const encoding = updateEncoding(spec, values);
+  const { words, bits } = encoding.offered;
+  const sum = secagg.ringWords(bits, words);
+  for (const payload of payloads) addToRing(sum, secagg.unpackWords(payload, words, bits)!);
+  secagg.reduceWords(sum, bits);
+  const rotationSeed = privacy.rotationSeed(id, roundsDone[0]!.round);
+  return decodeSum(encoding, sum, { rotationSeed, nodes: payloads.length }).meanDelta;
+}
+
+async function publishedB(runId: string): Promise<Float32Array> {
+  const { files } = await federation.admin<ExportView>('GET', `/api/runs/${runId}/adapter`);
+  return factorB(Buffer.from(files.find(({ name }) => name.endsWith('.safetensors'))!.base64, 'base64'));
+}
 
 /** B of every target, in layout order; it starts from zero. */
 function factorB(file: Buffer): Float32Array {

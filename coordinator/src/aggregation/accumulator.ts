@@ -1,39 +1,44 @@
-import { addToRing, bytesToRingWords, ring, secagg } from '@weft/shared';
+import { addToRing, secagg } from '@weft/shared';
 
 /**
- * The sum of all updates of a round: one array of ring words, however many nodes. The last word sums the weights.
- * Sums in the ring are exact, so the order of updates and the cuts between pieces make no difference.
+ * The sum of all updates of a round in the ring of b bits: one array of words, however many nodes. Sums in the ring are
+ * exact, so the order of updates and the cuts between pieces make no difference.
  */
 export class Accumulator {
-  readonly words: Uint32Array;
+  readonly #bits: number;
+  readonly #sum: secagg.RingWords;
+  #unpacker: secagg.WordUnpacker;
   #position = 0;
 
-  /** @param values coordinates of an update */
-  constructor(values: number) {
-    this.words = new Uint32Array(values + 1);
+  /** @param words of an update */
+  constructor({ words, bits }: { words: number; bits: number }) {
+    this.#bits = bits;
+    this.#sum = secagg.ringWords(bits, words);
+    this.#unpacker = new secagg.WordUnpacker(bits, words);
   }
 
-  /** The next piece of the current update: little-endian ring words, none cut in two. */
+  /** The next piece of the current update's packed words, cut anywhere. */
   add(piece: Uint8Array): void {
-    const words = bytesToRingWords(piece);
-    if (piece.length % ring.wordBytes !== 0 || this.#position + words.length > this.words.length) {
-      throw new RangeError(
-        `a piece of ${piece.length} bytes at word ${this.#position} does not fit ${this.words.length} words`,
-      );
-    }
-    addToRing(this.words.subarray(this.#position, this.#position + words.length), words);
+    const words = this.#unpacker.read(piece);
+    addToRing(this.#sum.subarray(this.#position, this.#position + words.length), words);
     this.#position += words.length;
   }
 
   /** Σ sign · PRG(seed) on top of the sum: what is left of the masks of those who dropped, and everyone's own. */
   addMasks(masks: readonly secagg.MaskTerm[]): void {
-    secagg.addMasks(this.words, masks);
+    secagg.addMasks(this.#sum, masks);
   }
 
   /** The current update is complete; the next piece begins another. */
   endUpdate(): void {
-    if (this.#position !== this.words.length)
-      throw new RangeError(`an update ended at word ${this.#position} of ${this.words.length}`);
+    this.#unpacker.end();
+    this.#unpacker = new secagg.WordUnpacker(this.#bits, this.#sum.length);
     this.#position = 0;
+  }
+
+  /** Below 2ᵇ each. */
+  sum(): secagg.RingWords {
+    secagg.reduceWords(this.#sum, this.#bits);
+    return this.#sum;
   }
 }

@@ -1,14 +1,18 @@
 import {
   createAdapterLayout,
   createSeededRandom,
-  dequantizeSum,
+  decodeSum,
   factorSize,
+  fromRing,
   gatherFactor,
+  parseRunSpec,
+  payloadOf,
   quantizeUpdate,
-  ring,
-  ringScale,
-  ringWordsToBytes,
   scatterFactor,
+  secagg,
+  updateEncoding,
+  type RunSpecInput,
+  type UpdateEncoding,
 } from '@weft/shared';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -20,57 +24,88 @@ import { serverStep } from './server-optimizer.ts';
 const aggregator = createAggregator();
 afterAll(() => aggregator.close());
 
-const coordinate = fc.integer({ min: -ring.coordinateCap, max: ring.coordinateCap });
-const updatesOf = (values: number) =>
-  fc.array(
-    fc.tuple(fc.array(coordinate, { minLength: values, maxLength: values }), fc.integer({ min: 1, max: 10_000 })),
-    {
-      minLength: 1,
-      maxLength: 40,
-    },
+const encodingOf = (
+  values: number,
+  { maximum, ...aggregation }: { maximum: number } & Partial<RunSpecInput['aggregation']>,
+): UpdateEncoding =>
+  updateEncoding(
+    parseRunSpec({
+      name: 'sums',
+      baseModel: { name: 'tiny', sha256: 'a'.repeat(64) },
+      training: { steps: 1 },
+      cohort: { minimum: Math.min(3, maximum), maximum },
+      aggregation: { secure: { droppingShare: 0 }, ...aggregation },
+      rounds: 1,
+    }),
+    values,
   );
 
-/** Cuts at whole words, wherever. */
-const inPieces = (bytes: Uint8Array, words: number): Uint8Array[] =>
-  Array.from({ length: Math.ceil(bytes.length / (4 * words)) }, (_, i) =>
-    bytes.subarray(4 * words * i, 4 * words * (i + 1)),
+/** As it leaves a node; in mode secure the masks would lie on top. */
+const packed = (encoding: UpdateEncoding, values: ArrayLike<number>, weight: number): Uint8Array => {
+  const coordinates = new Int32Array(encoding.grid.dim);
+  coordinates.set(values);
+  return payloadOf(encoding, { coordinates, normL2: 1, clipped: false, saturatedValues: 0 }, weight);
+};
+
+/** Cut anywhere, in the middle of words too. */
+const inPieces = (bytes: Uint8Array, sizeBytes: number): Uint8Array[] =>
+  Array.from({ length: Math.ceil(bytes.length / sizeBytes) }, (_, i) =>
+    bytes.subarray(sizeBytes * i, sizeBytes * (i + 1)),
   );
 
-async function* stream(bytes: Uint8Array, words = 3): AsyncGenerator<Uint8Array> {
-  for (const piece of inPieces(bytes, words)) yield piece.slice();
+async function* stream(bytes: Uint8Array, sizeBytes = 11): AsyncGenerator<Uint8Array> {
+  for (const piece of inPieces(bytes, sizeBytes)) yield piece.slice();
 }
 
-test('the sum in the ring is the exact integer sum, whatever the order and the pieces', () => {
+test('the sum in the ring is the exact integer sum, whatever its width, the order, the pieces and the masks', () => {
+  const rounds = fc.record({
+    quantizationBits: fc.integer({ min: 2, max: 16 }),
+    maximum: fc.integer({ min: 3, max: 40 }),
+    mode: fc.constantFrom('secure' as const, 'plain' as const),
+    weightCap: fc.integer({ min: 1, max: 10_000 }),
+    sizeBytes: fc.integer({ min: 1, max: 9 }),
+    dice: fc.infiniteStream(fc.nat()),
+  });
   fc.assert(
-    fc.property(updatesOf(7), fc.integer({ min: 1, max: 8 }), fc.infiniteStream(fc.nat()), (updates, words, dice) => {
-      const accumulator = new Accumulator(7);
-      const shuffled = updates
-        .map((update) => ({ update, order: dice.next().value }))
-        .toSorted((x, y) => x.order - y.order);
-      for (const { update } of shuffled) {
-        const [values, weight] = update;
-        for (const piece of inPieces(ringWordsToBytes(Uint32Array.from([...values, weight])), words))
-          accumulator.add(piece);
+    fc.property(rounds, ({ maximum, sizeBytes, dice, ...aggregation }) => {
+      const roll = (below: number): number => dice.next().value % below;
+      const encoding = encodingOf(7, { maximum, ...aggregation });
+      const { offered, form, grid } = encoding;
+      const updates = Array.from({ length: maximum }, () => ({
+        values: Array.from({ length: 7 }, () => roll(2 * grid.coordinateCap + 1) - grid.coordinateCap),
+        weight: 1 + roll(aggregation.weightCap),
+        order: roll(1000),
+      }));
+      const accumulator = new Accumulator(offered);
+      const terms: secagg.MaskTerm[] = [];
+      for (const { values, weight, order } of updates.toSorted((x, y) => x.order - y.order)) {
+        const seed = new Uint8Array(32).fill(order % 256);
+        terms.push({ seed, sign: -1 });
+        const words = secagg.unpackWords(packed(encoding, values, weight), offered.words, offered.bits)!;
+        secagg.addMasks(words, [{ seed, sign: 1 }]);
+        secagg.reduceWords(words, offered.bits);
+        for (const piece of inPieces(secagg.packWords(words, offered.bits), sizeBytes)) accumulator.add(piece);
         accumulator.endUpdate();
       }
-      for (let i = 0; i < 7; i++) {
-        const exact = updates.reduce((sum, [values]) => sum + BigInt(values[i]!), 0n);
-        expect(BigInt(accumulator.words[i]! | 0)).toBe(exact);
-      }
-      expect(BigInt(accumulator.words[7]!)).toBe(updates.reduce((sum, [, weight]) => sum + BigInt(weight), 0n));
+      accumulator.addMasks(terms);
+      const sum = fromRing(form, accumulator.sum());
+      for (let i = 0; i < 7; i++)
+        expect(sum.coordinates[i]).toBe(updates.reduce((total, { values }) => total + values[i]!, 0));
+      expect(sum.weightSum).toBe(updates.reduce((total, { weight }) => total + weight, 0));
     }),
   );
 });
 
-test('an update that is too short or too long never ends well', () => {
-  const accumulator = new Accumulator(2);
-  accumulator.add(new Uint8Array(8));
-  expect(() => accumulator.endUpdate()).toThrow(RangeError);
-  expect(() => accumulator.add(new Uint8Array(8))).toThrow(RangeError);
-  expect(() => accumulator.add(new Uint8Array(3))).toThrow(RangeError);
+test('an update that is too short or too long, or has bits behind its end, never ends well', () => {
+  const accumulator = new Accumulator({ words: 3, bits: 11 });
+  accumulator.add(new Uint8Array(4));
+  expect(() => accumulator.endUpdate()).toThrow('end at word 2 of 3');
+  accumulator.add(Uint8Array.of(0x40));
+  expect(() => accumulator.endUpdate()).toThrow('bits behind the last of 3 words');
+  expect(() => accumulator.add(new Uint8Array(1))).toThrow('goes on behind word 3');
 });
 
-test('after dequantising, every coordinate is within the rounding bound of the float64 mean', () => {
+test('after decoding, every coordinate is within the rounding bound of the float64 mean', () => {
   const values = 16;
   const node = fc.record({
     delta: fc.array(fc.float({ min: -4, max: 4, noNaN: true }), { minLength: values, maxLength: values }),
@@ -83,30 +118,28 @@ test('after dequantising, every coordinate is within the rounding bound of the f
       fc.string(),
       (nodes, clipNormL2, seed) => {
         const weightCap = 10_000;
-        const accumulator = new Accumulator(values);
+        const encoding = encodingOf(values, { maximum: 20, clipNormL2, weightCap });
+        const accumulator = new Accumulator(encoding.offered);
         const mean = new Float64Array(values);
         let weightSum = 0;
         for (const [n, { delta, examples }] of nodes.entries()) {
           const weight = Math.min(examples, weightCap);
           const x = Float32Array.from(delta);
-          const update = quantizeUpdate(x, {
-            clipNormL2,
-            weight,
-            weightCap,
-            random: createSeededRandom(`${seed}${n}`),
-          })!;
-          accumulator.add(ringWordsToBytes(update.words));
+          const random = createSeededRandom(`${seed}${n}`);
+          const input = { clipNormL2, weight, weightCap, rotationSeed: '', random };
+          const update = quantizeUpdate(x, encoding.grid, input)!;
+          accumulator.add(payloadOf(encoding, update, weight));
           accumulator.endUpdate();
           const clip = update.normL2 > clipNormL2 ? clipNormL2 / update.normL2 : 1;
           x.forEach((value, i) => (mean[i]! += weight * value * clip));
           weightSum += weight;
         }
-        const dequantized = dequantizeSum(accumulator.words, { clipNormL2, weightCap });
-        expect(dequantized.weightSum).toBe(weightSum);
+        const decoded = decodeSum(encoding, accumulator.sum(), { rotationSeed: '', nodes: nodes.length });
+        expect(decoded.weightSum).toBe(weightSum);
         // Stochastic rounding moves a coordinate by less than one unit of 1/s · w_max/Σw for each node.
-        const bound = (nodes.length * weightCap) / (ringScale(clipNormL2) * weightSum);
+        const bound = (nodes.length * weightCap) / (encoding.grid.scale * weightSum);
         for (let i = 0; i < values; i++) {
-          expect(Math.abs(dequantized.meanDelta[i]! - mean[i]! / weightSum)).toBeLessThanOrEqual(
+          expect(Math.abs(decoded.meanDelta[i]! - mean[i]! / weightSum)).toBeLessThanOrEqual(
             bound * (1 + 1e-9) + 1e-12,
           );
         }
@@ -188,17 +221,16 @@ describe('with one factor fixed', () => {
     const deltas = weights.map(() => draw(factorSize(layout, trained)));
     const clipNormL2 = 100;
     const weightCap = 9;
-    const updates = deltas.map((delta, i) =>
-      ringWordsToBytes(
-        quantizeUpdate(delta, { clipNormL2, weight: weights[i]!, weightCap, random: createSeededRandom(`${i}`) })!
-          .words,
-      ),
-    );
+    const encoding = encodingOf(previous.length, { maximum: 3, clipNormL2, weightCap });
+    const updates = deltas.map((delta, i) => {
+      const weight = weights[i]!;
+      const input = { clipNormL2, weight, weightCap, rotationSeed: '', random: createSeededRandom(`${i}`) };
+      return payloadOf(encoding, quantizeUpdate(delta, encoding.grid, input)!, weight);
+    });
     const { next } = await aggregator.aggregate({
-      words: previous.length + 1,
+      encoding,
+      summed: { nodes: 3, rotationSeed: '' },
       updates: updates.map((bytes) => stream(bytes)),
-      clipNormL2,
-      weightCap,
       server: { optimizer: 'fedavg', learningRate: 1, momentum: 0 },
       previous,
       momentum: undefined,
@@ -214,7 +246,7 @@ describe('with one factor fixed', () => {
         ),
       ),
     );
-    const bound = (3 * weightCap) / (ringScale(clipNormL2) * 17);
+    const bound = (3 * weightCap) / (encoding.grid.scale * 17);
     aggregated.forEach((value, i) => {
       const mean = weights.reduce((sum, weight, n) => sum + weight * local[n]![i]!, 0) / 17;
       expect(Math.abs(value - mean)).toBeLessThanOrEqual(2 * bound + 1e-6);
@@ -238,22 +270,24 @@ describe('with one factor fixed', () => {
 test('the worker thread gives the same bits in any order of updates, and a broken update fails the job alone', async () => {
   const values = 100_000;
   const random = createSeededRandom('worker');
-  const updates = Array.from({ length: 5 }, (_, i) => {
-    const words = Uint32Array.from({ length: values + 1 }, () => random.integer(1000) - 500);
-    words[values] = i + 1;
-    return ringWordsToBytes(words);
-  });
+  const encoding = encodingOf(values, { maximum: 5, weightCap: 5 });
+  const updates = Array.from({ length: 5 }, (_, i) =>
+    packed(
+      encoding,
+      Array.from({ length: values }, () => random.integer(1000) - 500),
+      i + 1,
+    ),
+  );
   const job = (list: readonly Uint8Array[]) => ({
-    words: values + 1,
-    updates: list.map((bytes) => stream(bytes, 1 << 16)),
-    clipNormL2: 10,
-    weightCap: 5,
+    encoding,
+    summed: { nodes: list.length, rotationSeed: '' },
+    updates: list.map((bytes) => stream(bytes, 65_537)),
     server: { optimizer: 'fedavgm', learningRate: 1, momentum: 0.9 } as const,
     previous: new Float32Array(values).fill(0.5),
     momentum: undefined,
   });
   const one = await aggregator.aggregate(job(updates));
-  await expect(aggregator.aggregate(job([updates[0]!.subarray(4)]))).rejects.toThrow('update ended');
+  await expect(aggregator.aggregate(job([updates[0]!.subarray(4)]))).rejects.toThrow('packed words end at');
   const other = await aggregator.aggregate(job(updates.toReversed()));
   expect(one.weightSum).toBe(15);
   expect(Buffer.from(one.next.buffer).equals(Buffer.from(other.next.buffer))).toBe(true);

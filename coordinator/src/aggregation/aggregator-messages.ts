@@ -1,18 +1,17 @@
-import type { secagg } from '@weft/shared';
+import type { secagg, UpdateEncoding } from '@weft/shared';
 import type { RuleSettings } from './rules/rule.ts';
 import type { ServerSettings } from './server-optimizer.ts';
 
 export type AggregatorRequest =
-  | { readonly kind: 'begin'; readonly words: number }
+  | { readonly kind: 'begin'; readonly encoding: UpdateEncoding }
   | { readonly kind: 'piece'; readonly bytes: Uint8Array }
   | { readonly kind: 'endUpdate' }
   /** Take the masks off the sum. */
   | { readonly kind: 'unmask'; readonly masks: readonly secagg.MaskTerm[] }
   | {
       readonly kind: 'finish';
-      readonly clipNormL2: number;
-      readonly weightCap: number;
-      readonly noise: NoisySum | undefined;
+      readonly encoding: UpdateEncoding;
+      readonly summed: SummedUpdates;
       readonly server: ServerSettings;
       readonly previous: Float32Array;
       readonly momentum: Float64Array | undefined;
@@ -23,7 +22,7 @@ export type AggregatorRequest =
       readonly from: number;
       /** Ring words of one parameter range of every update. */
       readonly updates: readonly Uint8Array[];
-      readonly clipNormL2: number;
+      readonly encoding: UpdateEncoding;
     }
   | {
       readonly kind: 'finishRule';
@@ -32,14 +31,10 @@ export type AggregatorRequest =
       readonly momentum: Float64Array | undefined;
     };
 
-export interface NoisySum {
-  readonly dim: number;
-  readonly scale: number;
-  /** Coordinates of the trained factor. */
-  readonly values: number;
-  readonly rotationSeed: string;
-  /** Summed updates: what everyone knows, so the sum is divided by it. */
+export interface SummedUpdates {
+  /** The number of them. */
   readonly nodes: number;
+  readonly rotationSeed: string;
 }
 
 export interface AggregationResult {

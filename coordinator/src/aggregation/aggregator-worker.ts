@@ -1,17 +1,18 @@
 import { parentPort } from 'node:worker_threads';
-import { bytesToRingWords, dequantizeSum, dequantizeValues, privacy } from '@weft/shared';
+import { decodeRange, decodeSum } from '@weft/shared';
 import { Accumulator } from './accumulator.ts';
 import type { AggregationResult, AggregatorAnswer, AggregatorRequest } from './aggregator-messages.ts';
 import { RuleAggregation } from './rules/by-ranges.ts';
 import { serverStep } from './server-optimizer.ts';
 
-let accumulator = new Accumulator(0);
+const nothing = { words: 0, bits: 8 };
+let accumulator = new Accumulator(nothing);
 let byRule: { readonly aggregation: RuleAggregation; readonly nodes: number } | undefined;
 
 function answer(request: AggregatorRequest): AggregationResult | undefined {
   switch (request.kind) {
     case 'begin':
-      accumulator = new Accumulator(request.words - 1);
+      accumulator = new Accumulator(request.encoding.offered);
       return undefined;
     case 'piece':
       accumulator.add(request.bytes);
@@ -23,11 +24,8 @@ function answer(request: AggregatorRequest): AggregationResult | undefined {
       accumulator.addMasks(request.masks);
       return undefined;
     case 'finish': {
-      const { noise } = request;
-      const { meanDelta, weightSum } = noise
-        ? { meanDelta: privacy.decodeNoisySum(accumulator.words, noise, noise), weightSum: noise.nodes }
-        : dequantizeSum(accumulator.words, request);
-      accumulator = new Accumulator(0);
+      const { meanDelta, weightSum } = decodeSum(request.encoding, accumulator.sum(), request.summed);
+      accumulator = new Accumulator(nothing);
       return { ...serverStep(request.previous, meanDelta, request.server, request.momentum), weightSum };
     }
     case 'beginRule': {
@@ -37,7 +35,7 @@ function answer(request: AggregatorRequest): AggregationResult | undefined {
     }
     case 'measure':
     case 'combine': {
-      const updates = request.updates.map((bytes) => dequantizeValues(bytesToRingWords(bytes), request.clipNormL2));
+      const updates = request.updates.map((bytes) => decodeRange(request.encoding, bytes));
       if (request.kind === 'measure') byRule?.aggregation.measure(updates);
       else byRule?.aggregation.combine(request.from, updates);
       return undefined;

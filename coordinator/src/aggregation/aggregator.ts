@@ -1,22 +1,18 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { WeftError, type secagg } from '@weft/shared';
-import type { AggregationResult, AggregatorAnswer, AggregatorRequest, NoisySum } from './aggregator-messages.ts';
+import { WeftError, type secagg, type UpdateEncoding } from '@weft/shared';
+import type { AggregationResult, AggregatorAnswer, AggregatorRequest, SummedUpdates } from './aggregator-messages.ts';
 import { passesOf, rangesOf } from './rules/by-ranges.ts';
 import type { RuleSettings } from './rules/rule.ts';
 import type { ServerSettings } from './server-optimizer.ts';
 
 export interface AggregationJob {
-  /** Ring words of an update. */
-  readonly words: number;
-  /** Each update's ring words in pieces; read one after the other, one piece in memory. */
+  readonly encoding: UpdateEncoding;
+  readonly summed: SummedUpdates;
+  /** Each update's packed ring words in pieces; read one after the other, one piece in memory. */
   readonly updates: Iterable<AsyncIterable<Uint8Array>>;
   /** What takes the masks off the sum, in mode secure. */
   readonly masks?: readonly secagg.MaskTerm[];
-  readonly clipNormL2: number;
-  readonly weightCap: number;
-  /** In a run with noise: what the sum is decoded with. */
-  readonly noise?: NoisySum | undefined;
   readonly server: ServerSettings;
   /** The trained factor before the round. */
   readonly previous: Float32Array;
@@ -28,7 +24,7 @@ export interface AggregationJob {
 type ReadRange = (from: number, to: number) => Promise<Uint8Array>;
 
 /** By a rule other than mean, where each update can be seen and counts once. */
-export interface RuleJob extends Pick<AggregationJob, 'clipNormL2' | 'server' | 'previous' | 'momentum'> {
+export interface RuleJob extends Pick<AggregationJob, 'encoding' | 'server' | 'previous' | 'momentum'> {
   readonly settings: RuleSettings;
   /** Read range by range, once or twice, so that no whole update is in memory. */
   readonly updates: readonly ReadRange[];
@@ -62,7 +58,7 @@ export function createAggregator(): Aggregator {
 }
 
 async function run(thread: AggregatorThread, job: AggregationJob): Promise<AggregationResult> {
-  await thread.ask({ kind: 'begin', words: job.words });
+  await thread.ask({ kind: 'begin', encoding: job.encoding });
   for (const update of job.updates) {
     for await (const piece of update) {
       // A copy, since the piece may be a window of memory that others use.
@@ -71,15 +67,15 @@ async function run(thread: AggregatorThread, job: AggregationJob): Promise<Aggre
     }
     await thread.ask({ kind: 'endUpdate' });
   }
-  const { masks = [], clipNormL2, weightCap, noise, server, previous, momentum } = job;
+  const { masks = [], encoding, summed, server, previous, momentum } = job;
   if (masks.length > 0) await thread.ask({ kind: 'unmask', masks });
-  const result = await thread.ask({ kind: 'finish', clipNormL2, weightCap, noise, server, previous, momentum });
+  const result = await thread.ask({ kind: 'finish', encoding, summed, server, previous, momentum });
   if (result === undefined) throw new WeftError('WEFT_INTERNAL', 'the aggregator gave no result');
   return result;
 }
 
 async function runByRule(thread: AggregatorThread, job: RuleJob): Promise<AggregationResult> {
-  const { settings, updates, clipNormL2, server, previous, momentum } = job;
+  const { settings, updates, encoding, server, previous, momentum } = job;
   const values = previous.length;
   await thread.ask({ kind: 'beginRule', settings, nodes: updates.length, values });
   for (const kind of passesOf(settings)) {
@@ -87,7 +83,7 @@ async function runByRule(thread: AggregatorThread, job: RuleJob): Promise<Aggreg
       const range: Uint8Array<ArrayBuffer>[] = [];
       // A copy of each, since the bytes may be a window of memory that others use; one after the other, few open files.
       for (const read of updates) range.push(new Uint8Array(await read(from, to)));
-      await thread.ask({ kind, from, updates: range, clipNormL2 }, ...range.map(({ buffer }) => buffer));
+      await thread.ask({ kind, from, updates: range, encoding }, ...range.map(({ buffer }) => buffer));
     }
   }
   const result = await thread.ask({ kind: 'finishRule', server, previous, momentum });

@@ -27,7 +27,7 @@ export function secureOffer(state: RunState, members: readonly NodeId[], random:
     baseHash: hashBytes(spec.baseModel.sha256),
     adapterHash: hashBytes(adapter.sha256),
     layoutHash: hashBytes(layoutSha256),
-    ...updateEncoding(spec, factorValues[factor]),
+    ...updateEncoding(spec, factorValues[factor]).offered,
     minMembers: spec.cohort.minimum,
     maxMembers: members.length,
     ...secureSizes(secure),

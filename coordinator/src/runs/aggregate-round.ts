@@ -2,14 +2,13 @@ import { endianness } from 'node:os';
 import {
   factorSize,
   gatherFactor,
-  noiseOf,
   privacy,
-  ring,
   scatterFactor,
   updateEncoding,
   WeftError,
   type AdapterLayout,
   type Sha256,
+  type UpdateEncoding,
 } from '@weft/shared';
 import { encodeAdapter, readAdapter } from '../adapters/adapter-file.ts';
 import { gatherState, scatterState } from '../aggregation/factor-slices.ts';
@@ -26,14 +25,12 @@ export async function aggregateRound(
 ): Promise<Aggregate> {
   const startedAt = context.clock.now();
   const { spec, factor, runId, round } = state;
-  const values = factorSize(layout, factor);
-  const { words, clipNormL2, weightCap } = updateEncoding(spec, values);
-  const noise = noiseOf(spec, values);
+  const encoding = updateEncoding(spec, factorSize(layout, factor));
   const before = await readAdapter(layout, context.blobs.adapters.path(state.adapter.sha256));
   const momentumBefore = state.momentum && (await readMomentum(context, state.momentum));
   const { rule, robust, server } = spec.aggregation;
   const job = {
-    clipNormL2,
+    encoding,
     server,
     previous: gatherFactor(layout, before, factor),
     momentum: momentumBefore && gatherState(layout, momentumBefore, factor),
@@ -42,22 +39,14 @@ export async function aggregateRound(
     rule === 'mean'
       ? await context.aggregator.aggregate({
           ...job,
-          words,
           updates: [...updates.values()].map(({ payload }) => readUpdate(context, payload)),
           masks,
-          weightCap,
-          noise: noise && {
-            dim: noise.dim,
-            scale: noise.scale,
-            values,
-            rotationSeed: privacy.rotationSeed(runId, round),
-            nodes: updates.size,
-          },
+          summed: { nodes: updates.size, rotationSeed: privacy.rotationSeed(runId, round) },
         })
       : await context.aggregator.aggregateByRule({
           ...job,
           settings: { rule, robust },
-          updates: inOrder(updates).map(({ payload: { sha256 } }) => readRangeOf(context, sha256)),
+          updates: inOrder(updates).map(({ payload: { sha256 } }) => readRangeOf(context, encoding, sha256)),
         });
   const after = scatterFactor(layout, before, factor, next);
   const adapter = await context.blobs.adapters.put(await encodeAdapter(layout, after, spec.baseModel));
@@ -78,9 +67,9 @@ const inOrder = <T>(updates: ReadonlyMap<string, T>): T[] =>
   [...updates].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, update]) => update);
 
 const readRangeOf =
-  ({ blobs }: RunContext, sha256: Sha256) =>
+  ({ blobs }: RunContext, { form: { bits } }: UpdateEncoding, sha256: Sha256) =>
   (from: number, to: number): Promise<Uint8Array> =>
-    blobs.updates.readRange(sha256, from * ring.wordBytes, to * ring.wordBytes);
+    blobs.updates.readRange(sha256, (from * bits) / 8, (to * bits) / 8);
 
 async function* readUpdate(
   { blobs, onPoint }: RunContext,

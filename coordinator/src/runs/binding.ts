@@ -2,12 +2,12 @@ import type { Update } from '@weft/proto';
 import {
   factorSize,
   isSha256,
-  ring,
   updateEncoding,
   WeftError,
   type AdapterLayout,
   type ErrorCode,
   type NodeId,
+  type UpdateEncoding,
 } from '@weft/shared';
 import type { RunState } from '../round/index.ts';
 import type { BlobInfo } from '../store/events.ts';
@@ -19,6 +19,7 @@ export interface BoundUpdate {
   readonly values: number;
   readonly clipped: boolean;
   readonly saturatedValues: number;
+  readonly encoding: UpdateEncoding;
   /** What arrives is uniform noise to the coordinator: nothing about its words can be checked. */
   readonly masked: boolean;
 }
@@ -30,8 +31,9 @@ export interface BoundUpdate {
 export function checkBinding(update: Update, nodeId: NodeId, state: RunState, layout: AdapterLayout): BoundUpdate {
   const { spec, round, factor, adapter, layoutSha256, runId } = state;
   const values = factorSize(layout, factor);
-  const { words, weightCap } = updateEncoding(spec, values);
-  const payloadBytes = words * ring.wordBytes;
+  const encoding = updateEncoding(spec, values);
+  const { payloadBytes } = encoding;
+  const { bits, weightCap } = encoding.offered;
   same('WEFT_UPDATE_WRONG_NODE', 'node', update.nodeId, nodeId);
   same('WEFT_UPDATE_WRONG_RUN', 'run', update.runId, runId);
   same('WEFT_UPDATE_WRONG_ROUND', 'round', update.round, round);
@@ -39,7 +41,7 @@ export function checkBinding(update: Update, nodeId: NodeId, state: RunState, la
   same('WEFT_UPDATE_WRONG_LAYOUT', 'layout', update.layoutSha256, layoutSha256);
   same('WEFT_UPDATE_WRONG_ADAPTER', 'adapter', update.previousAdapterSha256, adapter.sha256);
   same('WEFT_UPDATE_WRONG_FACTOR', 'factor', update.factor, toProtoFactor[factor]);
-  same('WEFT_UPDATE_WRONG_RING', 'number of ring bits', update.ringBits, ring.bits);
+  same('WEFT_UPDATE_WRONG_RING', 'number of ring bits', update.ringBits, bits);
   same('WEFT_UPDATE_WRONG_LENGTH', 'number of values', update.values, BigInt(values));
   same('WEFT_UPDATE_WRONG_LENGTH', 'number of bytes', update.payloadBytes, BigInt(payloadBytes));
   const masked = spec.aggregation.mode === 'secure';
@@ -67,6 +69,7 @@ export function checkBinding(update: Update, nodeId: NodeId, state: RunState, la
     values,
     clipped: update.clipped,
     saturatedValues: Number(update.saturatedValues),
+    encoding,
     masked,
   };
 }

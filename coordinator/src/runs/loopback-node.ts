@@ -20,12 +20,13 @@ import {
   factorSize,
   openEnvelope,
   parseRunSpec,
+  payloadOf,
+  privacy,
   quantizeUpdate,
-  ring,
-  ringWordsToBytes,
   sealEnvelope,
   sha256,
   toNodeId,
+  updateEncoding,
   type Identity,
   type NodeId,
   type RunSpecInput,
@@ -151,12 +152,12 @@ export class LoopbackNode {
     const values = factorSize(layout, factor);
     const random = createSeededRandom(`node ${this.#index} from ${offer.adapter!.sha256}`);
     const delta = Float32Array.from({ length: values }, () => (random.uniform() - 0.5) * 0.2);
-    const { clipNormL2, weighting } = spec.aggregation;
-    const isUniform = weighting === 'uniform';
-    const weightCap = isUniform ? 1 : spec.aggregation.weightCap;
-    const weight = isUniform ? 1 : 10 * (this.#index + 1);
-    const quantized = quantizeUpdate(delta, { clipNormL2, weight, weightCap, random })!;
-    const payload = ringWordsToBytes(quantized.words);
+    const encoding = updateEncoding(spec, values);
+    const { clipNormL2, weightCap } = encoding.offered;
+    const weight = Math.min(10 * (this.#index + 1), weightCap);
+    const rotationSeed = privacy.rotationSeed(offer.runId, offer.round);
+    const quantized = quantizeUpdate(delta, encoding.grid, { clipNormL2, weight, weightCap, rotationSeed, random })!;
+    const payload = payloadOf(encoding, quantized, weight);
     change.payload?.(payload);
     const body = {
       runId: offer.runId,
@@ -168,7 +169,7 @@ export class LoopbackNode {
       factor: offer.factor,
       payloadSha256: sha256(payload),
       payloadBytes: BigInt(payload.length),
-      ringBits: ring.bits,
+      ringBits: encoding.form.bits,
       values: BigInt(values),
       weight: BigInt(weight),
       clipped: quantized.clipped,

@@ -1,10 +1,12 @@
-import { createAdapterLayout, factorSize, ring, type RunSpecInput } from '@weft/shared';
+import { coordinateCapOf, createAdapterLayout, factorSize, type RunSpecInput } from '@weft/shared';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loopbackModel, loopbackSpec } from './loopback-node.ts';
 import { eventsOf, openLoopback, type Loopback } from './loopback.ts';
 
 type Rule = NonNullable<RunSpecInput['aggregation']['rule']>;
 const nodes = 7;
+/** Seven updates of 16 bits add up to 19, in whole bytes. */
+const wordBytes = 3;
 /** Of the nodes' drawn deltas: coordinates below 0.1. */
 const honestNormL2 = (values: number): number => 0.1 * Math.sqrt(values);
 
@@ -12,10 +14,11 @@ const honestNormL2 = (values: number): number => 0.1 * Math.sqrt(values);
 const boost =
   (factor: number) =>
   (payload: Uint8Array): void => {
-    const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
-    for (let at = 0; at < payload.length - ring.wordBytes; at += ring.wordBytes) {
-      const boosted = view.getInt32(at, true) * factor;
-      view.setInt32(at, Math.max(-ring.coordinateCap, Math.min(ring.coordinateCap, boosted)), true);
+    const words = Buffer.from(payload.buffer);
+    const cap = coordinateCapOf(16);
+    for (let at = 0; at < payload.length - wordBytes; at += wordBytes) {
+      const boosted = words.readIntLE(at, wordBytes) * factor;
+      words.writeIntLE(Math.max(-cap, Math.min(cap, boosted)), at, wordBytes);
     }
   };
 

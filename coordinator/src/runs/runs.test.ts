@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createAdapterLayout, dequantizeSum, factorSize, sha256 } from '@weft/shared';
+import { createAdapterLayout, decodeSum, factorSize, sha256, updateEncoding } from '@weft/shared';
 import { expect, test } from 'vitest';
 import { Accumulator } from '../aggregation/accumulator.ts';
 import { gatherState } from '../aggregation/factor-slices.ts';
@@ -77,13 +77,14 @@ test('momentum of the server acts on a factor in its own rounds, and leaves the 
     const [trained, other] = round % 2 === 0 ? (['B', 'A'] as const) : (['A', 'B'] as const);
     const before = momenta[round - 1] ?? new Float64Array(layout.size);
     // What the nodes sent in this round, added up here once more.
-    const accumulator = new Accumulator(factorSize(layout, trained));
+    const encoding = updateEncoding(loopback.runs.show(id).spec, factorSize(layout, trained));
+    const accumulator = new Accumulator(encoding.offered);
     for (const node of loopback.nodes) {
       const offer = node.heard.filter((message) => message.case === 'roundOffer')[round]!;
       accumulator.add(node.prepare(node.readOffer(offer)).payload);
       accumulator.endUpdate();
     }
-    const { meanDelta } = dequantizeSum(accumulator.words, { clipNormL2: 10, weightCap: 100 });
+    const { meanDelta } = decodeSum(encoding, accumulator.sum(), { rotationSeed: '', nodes: 3 });
     const expected = gatherState(layout, before, trained).map((value, i) => 0.5 * value + meanDelta[i]!);
     expect(gatherState(layout, momentum, trained)).toEqual(expected);
     expect(gatherState(layout, momentum, other)).toEqual(gatherState(layout, before, other));

@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { domains, ring, sha256, signBody, type Sha256 } from '@weft/shared';
+import { coordinateCapOf, domains, sha256, signBody, type Sha256 } from '@weft/shared';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { LoopbackNode, receiptBytes, type PreparedUpdate } from './loopback-node.ts';
@@ -27,8 +27,10 @@ test('the same update again gets the same receipt, also long after its round; an
 describe('an update is refused, and the round goes on, when', () => {
   const stranger = new LoopbackNode(77);
   const other = 'f'.repeat(64);
-  const setWord = (word: number, value: number) => (bytes: Uint8Array) =>
-    new DataView(bytes.buffer).setInt32(4 * word, value, true);
+  const setWord = (word: number, value: number) => (bytes: Uint8Array) => {
+    // Of three bytes: the sum of three updates of 16 bits needs 18.
+    Buffer.from(bytes.buffer).writeIntLE(value, 3 * word, 3);
+  };
   type Change = NonNullable<Parameters<LoopbackNode['prepare']>[1]>;
   const attacks: Record<string, { change: Change; refusal: string }> = {
     'another node signed it': { change: { signer: stranger.identity }, refusal: 'WEFT_UPDATE_WRONG_NODE' },
@@ -78,16 +80,19 @@ describe('an update is refused, and the round goes on, when', () => {
 
   const bytes: Record<string, { change: (payload: Uint8Array) => void; refusal: string }> = {
     'a coordinate is beyond the ring': {
-      change: setWord(3, ring.coordinateCap + 1),
+      change: setWord(3, coordinateCapOf(16) + 1),
       refusal: 'WEFT_UPDATE_WRONG_RING',
     },
     'a coordinate is beyond the ring below zero': {
-      change: setWord(5, -ring.coordinateCap - 1),
+      change: setWord(5, -coordinateCapOf(16) - 1),
       refusal: 'WEFT_UPDATE_WRONG_RING',
     },
-    'a coordinate holds the bits of a NaN': { change: setWord(0, 0x7fc00000), refusal: 'WEFT_UPDATE_WRONG_RING' },
+    'a coordinate is as far below zero as its bytes go': {
+      change: setWord(0, -(2 ** 23)),
+      refusal: 'WEFT_UPDATE_WRONG_RING',
+    },
     'its last word is not its weight': {
-      change: (payload) => setWord(payload.length / 4 - 1, 99)(payload),
+      change: (payload) => setWord(payload.length / 3 - 1, 99)(payload),
       refusal: 'WEFT_UPDATE_WRONG_WEIGHT',
     },
   };
@@ -130,10 +135,10 @@ describe('a transfer', () => {
     const [first] = nodes as [LoopbackNode];
     const prepared = first.prepare(first.offer);
     expect(await first.status(runId, 0, prepared.payload)).toEqual({ receivedBytes: 0 });
-    await interrupt(first, prepared, 150);
-    expect(await first.status(runId, 0, prepared.payload)).toEqual({ receivedBytes: 150 });
-    expect(await refusalOf(first.upload(prepared, { offset: 151 }))).toBe('WEFT_TRANSFER_OFFSET');
-    await first.upload(prepared, { offset: 150 });
+    await interrupt(first, prepared, 100);
+    expect(await first.status(runId, 0, prepared.payload)).toEqual({ receivedBytes: 100 });
+    expect(await refusalOf(first.upload(prepared, { offset: 101 }))).toBe('WEFT_TRANSFER_OFFSET');
+    await first.upload(prepared, { offset: 100 });
     expect((await first.status(runId, 0, prepared.payload)).receivedBytes).toBe(prepared.payload.length);
   });
 

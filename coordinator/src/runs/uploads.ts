@@ -4,7 +4,7 @@ import type { UploadSink, UploadState } from '../federation/ports.ts';
 import { checkUpload } from '../round/index.ts';
 import type { PartialBlob } from '../store/blob-store.ts';
 import { checkBinding, type BoundUpdate } from './binding.ts';
-import { createPayloadCheck } from './payload.ts';
+import { createPaddingCheck, createPayloadCheck } from './payload.ts';
 import { findAccepted, sealReceipt } from './receipts.ts';
 import type { Run } from './run.ts';
 import type { RunContext } from './run-context.ts';
@@ -146,10 +146,14 @@ export function createUploads(context: RunContext, runOf: (runId: string) => Run
 
 /** In mode plain each word is looked at; of a masked vector only the root over its chunks can be kept. */
 function checkOf(bound: BoundUpdate): { take: (piece: Uint8Array) => void; chunkRoot: () => Sha256 | undefined } {
-  if (!bound.masked) return { take: createPayloadCheck(bound), chunkRoot: () => undefined };
+  if (!bound.masked) return { take: createPayloadCheck(bound.encoding, bound.weight), chunkRoot: () => undefined };
   const root = new secagg.ChunkRoot();
+  const checkPadding = createPaddingCheck(bound.encoding);
   return {
-    take: (piece) => root.add(piece),
+    take(piece) {
+      checkPadding(piece);
+      root.add(piece);
+    },
     chunkRoot: () => Buffer.from(root.root()).toString('hex') as Sha256,
   };
 }

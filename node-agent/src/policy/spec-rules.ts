@@ -148,6 +148,7 @@ export const harmlessSpecKeys: Readonly<Record<string, string>> = {
   'aggregation.secure.stepSeconds': onlyWaits,
   'aggregation.secure.auditDays':
     'it says how long the coordinator serves what publishMaskedInputs lets out; whoever read it may keep it for ever',
+  'aggregation.quantizationBits': 'it says how coarsely the delta is rounded before it leaves; fewer bits say less',
   'aggregation.weightCap': 'it caps the one number that weighting holds',
   'aggregation.rule': onlyOthersWeigh,
   'aggregation.robust.byzantine': onlyOthersWeigh,

@@ -4,7 +4,6 @@ import {
   createAdapterLayout,
   domains,
   factorSize,
-  ring,
   sealEnvelope,
   sha256,
   WeftError,
@@ -211,7 +210,7 @@ async function prepareUpdate(
     onStep: ({ step, steps, loss, tokensPerSecond }) => report('training', step, steps, { loss, tokensPerSecond }),
   });
   const trainingMs = Math.round(performance.now() - startedMs);
-  const { payload, values, weight, normL2, clipped, saturatedValues } = trained;
+  const { payload, values, ringBits, weight, normL2, clipped, saturatedValues } = trained;
   const update = sealEnvelope(
     domains.update,
     UpdateSchema,
@@ -225,7 +224,7 @@ async function prepareUpdate(
       factor: factors[factor],
       payloadSha256: sha256(payload),
       payloadBytes: BigInt(payload.length),
-      ringBits: ring.bits,
+      ringBits,
       values: BigInt(values),
       weight: BigInt(weight),
       ...(allowedMetrics(policy, spec).has('clipping') && { clipped, saturatedValues: BigInt(saturatedValues) }),

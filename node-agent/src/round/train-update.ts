@@ -2,13 +2,14 @@ import { randomBytes } from 'node:crypto';
 import {
   createSeededRandom,
   gatherFactor,
-  noiseOf,
+  payloadOf,
   privacy,
   quantizeUpdate,
-  ringWordsToBytes,
+  updateEncoding,
   WeftError,
   type AdapterLayout,
   type NodeId,
+  type UpdateEncoding,
 } from '@weft/shared';
 import { train, type Device, type Example, type Model } from '@weft/trainer';
 import type { Offer } from './offer.ts';
@@ -40,6 +41,7 @@ export interface LocalWork {
 export interface TrainedUpdate {
   readonly payload: Uint8Array;
   readonly values: number;
+  readonly ringBits: number;
   readonly weight: number;
   readonly normL2: number;
   readonly clipped: boolean;
@@ -56,26 +58,34 @@ export async function trainUpdate(work: LocalWork): Promise<TrainedUpdate> {
   if (examples.length === 0) throw new WeftError('WEFT_NODE_NO_EXAMPLES', 'no record is left to train on');
   const trained = await trainRound(work);
   const delta = subtract(gatherFactor(layout, trained, offer.factor), gatherFactor(layout, adapter, offer.factor));
-  const { weight, quantized } = toRing(work, delta);
+  const encoding = updateEncoding(offer.spec, delta.length);
+  const { weight, quantized } = quantize(work, delta, encoding);
   if (quantized === undefined)
     throw new WeftError('WEFT_UPDATE_NOT_FINITE', 'training led to values that are not finite');
-  const { words, normL2, clipped, saturatedValues } = quantized;
-  return { payload: ringWordsToBytes(words), values: delta.length, weight, normL2, clipped, saturatedValues };
+  const { normL2, clipped, saturatedValues } = quantized;
+  return {
+    payload: payloadOf(encoding, quantized, weight),
+    values: delta.length,
+    ringBits: encoding.form.bits,
+    weight,
+    normL2,
+    clipped,
+    saturatedValues,
+  };
 }
 
-function toRing({ offer, examples, nodeId }: LocalWork, delta: Float32Array) {
-  const { aggregation } = offer.spec;
-  const noise = noiseOf(offer.spec, delta.length);
-  if (noise) {
-    const rotationSeed = privacy.rotationSeed(offer.runId, offer.round);
+function quantize(
+  { offer, examples, nodeId }: LocalWork,
+  delta: Float32Array,
+  { grid, noise, offered }: UpdateEncoding,
+) {
+  const rotationSeed = privacy.rotationSeed(offer.runId, offer.round);
+  if (noise)
     return { weight: 1, quantized: privacy.encodeNoisyUpdate(delta, noise, { rotationSeed, key: randomBytes(32) }) };
-  }
-  const isUniform = aggregation.weighting === 'uniform';
-  const weightCap = isUniform ? 1 : aggregation.weightCap;
+  const { clipNormL2, weightCap } = offered;
   const weight = Math.min(examples.length, weightCap);
   const random = createSeededRandom(roundingSeed({ ...offer, nodeId }));
-  const { clipNormL2 } = aggregation;
-  return { weight, quantized: quantizeUpdate(delta, { clipNormL2, weight, weightCap, random }) };
+  return { weight, quantized: quantizeUpdate(delta, grid, { clipNormL2, weight, weightCap, rotationSeed, random }) };
 }
 
 /**

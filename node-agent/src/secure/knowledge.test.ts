@@ -41,7 +41,7 @@ const knowledge = knowledgeOf({
 
 const offerOf = (specHash: string): secagg.Body<'offer'> =>
   ({
-    ...updateEncoding(spec, values),
+    ...updateEncoding(spec, values).offered,
     minMembers: spec.cohort.minimum,
     ...secureSizes(spec.aggregation.secure),
     smallestSurvivors: spec.aggregation.secure.smallestSurvivors,

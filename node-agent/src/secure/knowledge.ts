@@ -80,7 +80,7 @@ export function knowledgeOf({
 function differenceFromSpec(offer: secagg.Body<'offer'>, { spec, body }: PendingUpdate): string | undefined {
   const { secure } = spec.aggregation;
   const due: Partial<secagg.Body<'offer'>> = {
-    ...updateEncoding(spec, Number(body.values)),
+    ...updateEncoding(spec, Number(body.values)).offered,
     minMembers: spec.cohort.minimum,
     ...secureSizes(secure),
     smallestSurvivors: secure.smallestSurvivors,

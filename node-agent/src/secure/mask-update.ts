@@ -2,7 +2,7 @@ import { open, readFile } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { create, fromBinary } from '@bufbuild/protobuf';
 import { UpdateSchema } from '@weft/proto';
-import { bytesToRingWords, domains, ringWordsToBytes, sealEnvelope, secagg, sha256, type Identity } from '@weft/shared';
+import { domains, sealEnvelope, secagg, sha256, updateEncoding, WeftError, type Identity } from '@weft/shared';
 import { writePrivateFile } from '../home/private-file.ts';
 import type { PendingUpdate } from '../round/pending-updates.ts';
 
@@ -15,16 +15,20 @@ export interface MaskedUpdate {
 
 const maskedPath = ({ payloadPath }: PendingUpdate): string => payloadPath.replace(/payload$/, 'masked');
 
-/** y = x + Σ sign · PRG(seed), written beside the update. The same seeds give the same bytes. */
+/** y = x + Σ sign · PRG(seed) mod 2ᵇ, packed and written beside the update. The same seeds give the same bytes. */
 export async function maskUpdate(
   update: PendingUpdate,
   terms: readonly secagg.MaskTerm[],
   identity: Identity,
 ): Promise<MaskedUpdate> {
-  const words = bytesToRingWords(await readFile(update.payloadPath));
+  const { offered } = updateEncoding(update.spec, Number(update.body.values));
+  const words = secagg.unpackWords(await readFile(update.payloadPath), offered.words, offered.bits);
+  if (words === undefined)
+    throw new WeftError('WEFT_INTERNAL', `the kept update is no ${offered.words} words of ${offered.bits} bits`);
   // The session must stay alive beside many masks.
   for (const _step of secagg.addMasksInSteps(words, terms)) await nextTurn();
-  const payload = ringWordsToBytes(words);
+  secagg.reduceWords(words, offered.bits);
+  const payload = secagg.packWords(words, offered.bits);
   await writePrivateFile(maskedPath(update), payload);
   return describe(update, payload, identity);
 }

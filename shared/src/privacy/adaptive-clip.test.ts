@@ -23,7 +23,9 @@ describe('the adaptive clip norm', () => {
     const noisyHonest = 60;
     for (const z of [1, 5]) {
       const noiseMultiplier = vectorNoiseMultiplier(z, nodes);
-      const vector = costOfRound(noiseSettings({ values: 1000, clipNormL2: 1, noiseMultiplier, noisyHonest, nodes }));
+      const vector = costOfRound(
+        noiseSettings({ values: 1000, clipNormL2: 1, quantizationBits: 16, noiseMultiplier, noisyHonest, nodes }),
+      );
       const { epsilon } = epsilonSpent(costOfAdaptiveRound(vector, clipBit(nodes, noisyHonest), noisyHonest), 1e-5);
       const gaussian = epsilonOf(gaussianRdp({ samplingShare: 1, noiseMultiplier: z }), 1e-5).epsilon;
       expect(Math.abs(epsilon / gaussian - 1)).toBeLessThan(1e-4);

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { addToRing } from '../ring.ts';
+import { dequantizeSum } from '../quantization.ts';
 import { createSeededRandom } from '../random.ts';
 import { empiricalEpsilon, proportionBound } from './audit.ts';
-import { decodeNoisySum, encodeNoisyUpdate } from './encoding.ts';
+import { encodeNoisyUpdate } from './encoding.ts';
 import { noiseSettings, type NoiseSettings } from './noise-settings.ts';
 import { costOfRound, epsilonSpent } from './spending.ts';
 
@@ -24,13 +24,15 @@ function scores(settings: NoiseSettings, trials: number, isInside: boolean, labe
   const key = new Uint8Array(32).fill(label);
   const view = new DataView(key.buffer);
   return Array.from({ length: trials }, (_, trial) => {
-    const sum = new Uint32Array(settings.dim + 1);
+    const coordinates = new Int32Array(settings.dim);
     for (const [node, delta] of [isInside ? canary : new Float32Array(values), new Float32Array(values)].entries()) {
       view.setUint32(0, trial);
       view.setUint32(4, node);
-      addToRing(sum, encodeNoisyUpdate(delta, settings, { rotationSeed, key })!.words);
+      encodeNoisyUpdate(delta, settings, { rotationSeed, key })!.coordinates.forEach(
+        (value, i) => (coordinates[i]! += value),
+      );
     }
-    const mean = decodeNoisySum(sum, settings, { rotationSeed, nodes: 2 });
+    const mean = dequantizeSum({ coordinates, weightSum: 2 }, settings, { weightCap: 1, rotationSeed });
     return mean.reduce((total, value, i) => total + value * canary[i]!, 0);
   });
 }
@@ -42,7 +44,14 @@ const audited = (settings: NoiseSettings, trials: number): number =>
   );
 
 describe('an audit with a planted canary', () => {
-  const settings = noiseSettings({ values, clipNormL2: 1, noiseMultiplier: 1.5, noisyHonest: 2, nodes: 2 });
+  const settings = noiseSettings({
+    values,
+    clipNormL2: 1,
+    quantizationBits: 16,
+    noiseMultiplier: 1.5,
+    noisyHonest: 2,
+    nodes: 2,
+  });
   const claim = epsilonSpent(costOfRound(settings), delta).epsilon;
 
   it('finds less than is claimed, and something', () => {

@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { addToRing } from '../ring.ts';
+import { dequantizeSum, type QuantizedUpdate } from '../quantization.ts';
 import { createSeededRandom } from '../random.ts';
-import { decodeNoisySum, encodeNoisyUpdate, roundWithin } from './encoding.ts';
+import { encodeNoisyUpdate, roundWithin } from './encoding.ts';
 import { createSecretRandom } from './noise.ts';
-import { noiseSettings } from './noise-settings.ts';
+import { type NoiseSettings, noiseSettings } from './noise-settings.ts';
 import { rotate, unrotate } from './rotation.ts';
 
-const base = { values: 3000, clipNormL2: 2, noiseMultiplier: 1, noisyHonest: 5, nodes: 10 };
+const base = { values: 3000, clipNormL2: 2, quantizationBits: 16, noiseMultiplier: 1, noisyHonest: 5, nodes: 10 };
 const rotationSeed = 'run/0';
 const normOf = (values: ArrayLike<number>): number => Math.hypot(...Array.from(values));
 const vector = (seed: string, length: number, norm: number): Float32Array => {
@@ -16,6 +16,12 @@ const vector = (seed: string, length: number, norm: number): Float32Array => {
   const raw = Float32Array.from({ length }, () => random.uniform() - 0.5);
   const factor = norm / normOf(raw);
   return raw.map((value) => value * factor);
+};
+/** Δ̄ of updates with noise, divided by their number. */
+const meanOf = (updates: readonly (QuantizedUpdate | undefined)[], settings: NoiseSettings): Float64Array => {
+  const coordinates = new Int32Array(settings.dim);
+  for (const update of updates) update!.coordinates.forEach((value, i) => (coordinates[i]! += value));
+  return dequantizeSum({ coordinates, weightSum: updates.length }, settings, { weightCap: 1, rotationSeed });
 };
 const thrown = (work: () => unknown): unknown => {
   try {
@@ -47,12 +53,20 @@ describe('what all members work out of a run with noise', () => {
         fc.double({ min: 0.1, max: 10, noNaN: true }),
         fc.integer({ min: 1, max: 128 }),
         (values, clipNormL2, noiseMultiplier, noisyHonest) => {
-          const settings = noiseSettings({ values, clipNormL2, noiseMultiplier, noisyHonest, nodes: 128 });
+          const settings = noiseSettings({
+            values,
+            clipNormL2,
+            quantizationBits: 16,
+            noiseMultiplier,
+            noisyHonest,
+            nodes: 128,
+          });
           expect(settings.nodeVariance).toBeLessThanOrEqual(2 ** 26);
           expect(settings.nodeVariance * noisyHonest).toBeGreaterThanOrEqual(
             (noiseMultiplier * settings.normBound) ** 2 * (1 - 1e-12),
           );
-          expect(128 * settings.coordinateCap + settings.tail).toBeLessThan(2 ** 31);
+          expect(settings.reach).toBeGreaterThan(128 * settings.coordinateCap);
+          expect(settings.reach).toBeLessThan(2 ** 31);
           expect(Number.isInteger(Math.log2(settings.scale))).toBe(true);
           expect(settings.dim % 1024).toBe(0);
         },
@@ -76,11 +90,10 @@ describe('an update with noise', () => {
   it('comes back from a sum within the bound of the noise', () => {
     const settings = noiseSettings({ ...base, noiseMultiplier: 0.5 });
     const updates = Array.from({ length: 10 }, (_, k) => vector(`update ${k}`, base.values, 1 + k / 10));
-    const sum = new Uint32Array(settings.dim + 1);
-    for (const update of updates)
-      addToRing(sum, encodeNoisyUpdate(update, settings, { rotationSeed, key: randomBytes(32) })!.words);
-    expect(sum.at(-1)).toBe(10);
-    const mean = decodeNoisySum(sum, settings, { rotationSeed, nodes: 10 });
+    const mean = meanOf(
+      updates.map((update) => encodeNoisyUpdate(update, settings, { rotationSeed, key: randomBytes(32) })),
+      settings,
+    );
     const error = mean.map((value, i) => value - updates.reduce((total, update) => total + update[i]!, 0) / 10);
     // In each coordinate noise of deviation √(n·σ²)/(s·n), and rounding of at most half a unit a node on top.
     const deviation = Math.sqrt((10 * settings.nodeVariance) / (settings.scale * 10) ** 2);
@@ -94,7 +107,7 @@ describe('an update with noise', () => {
     const long = once(vector('long', base.values, 50))!;
     expect(long.clipped).toBe(true);
     expect(long.normL2).toBeCloseTo(50, 3);
-    expect(normOf(decodeNoisySum(long.words, settings, { rotationSeed, nodes: 1 }))).toBeCloseTo(2, 1);
+    expect(normOf(meanOf([long], settings))).toBeCloseTo(2, 1);
     expect(once(new Float32Array(base.values).fill(Number.NaN))).toBeUndefined();
     expect(() => once(new Float32Array(3))).toThrow(RangeError);
   });
@@ -103,10 +116,10 @@ describe('an update with noise', () => {
     const settings = noiseSettings(base);
     const delta = vector('same', base.values, 1);
     const key = new Uint8Array(32).fill(1);
-    const one = encodeNoisyUpdate(delta, settings, { rotationSeed, key })!.words;
-    expect(encodeNoisyUpdate(delta, settings, { rotationSeed, key })!.words).toEqual(one);
-    const other = encodeNoisyUpdate(delta, settings, { rotationSeed, key: new Uint8Array(32).fill(2) })!.words;
-    expect(other.filter((word, i) => word === one[i]).length).toBeLessThan(base.values / 100);
+    const one = encodeNoisyUpdate(delta, settings, { rotationSeed, key })!.coordinates;
+    expect(encodeNoisyUpdate(delta, settings, { rotationSeed, key })!.coordinates).toEqual(one);
+    const other = encodeNoisyUpdate(delta, settings, { rotationSeed, key: new Uint8Array(32).fill(2) })!.coordinates;
+    expect(other.filter((value, i) => value === one[i]).length).toBeLessThan(base.values / 100);
   });
 });
 

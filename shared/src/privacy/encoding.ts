@@ -1,38 +1,30 @@
 import { WeftError } from '../errors/weft-error.ts';
+import { l2Norm, type QuantizedUpdate } from '../quantization.ts';
 import { createSecretRandom, drawSkellam, type SecretRandom } from './noise.ts';
 import type { NoiseSettings } from './noise-settings.ts';
-import { rotate, unrotate } from './rotation.ts';
+import { rotate } from './rotation.ts';
 import { skellamTable } from './skellam-table.ts';
-
-export interface NoisyUpdate {
-  /** [d + 1]: integers with this node's noise as two's complement, then the weight 1. */
-  readonly words: Uint32Array;
-  /** L2 norm before clipping; never leaves the node. */
-  readonly normL2: number;
-  readonly clipped: boolean;
-  readonly saturatedValues: number;
-}
 
 /** A draw fails with probability below e^−½: 64 in a row below 2⁻⁴⁶. */
 const maxDraws = 64;
 
 /**
- * clip to C in L2 → rotate → scale → saturate → round until ‖q‖² ≤ c′² holds on the integers → noise → words.
+ * clip to C in L2 → rotate → scale → saturate → round until ‖q‖² ≤ c′² holds on the integers → noise.
  * Every node counts as one: w = w_max = 1 (Kairouz, Liu, Steinke 2021, algorithm 1, with Skellam noise).
  * @param delta adapter after local training − adapter before
  * @param key 32 bytes from the system's generator, for this update alone
- * @returns undefined where a value is NaN or infinite
+ * @returns coordinates with this node's noise; undefined where a value is NaN or infinite
  * @throws WEFT_PRIVACY_ROUNDING where no rounding stays within c′
  */
 export function encodeNoisyUpdate(
   delta: Float32Array,
   settings: NoiseSettings,
   { rotationSeed, key }: { rotationSeed: string; key: Uint8Array },
-): NoisyUpdate | undefined {
+): QuantizedUpdate | undefined {
   const { clipNormL2, scale, coordinateCap, normBound, nodeVariance } = settings;
   if (delta.length !== settings.values)
     throw new RangeError(`${delta.length} values where ${settings.values} are encoded`);
-  const normL2 = Math.sqrt(delta.reduce((sum, value) => sum + value * value, 0));
+  const normL2 = l2Norm(delta);
   if (!Number.isFinite(normL2)) return undefined;
   const clipped = normL2 > clipNormL2;
   const factor = scale * (clipped ? clipNormL2 / normL2 : 1);
@@ -43,12 +35,10 @@ export function encodeNoisyUpdate(
     return kept;
   });
   const random = createSecretRandom(key);
-  const rounded = roundWithin(scaled, normBound, random);
+  const coordinates = roundWithin(scaled, normBound, random);
   const table = skellamTable(nodeVariance);
-  const words = new Uint32Array(settings.dim + 1);
-  for (let i = 0; i < settings.dim; i++) words[i] = rounded[i]! + drawSkellam(table, random);
-  words[settings.dim] = 1;
-  return { words, normL2, clipped, saturatedValues };
+  for (let i = 0; i < coordinates.length; i++) coordinates[i]! += drawSkellam(table, random);
+  return { coordinates, normL2, clipped, saturatedValues };
 }
 
 /**
@@ -70,15 +60,4 @@ export function roundWithin(scaled: Float64Array, normBound: number, random: Sec
     'WEFT_PRIVACY_ROUNDING',
     `rounding left the norm ${normBound.toFixed(1)} in each of ${maxDraws} draws: no update is sent in this round`,
   );
-}
-
-/** Δ̄ = unrotate(Σ q / (s·n)), n the public number of summed updates. @param sum [d + 1] ring words, masks taken off */
-export function decodeNoisySum(
-  sum: Uint32Array,
-  { dim, scale, values }: Pick<NoiseSettings, 'dim' | 'scale' | 'values'>,
-  { rotationSeed, nodes }: { rotationSeed: string; nodes: number },
-): Float64Array {
-  const mean = new Float64Array(dim);
-  for (let i = 0; i < dim; i++) mean[i] = (sum[i]! | 0) / (scale * nodes);
-  return unrotate(mean, rotationSeed, values);
 }

@@ -1,7 +1,7 @@
 export { epsilonOf, gaussianRdp, renyiOrders, repeated, skellamRdp, type Epsilon } from './accountant.ts';
 export { clipBit, costOfAdaptiveRound, nextClipNorm, vectorNoiseMultiplier, withinShareOf } from './adaptive-clip.ts';
 export { empiricalEpsilon, proportionBound, type Scores } from './audit.ts';
-export { decodeNoisySum, encodeNoisyUpdate, roundWithin, type NoisyUpdate } from './encoding.ts';
+export { encodeNoisyUpdate, roundWithin } from './encoding.ts';
 export { createSecretRandom, drawSkellam, type SecretRandom } from './noise.ts';
 export { noiseSettings, type NoiseInput, type NoiseSettings } from './noise-settings.ts';
 export { isMeaningless, noiseForBudget, planOf, type PrivacyPlan, type PrivacyPlanInput } from './plan.ts';

@@ -1,5 +1,6 @@
 import { WeftError } from '../errors/weft-error.ts';
-import { ring } from '../ring.ts';
+import { coordinateCapOf, maxQuantizationBits, quantizationGrid, type QuantizationGrid } from '../quantization.ts';
+import { fitsRing, ringBitsFor } from '../ring.ts';
 import { rotatedLength } from './rotation.ts';
 import { roundedNormBound } from './sensitivity.ts';
 import { maxNodeDeviation } from './skellam-table.ts';
@@ -9,6 +10,8 @@ export interface NoiseInput {
   /** Trained values of an update. */
   readonly values: number;
   readonly clipNormL2: number;
+  /** q. */
+  readonly quantizationBits: number;
   /** z: standard deviation of the sum's noise over c′, when no more than `noisyHonest` honest nodes are in it. */
   readonly noiseMultiplier: number;
   /** n_h: honest survivors that are sure to add their share. */
@@ -17,41 +20,35 @@ export interface NoiseInput {
   readonly nodes: number;
 }
 
-/** What every member works out of it, all alike: + − × ÷ √ in float64 alone. */
-export interface NoiseSettings {
-  readonly values: number;
+/** What every member works out of it, all alike: + − × ÷ √ in float64 alone. Always rotated, and each node counts as one. */
+export interface NoiseSettings extends QuantizationGrid {
   readonly clipNormL2: number;
   readonly noiseMultiplier: number;
-  /** d: values with the rotation's padding. */
-  readonly dim: number;
-  /** s, a power of two. */
-  readonly scale: number;
-  /** Q = ⌈C·s⌉: what one coordinate is cut to before it is rounded. */
-  readonly coordinateCap: number;
   /** c′: the L2 norm of the rounded integers at most. */
   readonly normBound: number;
   /** (z·c′)²/n_h, rounded up: the variance of the noise that each node adds. */
   readonly nodeVariance: number;
-  /** 12·z·c′·√(n/n_h): as far as the noise of the sum goes. */
-  readonly tail: number;
+  /** n·Q + 12·z·c′·√(n/n_h): as far as the sum and its noise go. */
+  readonly reach: number;
 }
 
 /** Rounding may not more than double what a node can move: below that scale the noise would hide the rounding. */
 const maxGrowth = 2;
 
 /**
- * The largest power of two as scale that keeps C·s within 15 bits and each node's noise within the sampler's table.
- * @throws WEFT_PRIVACY_NOISE_UNFIT where there is none, or the sum could leave the ring: n·Q + tail ≥ 2^(b−1)
+ * Of 16 bits the largest power of two as scale that keeps C·s within them, of fewer that of the grid; then halved until
+ * each node's noise is within the sampler's table.
+ * @throws WEFT_PRIVACY_NOISE_UNFIT where there is none, or the sum could leave every ring: n·Q + tail ≥ 2³¹
  */
-export function noiseSettings({ values, clipNormL2, noiseMultiplier, noisyHonest, nodes }: NoiseInput): NoiseSettings {
+export function noiseSettings(input: NoiseInput): NoiseSettings {
+  const { values, clipNormL2, noiseMultiplier, noisyHonest, nodes } = input;
   const dim = rotatedLength(values);
   const at = (scale: number) => {
     const normBound = roundedNormBound({ clipNormL2, scale, dim });
     return { normBound, nodeVariance: Math.ceil((noiseMultiplier * normBound) ** 2 / noisyHonest) };
   };
-  let scale = 1;
-  while (2 * scale * clipNormL2 <= ring.coordinateCap) scale *= 2;
-  while (scale * clipNormL2 > ring.coordinateCap) scale /= 2;
+  const finest = finestScale(input);
+  let { scale } = finest;
   while (at(scale).nodeVariance > maxNodeDeviation ** 2 && at(scale).normBound <= maxGrowth * clipNormL2 * scale)
     scale /= 2;
   const { normBound, nodeVariance } = at(scale);
@@ -59,17 +56,37 @@ export function noiseSettings({ values, clipNormL2, noiseMultiplier, noisyHonest
   if (nodeVariance > maxNodeDeviation ** 2 || growth > maxGrowth) {
     throw new WeftError(
       'WEFT_PRIVACY_NOISE_UNFIT',
-      `noise of deviation ${Math.sqrt(nodeVariance).toPrecision(4)} at each node, the sampler takes ${maxNodeDeviation}: a coarser scale for ${dim} values would let rounding move the sum ${growth.toPrecision(3)} times as far as the clip norm`,
+      `noise of deviation ${Math.sqrt(nodeVariance).toPrecision(4)} at each node, the sampler takes ${maxNodeDeviation}: on its scale rounding ${values} values would move the sum ${growth.toPrecision(3)} times as far as the clip norm, ${maxGrowth} times is allowed; raise aggregation.quantizationBits, or train fewer values`,
     );
   }
-  const coordinateCap = Math.ceil(clipNormL2 * scale);
-  const tail = Math.ceil(12 * noiseMultiplier * normBound * Math.sqrt(nodes / noisyHonest));
-  const reach = nodes * coordinateCap + tail;
-  if (reach >= 2 ** (ring.bits - 1)) {
+  const coordinateCap = Math.ceil(finest.coordinateCap * (scale / finest.scale));
+  const reach = nodes * coordinateCap + Math.ceil(12 * noiseMultiplier * normBound * Math.sqrt(nodes / noisyHonest));
+  if (!fitsRing(ringBitsFor(reach))) {
     throw new WeftError(
       'WEFT_PRIVACY_NOISE_UNFIT',
-      `the sum could leave the ring: ${nodes} nodes and their noise reach ${reach}, the limit is ${2 ** (ring.bits - 1)}`,
+      `the sum could leave the ring: ${nodes} nodes and their noise reach ${reach}, the limit is ${2 ** 31}`,
     );
   }
-  return { values, clipNormL2, noiseMultiplier, dim, scale, coordinateCap, normBound, nodeVariance, tail };
+  return {
+    values,
+    isRotated: true,
+    clipNormL2,
+    noiseMultiplier,
+    dim,
+    scale,
+    coordinateCap,
+    normBound,
+    nodeVariance,
+    reach,
+  };
+}
+
+/** The scale before noise has a say, and the Q that goes with it. */
+function finestScale({ values, clipNormL2, quantizationBits }: NoiseInput): { scale: number; coordinateCap: number } {
+  if (quantizationBits < maxQuantizationBits) return quantizationGrid({ values, clipNormL2, quantizationBits });
+  const cap = coordinateCapOf(quantizationBits);
+  let scale = 1;
+  while (2 * scale * clipNormL2 <= cap) scale *= 2;
+  while (scale * clipNormL2 > cap) scale /= 2;
+  return { scale, coordinateCap: clipNormL2 * scale };
 }

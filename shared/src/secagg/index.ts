@@ -15,11 +15,10 @@ export { ChunkRoot } from './chunk-root.ts';
 export {
   addMasks,
   addMasksInSteps,
-  packedBytes,
-  packWords,
+  maxRingBits,
+  minRingBits,
   reduceWords,
   ringWords,
-  unpackWords,
   type MaskTerm,
   type RingWords,
 } from './mask.ts';
@@ -39,6 +38,7 @@ export {
   type ServerState,
   type ShardOpening,
 } from './server-state.ts';
+export { packedBytes, packWords, strayBits, unpackWords, WordUnpacker } from './packing.ts';
 export { decode, encode } from './byte-layout.ts';
 export { beaconCommitment, nodeIdOf, signedMessage, verifySigned, type Directory, type Enrolled } from './session.ts';
 export {

@@ -1,7 +1,7 @@
 import { createCipheriv } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { addMask, addMasks, packWords, reduceWords, ringWords, type RingWords, unpackWords } from './mask.ts';
+import { addMask, addMasks, reduceWords, ringWords, type RingWords } from './mask.ts';
 
 const seed = new Uint8Array(32).fill(9);
 const bytesOf = ({ buffer, byteOffset, byteLength }: RingWords) => new Uint8Array(buffer, byteOffset, byteLength);
@@ -93,25 +93,5 @@ describe('masks', () => {
       ),
       { numRuns: 60 },
     );
-  });
-
-  it('pack without gaps and come back', () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 8, max: 32 }), fc.array(fc.nat(), { maxLength: 50 }), (bits, values) => {
-        const words = ringWords(bits, values.length);
-        values.forEach((value, i) => (words[i] = value));
-        reduceWords(words, bits);
-        const packed = packWords(words, bits);
-        expect(packed).toHaveLength(Math.ceil((values.length * bits) / 8));
-        expect(unpackWords(packed, values.length, bits)).toEqual(words);
-      }),
-    );
-  });
-
-  it('refuse a wrong length and bits behind the end', () => {
-    const packed = packWords(ringWords(11, 3), 11);
-    expect(unpackWords(packed, 4, 11)).toBeUndefined();
-    packed[4]! |= 0x80;
-    expect(unpackWords(packed, 3, 11)).toBeUndefined();
   });
 });

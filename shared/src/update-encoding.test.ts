@@ -1,0 +1,95 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { parseRunSpec, type RunSpecInput } from './run-spec.ts';
+import { decodeSum, payloadOf, updateEncoding } from './update-encoding.ts';
+import { addToRing } from './ring.ts';
+import { reduceWords, ringWords } from './secagg/mask.ts';
+import { unpackWords } from './secagg/packing.ts';
+
+const specOf = (maximum: number, aggregation: RunSpecInput['aggregation'], privacy?: RunSpecInput['privacy']) =>
+  parseRunSpec({
+    name: 'widths',
+    baseModel: { name: 'tiny', sha256: 'a'.repeat(64) },
+    training: { steps: 1 },
+    cohort: { minimum: Math.min(maximum, 5), maximum },
+    aggregation,
+    evaluation: { heldOutShare: 0 },
+    ...(privacy && { privacy }),
+    rounds: 1,
+  });
+const bitsOf = (...args: Parameters<typeof specOf>): number => updateEncoding(specOf(...args), 4096).offered.bits;
+
+describe('the encoding of an update', () => {
+  it('is as wide as the sum over cohort.maximum needs, and no wider', () => {
+    expect(bitsOf(10, { quantizationBits: 4 })).toBe(8);
+    expect(bitsOf(100, { quantizationBits: 4 })).toBe(11);
+    expect(bitsOf(10, { quantizationBits: 8 })).toBe(12);
+    expect(bitsOf(10, {})).toBe(20);
+    expect(bitsOf(128, {})).toBe(23);
+  });
+
+  it('takes whole bytes a word in mode plain', () => {
+    expect([2, 4, 8, 16].map((quantizationBits) => bitsOf(10, { mode: 'plain', quantizationBits }))).toEqual([
+      8, 8, 16, 24,
+    ]);
+  });
+
+  it('grows by the tail of the noise: at 4 bits and z = 1 to about 17', () => {
+    const noisy = specOf(10, { quantizationBits: 4, weighting: 'uniform', clipNormL2: 1 }, { noiseMultiplier: 1 });
+    const encoding = updateEncoding(noisy, 2 ** 20);
+    expect(encoding.offered.bits).toBeGreaterThanOrEqual(16);
+    expect(encoding.offered.bits).toBeLessThanOrEqual(18);
+    expect(encoding.noise!.reach).toBeLessThan(2 ** (encoding.offered.bits - 1));
+    expect(encoding.grid.coordinateCap).toBe(7);
+  });
+
+  it('is refused where no ring is wide enough', () => {
+    expect(() => specOf(70_000, { mode: 'plain' })).toThrow('70000 nodes reach 2293690000, the limit is 2147483648');
+    expect(bitsOf(65_000, { mode: 'plain' })).toBe(32);
+    expect(bitsOf(60_000, { mode: 'plain', quantizationBits: 8 })).toBe(24);
+  });
+
+  it('is refused below 16 bits where a rule looks at single coordinates', () => {
+    const robust = { mode: 'plain', weighting: 'uniform', rule: 'coordinate-median' } as const;
+    expect(() => specOf(5, { ...robust, quantizationBits: 8 })).toThrow('aggregation.quantizationBits: 16');
+    expect(specOf(5, robust).aggregation.quantizationBits).toBe(16);
+    for (const quantizationBits of [1, 17, 4.5])
+      expect(() => specOf(5, { quantizationBits })).toThrow('quantizationBits');
+  });
+
+  it('holds a whole round at its limits, from words to bytes and back', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 2, max: 16 }),
+        fc.integer({ min: 3, max: 60 }),
+        fc.constantFrom('secure' as const, 'plain' as const),
+        fc.integer({ min: 1, max: 2 ** 31 }),
+        (quantizationBits, nodes, mode, weightCap) => {
+          const spec = specOf(nodes, { mode, quantizationBits, weightCap, secure: { droppingShare: 0 } });
+          const encoding = updateEncoding(spec, 3);
+          const { bits, words } = encoding.offered;
+          const cap = encoding.grid.coordinateCap;
+          const sum = ringWords(bits, words);
+          const coordinates = new Int32Array(encoding.grid.dim).fill(-cap);
+          coordinates[1] = cap;
+          for (let node = 0; node < nodes; node++) {
+            const payload = payloadOf(
+              encoding,
+              { coordinates, normL2: 1, clipped: false, saturatedValues: 0 },
+              weightCap,
+            );
+            expect(payload).toHaveLength(encoding.payloadBytes);
+            addToRing(sum, unpackWords(payload, words, bits)!);
+          }
+          reduceWords(sum, bits);
+          const flat = { ...encoding, grid: { ...encoding.grid, isRotated: false } };
+          const { meanDelta, weightSum } = decodeSum(flat, sum, { rotationSeed: '', nodes });
+          expect(weightSum).toBe(nodes * weightCap);
+          expect(meanDelta[0]! * encoding.grid.scale).toBeCloseTo(-cap, 6);
+          expect(meanDelta[1]! * encoding.grid.scale).toBeCloseTo(cap, 6);
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+});
