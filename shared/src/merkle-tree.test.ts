@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   consistencyProof,
   inclusionProof,
+  inclusionProofs,
   isConsistent,
   leafHash,
   merkleRoot,
@@ -23,6 +24,13 @@ const roots: Record<number, string> = {
 describe('Merkle tree', () => {
   it('has the roots that RFC 6962 implementations agree on', () => {
     for (const [size, root] of Object.entries(roots)) expect(hex(merkleRoot(leaves.slice(0, Number(size))))).toBe(root);
+  });
+
+  it('finds the paths of all leaves as it finds each alone', () => {
+    for (let size = 0; size <= leaves.length; size++) {
+      const tree = leaves.slice(0, size);
+      expect(inclusionProofs(tree)).toEqual(tree.map((_, index) => inclusionProof(tree, index)));
+    }
   });
 
   it('proves each leaf of each size, and nothing else', () => {

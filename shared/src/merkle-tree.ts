@@ -35,6 +35,21 @@ export function inclusionProof(leafHashes: readonly Uint8Array[], index: number)
     : [...inclusionProof(leafHashes.slice(k), index - k), merkleRoot(leafHashes.slice(0, k))];
 }
 
+/** The paths of all leaves, in their order: each subtree is hashed once. */
+export function inclusionProofs(leafHashes: readonly Uint8Array[]): Uint8Array[][] {
+  const proofs = leafHashes.map((): Uint8Array[] => []);
+  const rootOf = (start: number, end: number): Uint8Array => {
+    if (end - start === 1) return leafHashes[start]!;
+    const middle = start + splitPoint(end - start);
+    const left = rootOf(start, middle);
+    const right = rootOf(middle, end);
+    for (let leaf = start; leaf < end; leaf++) proofs[leaf]!.push(leaf < middle ? right : left);
+    return nodeHash(left, right);
+  };
+  if (leafHashes.length > 0) rootOf(0, leafHashes.length);
+  return proofs;
+}
+
 /** The root that a proof leads to (RFC 9162, section 2.1.3.2), or undefined where its length does not fit the place. */
 export function rootFromInclusion(
   leaf: Uint8Array,

@@ -35,7 +35,7 @@ export async function startGrpcServer({
   setLogVerbosity(logVerbosity.NONE);
   const server = new Server({
     'grpc.max_receive_message_length': limits.chunkBytes + framingBytes,
-    'grpc.max_send_message_length': limits.chunkBytes + framingBytes,
+    'grpc.max_send_message_length': Math.max(limits.chunkBytes + framingBytes, limits.sentMessageBytes),
     'grpc.max_concurrent_streams': limits.streamsPerConnection,
     // A connection without any call is somebody who looks around.
     'grpc.max_connection_idle_ms': 5 * 60_000,

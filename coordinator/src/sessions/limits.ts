@@ -1,14 +1,16 @@
 /** What a session and a transfer may take. Every limit has its reason beside it. */
 export interface NetworkLimits {
-  /** One signed message of a session. A round offer with its spec and a list of model files stays below 100 KiB. */
+  /** One signed message of a node. The largest are its shares for a shard of 128, 18 KiB. */
   readonly messageBytes: number;
+  /** One message to a node. The roster of 10,000 members is 2.3 MiB, their keys and endorsements beside an offer 1.3. */
+  readonly sentMessageBytes: number;
   /** One piece of a transfer: large enough that a call costs nothing, small enough that memory is a few pieces a node. */
   readonly chunkBytes: number;
   /** A node uses one session, one upload and a download for each file; the rest is somebody else's program. */
   readonly streamsPerConnection: number;
   /** Of one node at a time, so that one node cannot hold every file handle. */
   readonly transfersPerNode: number;
-  /** Open sessions and handshakes together: each costs a stream, timers and up to `queueBytes`. */
+  /** Open sessions and handshakes together, the largest cohort and room: each costs a stream, timers and up to `queueBytes`. */
   readonly sessions: number;
   /** From the challenge to a valid Hello. Nobody has proved anything yet, so there is little patience. */
   readonly handshakeMs: number;
@@ -18,7 +20,7 @@ export interface NetworkLimits {
   readonly idleMs: number;
   /** A ticket lives no longer than this; the node starts a new session by itself. */
   readonly ageMs: number;
-  /** Messages that wait for a slow node. Beyond it the node has stopped reading. */
+  /** Messages that wait for a slow node, two of the longest. Beyond it the node has stopped reading. */
   readonly queueBytes: number;
   /** Between two pieces of a transfer. A line that slow will not finish either. */
   readonly transferIdleMs: number;
@@ -26,14 +28,15 @@ export interface NetworkLimits {
 
 export const defaultLimits: NetworkLimits = {
   messageBytes: 256 * 1024,
+  sentMessageBytes: 4 << 20,
   chunkBytes: 1 << 20,
   streamsPerConnection: 16,
   transfersPerNode: 8,
-  sessions: 4096,
+  sessions: 12_000,
   handshakeMs: 10_000,
   heartbeatMs: 10_000,
   idleMs: 60_000,
   ageMs: 24 * 3600 * 1000,
-  queueBytes: 4 << 20,
+  queueBytes: 8 << 20,
   transferIdleMs: 60_000,
 };

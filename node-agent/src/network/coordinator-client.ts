@@ -5,7 +5,7 @@ import type { Traffic } from './traffic.ts';
 
 /** Named limits of the channel, each with its reason. */
 const limits = {
-  /** A download chunk is 1 MiB and an offer carries one run spec: four times the larger. */
+  /** A download chunk is 1 MiB, the roster of 10,000 members 2.3 MiB: what the coordinator sends at most. */
   messageBytes: 4 * 1024 * 1024,
   /** Notices a peer that vanished without a word, and keeps address translators on the way awake. */
   keepaliveTimeMs: 20_000,

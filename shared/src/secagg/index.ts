@@ -40,7 +40,15 @@ export {
 } from './server-state.ts';
 export { packedBytes, packWords, strayBits, unpackWords, WordUnpacker } from './packing.ts';
 export { decode, encode } from './byte-layout.ts';
-export { beaconCommitment, nodeIdOf, signedMessage, verifySigned, type Directory, type Enrolled } from './session.ts';
+export {
+  beaconCommitment,
+  nodeIdOf,
+  signedMessage,
+  verifySigned,
+  type Directory,
+  type Enrolled,
+  type Member,
+} from './session.ts';
 export {
   cohortSizes,
   maxCohort,

@@ -1,9 +1,9 @@
-import { inclusionProof, leafHash } from '../merkle-tree.ts';
+import { inclusionProofs, leafHash } from '../merkle-tree.ts';
 import { encodeBody, noPlace, roundIdOf } from './bodies.ts';
 import { placesOf } from './node-secrets.ts';
 import type { ServerMessage, ServerOptions, ServerState } from './server-state.ts';
 import { openShards, sharingIn } from './server-state.ts';
-import { hex, noShardSeed } from './session.ts';
+import { hex, noShardSeed, type Shard } from './session.ts';
 
 /** Everything that the coordinator says follows from its state: who reconnects is told the same bytes again. */
 
@@ -38,18 +38,34 @@ export function messagesToAll(options: ServerOptions, state: ServerState): Serve
   }
 }
 
-/** What the member at this place is told in this phase, beyond what all are. */
-export function messageTo(options: ServerOptions, state: ServerState, place: number): ServerMessage | undefined {
+/** What single members are told in this phase, beyond what all are. What they share is made once. */
+export function messagesToEach(
+  options: ServerOptions,
+  state: ServerState,
+): (ServerMessage & { readonly place: number })[] {
   switch (state.phase) {
     case 'collecting':
-      return deliveryMessage(options, state, place);
+      return openShards(state).flatMap((shard) => deliveriesIn(options, state, shard));
     case 'cutting':
-      return state.cut!.surviving[place] ? cutMessage(state, place) : undefined;
-    case 'opening':
-      return state.cut!.surviving[place] ? unmaskMessage(options, state) : undefined;
+      return cutMessages(state);
+    case 'opening': {
+      const message = unmaskMessage(options, state);
+      return placesOf(state.cut!.surviving).map((place) => ({ place, ...message }));
+    }
     default:
-      return undefined;
+      return [];
   }
+}
+
+/** Of these, what the member at one place is told. */
+export function messageTo(options: ServerOptions, state: ServerState, place: number): ServerMessage | undefined {
+  const shard =
+    state.phase === 'collecting' ? openShards(state).find(({ places }) => places.includes(place)) : undefined;
+  const messages = shard ? deliveriesIn(options, state, shard, [place]) : messagesToEach(options, state);
+  const own = messages.find((message) => message.place === place);
+  if (!own) return undefined;
+  const { place: _place, ...message } = own;
+  return message;
 }
 
 function rosterMessage(options: ServerOptions, state: ServerState): ServerMessage {
@@ -65,22 +81,37 @@ function shardSeedMessage(options: ServerOptions, state: ServerState): ServerMes
   return { name: 'shardSeed', body: encodeBody('shardSeed', { ...headerOf(options, state, noShardSeed), reveals }) };
 }
 
-function deliveryMessage(options: ServerOptions, state: ServerState, place: number): ServerMessage | undefined {
-  const shard = openShards(state).find(({ places }) => places.includes(place));
-  if (!shard || !state.shares.has(place)) return undefined;
+/** @param to places in the shard; all whose shares came unless told */
+function deliveriesIn(options: ServerOptions, state: ServerState, shard: Shard, to?: readonly number[]) {
   const among = sharingIn(state, shard);
-  const rank = shard.places.indexOf(place);
-  const sharing = state.session!.members.map((_, other) => among.includes(other));
-  const sealed = among.map((dealer) => state.shares.get(dealer)!.body.sealed[rank]!);
-  const header = headerOf(options, state, shard.sessionId, place);
-  return { name: 'shareDelivery', body: encodeBody('shareDelivery', { ...header, sharing, sealed }) };
+  const receivers = to?.filter((place) => among.includes(place)) ?? among;
+  const sharing = state.session!.members.map(() => false);
+  for (const place of among) sharing[place] = true;
+  return receivers.map((place) => {
+    const rank = shard.places.indexOf(place);
+    const sealed = among.map((dealer) => state.shares.get(dealer)!.body.sealed[rank]!);
+    const header = headerOf(options, state, shard.sessionId, place);
+    return {
+      place,
+      name: 'shareDelivery' as const,
+      body: encodeBody('shareDelivery', { ...header, sharing, sealed }),
+    };
+  });
 }
 
-function cutMessage({ cut, inputs }: ServerState, place: number): ServerMessage {
+// After a restart of the coordinator every survivor asks for its own.
+const cutProofs = new WeakMap<NonNullable<ServerState['cut']>, readonly Uint8Array[][]>();
+
+function cutMessages({ cut, inputs }: ServerState) {
   const summed = placesOf(cut!.surviving);
-  const leaves = summed.map((other) => leafHash(inputs.get(other)!.body));
-  const rank = summed.indexOf(place);
-  return { name: 'cut', body: cut!.bytes, proof: { place: rank, proof: inclusionProof(leaves, rank) } };
+  const proofs = cutProofs.get(cut!) ?? inclusionProofs(summed.map((place) => leafHash(inputs.get(place)!.body)));
+  cutProofs.set(cut!, proofs);
+  return summed.map((place, rank) => ({
+    place,
+    name: 'cut' as const,
+    body: cut!.bytes,
+    proof: { place: rank, proof: proofs[rank]! },
+  }));
 }
 
 function unmaskMessage(options: ServerOptions, state: ServerState): ServerMessage {

@@ -14,8 +14,20 @@ export interface Opened {
   readonly leftOut: readonly number[];
 }
 
+// Thousands of key agreements, asked for at several steps of one session: the openings that came tell them apart.
+const known = new WeakMap<ServerState['openings'], { readonly of: ServerState; readonly opened: Opened }>();
+
 /** Deterministic: a coordinator that comes back computes the same terms from the same rows. */
 export function openCut(state: ServerState): Opened {
+  const { session, cut, shares, openings } = state;
+  const before = known.get(openings);
+  if (before?.of.session === session && before?.of.cut === cut && before?.of.shares === shares) return before.opened;
+  const opened = openShardsOf(state);
+  known.set(openings, { of: state, opened });
+  return opened;
+}
+
+function openShardsOf(state: ServerState): Opened {
   const { session, cut, openings } = state;
   const shards: ShardOpening[] = [];
   const blamed: Blame[] = [];

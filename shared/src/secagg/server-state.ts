@@ -47,6 +47,8 @@ export interface ServerState {
   readonly phase: ServerPhase;
   readonly since: number;
   readonly adverts: ReadonlyMap<string, Signed>;
+  /** Every key of the adverts, in hex: none comes twice. */
+  readonly sessionKeys: ReadonlySet<string>;
   readonly roster?: { readonly adverts: readonly Signed[]; readonly root: Uint8Array };
   readonly reveals: ReadonlyMap<string, Signed>;
   readonly session?: Session;
@@ -83,6 +85,7 @@ export const newServer = (): ServerState => ({
   phase: 'keys',
   since: 0,
   adverts: new Map(),
+  sessionKeys: new Set(),
   reveals: new Map(),
   shares: new Map(),
   complaints: [],

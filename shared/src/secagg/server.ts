@@ -2,7 +2,7 @@ import { leafHash, merkleRoot } from '../merkle-tree.ts';
 import { type Body, decodeBody, encodeBody, roundIdOf, type Signed } from './bodies.ts';
 import { sha256Bytes } from './keys.ts';
 import { cutHashOf, membersOf, placesOf, sharingHashOf } from './node-secrets.ts';
-import { headerOf, messagesToAll, messageTo, offerOf } from './server-messages.ts';
+import { headerOf, messagesToAll, messagesToEach, offerOf } from './server-messages.ts';
 import { badShare, openCut } from './server-opening.ts';
 import {
   type Blame,
@@ -103,10 +103,7 @@ class ServerMachine {
     const toAll = messagesToAll(this.#options, state);
     // Who heard the roster when the beacons were asked need not hear it again.
     const fresh = phase === 'shares' && toAll.length > 1 ? toAll.slice(1) : toAll;
-    const toEach = (state.session?.members ?? []).flatMap((_, place) => {
-      const message = messageTo(this.#options, state, place);
-      return message ? [{ kind: 'send' as const, place, ...message }] : [];
-    });
+    const toEach = messagesToEach(this.#options, state).map((message) => ({ kind: 'send' as const, ...message }));
     return {
       state,
       effects: [...effects, ...fresh.map((message) => ({ kind: 'sendToAll' as const, ...message })), ...toEach],
@@ -154,11 +151,13 @@ class ServerMachine {
     const { advert } = member;
     const nodeId = hex(advert.nodeId);
     const ours = sameBytes(advert.roundId, roundIdOf(offerOf(this.#options)));
-    if (!ours || known.has(nodeId) || keysTaken(known, advert) || known.size >= offer.maxMembers) return this.#stay();
+    if (!ours || known.has(nodeId) || keysTaken(this.#state, advert) || known.size >= offer.maxMembers)
+      return this.#stay();
     const adverts = new Map(known).set(nodeId, event.signed);
+    const sessionKeys = new Set(this.#state.sessionKeys).add(hex(advert.shareKey)).add(hex(advert.maskKey));
     return adverts.size >= Math.min(invited, offer.maxMembers)
-      ? this.#then(event, { adverts }, (machine) => machine.#fixRoster())
-      : this.#keep(event, { adverts });
+      ? this.#then(event, { adverts, sessionKeys }, (machine) => machine.#fixRoster())
+      : this.#keep(event, { adverts, sessionKeys });
   }
 
   #fixRoster(): ServerStep {
@@ -386,11 +385,6 @@ export function silentBeacons({ offer }: ServerOptions, { roster, adverts, revea
   });
 }
 
-function keysTaken(adverts: ReadonlyMap<string, Signed>, { shareKey, maskKey }: Body<'keyAdvert'>): boolean {
-  if (sameBytes(shareKey, maskKey)) return true;
-  const wanted = new Set([hex(shareKey), hex(maskKey)]);
-  return [...adverts.values()].some(({ body }) => {
-    const taken = decodeBody('keyAdvert', body);
-    return wanted.has(hex(taken.shareKey)) || wanted.has(hex(taken.maskKey));
-  });
+function keysTaken({ sessionKeys }: ServerState, { shareKey, maskKey }: Body<'keyAdvert'>): boolean {
+  return sameBytes(shareKey, maskKey) || sessionKeys.has(hex(shareKey)) || sessionKeys.has(hex(maskKey));
 }

@@ -1,6 +1,6 @@
 import { secagg, WeftError, type NodeId, type RoundPhase } from '@weft/shared';
 import type { RoundInput } from '../inputs.ts';
-import { awaitedNodes, nodeAt, placeOf, secureOffer, toRow } from '../secure-session.ts';
+import { awaitedNodes, nodeAt, placeOf, secureOffer, takeEvent } from '../secure-session.ts';
 import type { RunState, SecureSession } from '../state.ts';
 import type { Turn } from '../turn.ts';
 import { earliest, type Phase } from './phase.ts';
@@ -95,14 +95,12 @@ export function takeSecure(turn: Turn, { nodeId, round, name, signed }: SecureIn
 
 function apply(turn: Turn, event: secagg.ServerEvent): void {
   const before = turn.state.secure!;
-  const { effects } = secagg.stepServer(before.options, before.server, event, turn.now);
-  const row = toRow(event);
-  // The machine had no use for it.
-  if (effects.length === 0 || !row) return;
-  turn.record({ kind: 'secagg.moved', data: row });
+  const taken = takeEvent(before, event, turn.now);
+  if (!taken) return;
+  turn.record({ kind: 'secagg.moved', data: taken.row });
   const session = turn.state.secure!;
   follow(turn, session);
-  for (const effect of effects) carryOut(turn, session, effect);
+  for (const effect of taken.effects) carryOut(turn, session, effect);
 }
 
 function giveUp(turn: Turn, { server }: SecureSession): void {
