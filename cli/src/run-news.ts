@@ -17,6 +17,8 @@ export function describeEvent(
     case 'run.aborted':
     case 'round.aborted':
       return `${round === null ? kind.replace('.', ' ') : `${inRound} aborted`}${reasonOf(data)}`;
+    case 'run.rolledBack':
+      return `run rolled back to ${(data['adapter'] as { sha256: string }).sha256}`;
     case 'round.started':
       return `${inRound}: training ${data['factor'] === 'both' ? 'both factors' : `factor ${String(data['factor'])}`}`;
     case 'round.phase':

@@ -12,6 +12,7 @@ import { runSpecSchema } from './run-spec.ts';
  * GET  /api/runs                        → RunView[]                   POST /api/runs RunSpecInput → RunView (created)
  * GET  /api/runs/:id                    → RunDetailView               POST /api/runs/:id/start|pause|resume|stop → RunView
  * GET  /api/runs/:id/adapter            → ExportView: the files of the PEFT layout and model.sig
+ * POST /api/runs/:id/rollback RollbackRequest → RunView
  * POST /api/gate-data application/octet-stream, at most maxGateDataBytes → GateDataView; only for commands
  * GET  /api/events                      → Server-Sent Events: id = seq, event = kind, data = EventView; Last-Event-ID resumes
  * GET  /api/live                        → Server-Sent Events of LiveProgress, not stored
@@ -139,8 +140,27 @@ export const roundViewSchema = z.object({
   nodes: z.array(roundNodeViewSchema),
 });
 
+/** An adapter that the run made, oldest first. One that was rolled back stays in the list. */
+export const versionViewSchema = z.object({
+  adapterSha256: z.string(),
+  /** Of the round that made it; null for the first one. */
+  round: z.number().int().nullable(),
+  /** Rounds that it has behind it. */
+  roundsCommitted: z.number().int(),
+  at: timestamp,
+  /** Nats a token of the gate's file. */
+  gateLoss: z.number().nullable(),
+  current: z.boolean(),
+});
+
+export const rollbackRequestSchema = z.strictObject({
+  to: z.string().describe('SHA-256 of the adapter'),
+  reason: z.string().min(1).max(500).optional(),
+});
+
 export const runDetailViewSchema = runViewSchema.extend({
   spec: runSpecSchema,
+  versions: z.array(versionViewSchema),
   roundsDone: z.array(roundViewSchema),
   /** Loss of the last adapter, when the run has ended. */
   finalHeldOutLoss: z.number().nullable(),
@@ -189,6 +209,8 @@ export type RoundView = z.infer<typeof roundViewSchema>;
 export type RoundNodeView = z.infer<typeof roundNodeViewSchema>;
 export type RunDetailView = z.infer<typeof runDetailViewSchema>;
 export type GateDataView = z.infer<typeof gateDataViewSchema>;
+export type VersionView = z.infer<typeof versionViewSchema>;
+export type RollbackRequest = z.infer<typeof rollbackRequestSchema>;
 export type ExportView = z.infer<typeof exportViewSchema>;
 export type EventView = z.infer<typeof eventViewSchema>;
 export type LiveProgress = z.infer<typeof liveProgressSchema>;

@@ -112,6 +112,11 @@ export const commands: readonly CommandEntry[] = [
   { words: ['run', 'watch'], summary: 'follow a run until it ends', load: () => import('./run-watch.ts') },
   { words: ['run', 'pause'], summary: 'end the round and wait', load: () => import('./run-pause.ts') },
   { words: ['run', 'resume'], summary: 'go on with a paused run', load: () => import('./run-resume.ts') },
+  {
+    words: ['run', 'rollback'],
+    summary: 'go back to an earlier version of the adapter',
+    load: () => import('./run-rollback.ts'),
+  },
   { words: ['run', 'stop'], summary: 'end a run for good', load: () => import('./run-stop.ts') },
   {
     words: ['run', 'export'],

@@ -1,6 +1,6 @@
 import process from 'node:process';
 import type { Command } from 'commander';
-import { runDetailViewSchema, type RoundView, type RunDetailView } from '@weft/shared';
+import { runDetailViewSchema, type RoundView, type RunDetailView, type VersionView } from '@weft/shared';
 import { openAdminClient } from '../admin-client.ts';
 import type { CommandModule } from '../command.ts';
 import { addHomeOption } from '../coordinator-home.ts';
@@ -48,6 +48,16 @@ const gateLine = ({ gate }: RunDetailView['spec']['evaluation']): string =>
 const privacyLine = ({ epsilonSpent, delta, epsilonPlanned, verdict }: NonNullable<RunDetailView['privacy']>): string =>
   `ε = ${epsilonSpent.toFixed(3)} so far, ${epsilonPlanned.toFixed(3)} after all rounds, at δ = ${delta} for each node. ${verdict}`;
 
+const versionHeadings = ['VERSION', 'ROUNDS BEHIND', 'GATE LOSS', 'MADE', 'ADAPTER'];
+
+const versionRow = ({ round, roundsCommitted, gateLoss, at, adapterSha256, current }: VersionView) => [
+  round === null ? 'first' : `round ${round}`,
+  roundsCommitted,
+  formatLoss(gateLoss),
+  formatTime(at),
+  current ? `${adapterSha256} current` : adapterSha256,
+];
+
 /** Why the newest round was aborted. */
 const failure = ({ roundsDone }: RunDetailView): string => {
   const last = roundsDone.at(-1);
@@ -91,7 +101,9 @@ const shown = (run: RunDetailView): string => {
   ];
   return `${Object.entries(facts)
     .map(([key, value]) => `${key.padEnd(12)}${value}\n`)
-    .join('')}\n${formatTable(headings, run.roundsDone.map(roundRow))}${failure(run)}${absences(run)}`;
+    .join(
+      '',
+    )}\n${formatTable(headings, run.roundsDone.map(roundRow))}${failure(run)}${absences(run)}\n${formatTable(versionHeadings, run.versions.map(versionRow))}`;
 };
 
 const run = async (word: string, options: RunOptions): Promise<void> => {

@@ -62,6 +62,7 @@ const runs: AdminContext['runs'] = {
   pause: unknownRun,
   resume: unknownRun,
   stop: unknownRun,
+  rollBack: unknownRun,
   show: unknownRun,
   export: unknownRun,
   list: () => [],

@@ -7,6 +7,7 @@ import {
   isNodeId,
   maxGateDataBytes,
   protocolVersion,
+  rollbackRequestSchema,
   type FederationView,
   type InviteView,
   type NodeId,
@@ -29,7 +30,7 @@ export interface AdminContext {
   readonly sessions: Pick<Sessions, 'presence'>;
   readonly runs: Pick<
     Runs,
-    'create' | 'takeGateData' | 'start' | 'pause' | 'resume' | 'stop' | 'list' | 'show' | 'export'
+    'create' | 'takeGateData' | 'start' | 'pause' | 'rollBack' | 'resume' | 'stop' | 'list' | 'show' | 'export'
   >;
   readonly models: Pick<Models, 'register' | 'list'>;
   readonly now: () => number;
@@ -91,6 +92,9 @@ export function addRoutes(app: FastifyInstance, context: AdminContext): void {
   app.post('/api/runs', ({ body }) => runs.create(body));
   app.get('/api/runs/:id', ({ params }) => runs.show(idOf(params)));
   app.get('/api/runs/:id/adapter', ({ params }) => runs.export(idOf(params)));
+  app.post('/api/runs/:id/rollback', ({ params, body }) =>
+    runs.rollBack(idOf(params), parse(rollbackRequestSchema, body)),
+  );
   for (const order of ['start', 'pause', 'resume', 'stop'] as const) {
     app.post(`/api/runs/:id/${order}`, ({ params }) => runs[order](idOf(params)));
   }

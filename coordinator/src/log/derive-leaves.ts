@@ -10,6 +10,7 @@ export const loggedKinds = [
   'run.created',
   'run.stopped',
   'run.aborted',
+  'run.rolledBack',
   'round.started',
   'cohort.fixed',
   'secagg.opened',
@@ -29,6 +30,7 @@ interface OpenRound {
 interface LoggedRun {
   readonly created: EventData<'run.created'>;
   open?: OpenRound | undefined;
+  lastRound?: number;
 }
 
 const bytesOf = (hash: string): Uint8Array => Buffer.from(hash, 'hex');
@@ -73,6 +75,11 @@ export function deriveLeaves(): (event: StoredEvent) => Uint8Array[] {
 
 function ofRun(run: LoggedRun, event: StoredEvent, keys: ReadonlyMap<NodeId, Uint8Array>): Uint8Array[] {
   if (event.kind === 'round.started') return [begin(run, event)];
+  if (event.kind === 'run.rolledBack') {
+    const { adapter, from } = event.data;
+    const hashes = { previousAdapter: bytesOf(from), adapterHash: bytesOf(adapter.sha256) };
+    return [log.encodeLeaf('rollback', { ...headerOf(event, run.lastRound ?? 0), ...hashes })];
+  }
   const { open } = run;
   if (open === undefined) return [];
   const header = headerOf(event, open.round);
@@ -130,6 +137,7 @@ function begin(run: LoggedRun, event: StoredEvent<'round.started'>): Uint8Array 
   const { spec, specSha256, layoutSha256 } = run.created;
   const { adapter, factor } = event.data;
   const { gate } = spec.evaluation;
+  run.lastRound = event.round!;
   run.open = { round: event.round!, adapter: adapter.sha256, updates: new Map() };
   return log.encodeLeaf('offer', {
     ...headerOf(event, event.round!),

@@ -1,8 +1,9 @@
-import type { NodeId } from '@weft/shared';
+import type { NodeId, Sha256 } from '@weft/shared';
 import type { EventData, NewEvent, StoredEvent } from '../store/events.ts';
 import { moveSession, openSession, postpone, unrevealed } from './secure-session.ts';
 import {
   activePhase,
+  findVersion,
   type FactorValues,
   hasEnded,
   type Participant,
@@ -33,6 +34,7 @@ export const initialState = (
   failedTries: 0,
   retryAt: 0,
   adapter,
+  versions: [{ adapter, momentum: undefined, committedRounds: 0 }],
   momentum: undefined,
   candidate: undefined,
   gateScores: new Map(),
@@ -177,16 +179,14 @@ function apply(state: RunState, event: RunEvent): RunState {
       const { adapterSha256, ...score } = event.data;
       return { ...state, gateScores: new Map(state.gateScores).set(adapterSha256, score) };
     }
-    case 'round.committed':
-      return {
-        ...state,
-        candidate: undefined,
-        adapter: event.data.adapter,
-        momentum: event.data.momentum,
-        committedRounds: state.committedRounds + 1,
-        failedTries: 0,
-        retryAt: 0,
-      };
+    case 'round.committed': {
+      const { adapter, momentum } = event.data;
+      const version = { adapter, momentum, committedRounds: state.committedRounds + 1 };
+      const versions = [...state.versions, version];
+      return { ...state, ...version, versions, candidate: undefined, failedTries: 0, retryAt: 0 };
+    }
+    case 'run.rolledBack':
+      return rollBack(state, event.data.adapter.sha256);
     case 'round.aborted':
       return {
         ...state,
@@ -206,6 +206,23 @@ const moveDeadlines = (state: RunState, ms: number): RunState => ({
   deadlineAt: state.deadlineAt + ms,
   secure: state.secure && postpone(state.secure, ms),
 });
+
+/** As after the round that made this version: its momentum, and the factor that was due next. */
+function rollBack(state: RunState, sha256: Sha256): RunState {
+  const version = findVersion(state, sha256);
+  if (version === undefined) return state;
+  return {
+    ...state,
+    ...version,
+    candidate: undefined,
+    failedTries: 0,
+    retryAt: 0,
+    resumePhase: 'waiting',
+    participants: new Map(),
+    cohort: [],
+    secure: undefined,
+  };
+}
 
 function enterPhase(state: RunState, event: RunEvent & { kind: 'round.phase' }): RunState {
   const { phase } = event.data;

@@ -6,6 +6,8 @@ import type { AcceptedUpdate, Candidate } from './state.ts';
 export type RoundInput =
   | { readonly kind: 'start' | 'resume' | 'stop' | 'timer' | 'recover' }
   | { readonly kind: 'pause'; readonly reason?: Reason }
+  /** To the version with this hash. */
+  | { readonly kind: 'rollBack'; readonly to: string; readonly reason?: string }
   | { readonly kind: 'connected' | 'disconnected' | 'revoked' | 'heard'; readonly nodeId: NodeId }
   | { readonly kind: 'downloaded'; readonly nodeId: NodeId; readonly sizeBytes: number }
   | {
@@ -96,8 +98,14 @@ export type Effect =
       readonly reason: string;
       readonly contributors: number;
     }
-  /** The updates of the round are no longer needed. */
-  | { readonly kind: 'discardUpdates'; readonly round: number; readonly payloads: readonly Sha256[] }
+  /** The updates of the round are no longer needed, nor is what was made of them. */
+  | {
+      readonly kind: 'discardUpdates';
+      readonly round: number;
+      readonly payloads: readonly Sha256[];
+      /** Blobs of an adapter that was not committed. */
+      readonly adapters: readonly Sha256[];
+    }
   | {
       readonly kind: 'announceEnd';
       readonly to: readonly NodeId[];

@@ -262,6 +262,15 @@ describe('under any schedule of events', () => {
     {
       weight: 1,
       arbitrary: fc
+        .nat(20)
+        .map(
+          (at) => (run: Simulation) =>
+            run.apply({ kind: 'rollBack', to: run.state.versions.at(at)?.adapter.sha256 ?? '' }),
+        ),
+    },
+    {
+      weight: 1,
+      arbitrary: fc
         .integer({ min: 0, max: 30 })
         .map((dice) => (run: Simulation) => dice === 0 && run.apply({ kind: 'stop' })),
     },
@@ -294,7 +303,8 @@ describe('under any schedule of events', () => {
 
 /** Which phase may follow which, in plain mode. */
 const followers: Partial<Record<RoundPhase, RoundPhase[]>> = {
-  waiting: ['training'],
+  // at once to the end where the run was rolled back, or forward, to the version after the last round
+  waiting: ['training', 'evaluating'],
   training: ['collecting', 'waiting'],
   collecting: ['committing', 'waiting'],
   committing: ['waiting', 'evaluating'],
@@ -313,6 +323,8 @@ function checkHistory(run: Simulation): void {
       expect(followers[phase], `${event.data.phase} after ${phase}`).toContain(event.data.phase);
       phase = event.data.phase;
     }
+    // Between rounds, whatever a pause held.
+    if (event.kind === 'run.rolledBack') phase = 'waiting';
     if (event.kind === 'round.started') acceptedInRound = [];
     if (event.kind === 'update.accepted') {
       const key = `${event.round} ${event.nodeId}`;
@@ -331,7 +343,9 @@ function checkHistory(run: Simulation): void {
       committed.add(event.round!);
     }
   }
-  if (run.state.lifecycle === 'finished') expect(committed.size).toBe(run.state.spec.rounds);
+  if (run.state.lifecycle !== 'finished') return;
+  if (run.events.some(({ kind }) => kind === 'run.rolledBack')) return;
+  expect(committed.size).toBe(run.state.spec.rounds);
 }
 
 function replay(created: Simulation['created'], events: readonly RunEvent[]): RunState {

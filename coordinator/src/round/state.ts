@@ -77,6 +77,15 @@ export interface AcceptedUpdate {
 /** What a round's updates made. */
 export type Candidate = EventData<'round.aggregated'>;
 
+/** A version of the adapter: the first one, and what each committed round made. */
+export interface Version {
+  readonly adapter: BlobInfo;
+  /** Of the server optimizer, as it was then. */
+  readonly momentum: BlobInfo | undefined;
+  /** Rounds that it has behind it. */
+  readonly committedRounds: number;
+}
+
 /** A session of secure aggregation, from its rows alone. */
 export interface SecureSession {
   readonly options: secagg.ServerOptions;
@@ -105,8 +114,10 @@ export interface RunState {
   readonly committedRounds: number;
   readonly failedTries: number;
   readonly retryAt: number;
-  /** The newest committed version. */
+  /** The newest committed version, or the one that the run was rolled back to. */
   readonly adapter: BlobInfo;
+  /** Every version that was ever committed, also those that were rolled back, oldest first. */
+  readonly versions: readonly Version[];
   /** Momentum of the server optimizer, by hash. */
   readonly momentum: BlobInfo | undefined;
   /** Added up, and not yet passed by the evaluation gate. */
@@ -149,6 +160,10 @@ export const hasEnded = (state: RunState): boolean =>
 /** The phase whose facts are still taken, also while the run is paused. */
 export const activePhase = (state: RunState): RoundPhase =>
   state.phase === 'paused' ? state.resumePhase : state.phase;
+
+/** The newest where two rounds made the same one. */
+export const findVersion = ({ versions }: RunState, sha256: string): Version | undefined =>
+  versions.findLast(({ adapter }) => adapter.sha256 === sha256);
 
 export const nodesIn = (state: RunState, ...stages: ParticipantStage[]): NodeId[] =>
   [...state.participants].filter(([, { stage }]) => stages.includes(stage)).map(([nodeId]) => nodeId);

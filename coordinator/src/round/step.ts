@@ -9,6 +9,7 @@ import type { Phase } from './phases/phase.ts';
 import { secure, takeSecure } from './phases/secure.ts';
 import { training } from './phases/training.ts';
 import { waiting } from './phases/waiting.ts';
+import { rollBack } from './roll-back.ts';
 import { activePhase, hasEnded, nodesIn, type RunState } from './state.ts';
 import { Turn, type RoundRandom } from './turn.ts';
 
@@ -72,6 +73,8 @@ function take(turn: Turn, input: RoundInput): void {
     case 'stop':
       requireLifecycle(turn, 'stop', 'created', 'running', 'paused');
       return stop(turn);
+    case 'rollBack':
+      return rollBack(turn, input);
     case 'recover':
       // While it is paused, resuming moves the deadlines.
       if (turn.state.lifecycle === 'running' && turn.state.participants.size > 0) {
@@ -140,8 +143,9 @@ function takeAggregate(turn: Turn, input: Extract<RoundInput, { kind: 'aggregate
 
 function stop(turn: Turn): void {
   const payloads = turn.acceptedPayloads();
+  const adapters = turn.unusedBlobs(turn.state.candidate);
   turn.record({ kind: 'run.stopped', data: {} });
-  turn.effect({ kind: 'discardUpdates', round: turn.state.round, payloads });
+  turn.effect({ kind: 'discardUpdates', round: turn.state.round, payloads, adapters });
   turn.endRun('stopped', '');
 }
 

@@ -1,8 +1,8 @@
-import type { GateComparison, NodeId, RoundPhase, SeededRandom } from '@weft/shared';
+import type { GateComparison, NodeId, RoundPhase, SeededRandom, Sha256 } from '@weft/shared';
 import type { NewEvent, Reason } from '../store/events.ts';
 import { evolve } from './evolve.ts';
 import type { Effect } from './inputs.ts';
-import { nodesIn, type ParticipantStage, type RunState } from './state.ts';
+import { nodesIn, type Candidate, type ParticipantStage, type RunState } from './state.ts';
 
 export type RoundRandom = Pick<SeededRandom, 'integer'>;
 
@@ -79,6 +79,20 @@ export class Turn {
 
   /** Ends this try without a result. The next one starts by itself, or the run is given up. */
   abortRound(reason: Reason, gate?: GateComparison): void {
+    const { timing } = this.state;
+    this.dropRound(reason, gate);
+    this.enter('waiting');
+    if (this.state.failedTries < timing.failedTries) return;
+    const giveUp = {
+      code: reason.code,
+      message: `${this.state.failedTries} rounds in a row failed, the last one because ${reason.message}`,
+    };
+    this.record({ kind: 'run.aborted', data: { reason: giveUp } });
+    this.endRun('aborted', giveUp.message);
+  }
+
+  /** Its updates and what was made of them are no longer needed. */
+  dropRound(reason: Reason, gate?: GateComparison): void {
     const { timing, failedTries, round, candidate } = this.state;
     const delay = Math.min(timing.retryMs * 2 ** failedTries, timing.longestRetryMs);
     const payloads = this.acceptedPayloads();
@@ -91,7 +105,7 @@ export class Turn {
         ...(gate && candidate && { gate: { ...gate, adapter: candidate.adapter } }),
       },
     });
-    this.effect({ kind: 'discardUpdates', round, payloads });
+    this.effect({ kind: 'discardUpdates', round, payloads, adapters: this.unusedBlobs(candidate) });
     this.effect({
       kind: 'announceResult',
       to: this.connectedNodes(),
@@ -101,18 +115,18 @@ export class Turn {
       reason: reason.code,
       contributors: 0,
     });
-    this.enter('waiting');
-    if (this.state.failedTries < timing.failedTries) return;
-    const giveUp = {
-      code: reason.code,
-      message: `${this.state.failedTries} rounds in a row failed, the last one because ${reason.message}`,
-    };
-    this.record({ kind: 'run.aborted', data: { reason: giveUp } });
-    this.endRun('aborted', giveUp.message);
   }
 
   endRun(outcome: 'finished' | 'aborted' | 'stopped', reason: string): void {
     this.effect({ kind: 'announceEnd', to: this.connectedNodes(), outcome, adapter: this.state.adapter, reason });
+  }
+
+  /** Of an adapter that is not committed: the blobs that no version has. */
+  unusedBlobs(candidate: Candidate | undefined): Sha256[] {
+    const kept = new Set(this.state.versions.flatMap(({ adapter, momentum }) => [adapter.sha256, momentum?.sha256]));
+    return [candidate?.adapter.sha256, candidate?.momentum?.sha256].flatMap((hash) =>
+      hash === undefined || kept.has(hash) ? [] : [hash],
+    );
   }
 
   acceptedPayloads() {

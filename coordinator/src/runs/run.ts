@@ -260,8 +260,9 @@ export class Run {
     }
   }
 
-  async #discard({ round, payloads }: Extract<Effect, { kind: 'discardUpdates' }>): Promise<void> {
+  async #discard({ round, payloads, adapters }: Extract<Effect, { kind: 'discardUpdates' }>): Promise<void> {
     for (const sha256 of payloads) await this.#context.blobs.updates.remove(sha256);
+    for (const sha256 of adapters) await this.#context.blobs.adapters.remove(sha256);
     await removePartials(this.#context, (name) => !belongsToRound(name, this.id, round));
   }
 

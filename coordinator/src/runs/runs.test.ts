@@ -8,7 +8,7 @@ import { gatherState } from '../aggregation/factor-slices.ts';
 import { openDatabase } from '../store/database.ts';
 import { type LoopbackNode, loopbackModel, loopbackSpec } from './loopback-node.ts';
 import { byHand, loopbackOf, reachCollecting } from './loopback-fixture.ts';
-import { eventsOf, refusalOf } from './loopback.ts';
+import { eventsOf, refusalOf, type Loopback } from './loopback.ts';
 
 test('rounds run to the end: each update counted, the adapter committed by hash, the loss of each version known', async () => {
   const loopback = await loopbackOf();
@@ -89,6 +89,75 @@ test('momentum of the server acts on a factor in its own rounds, and leaves the 
     expect(gatherState(layout, momentum, trained)).toEqual(expected);
     expect(gatherState(layout, momentum, other)).toEqual(gatherState(layout, before, other));
   }
+});
+
+test('a finished run that is rolled back exports the older version, and after a restart too', async () => {
+  const loopback = await loopbackOf();
+  const { runs, nodes, store, home } = loopback;
+  const { id } = await runs.create(loopbackSpec({ rounds: 3, server: { optimizer: 'fedavgm' } }));
+  for (const node of nodes) loopback.connect(node);
+  runs.start(id);
+  await loopback.settle();
+  const { versions } = runs.show(id);
+  expect(versions.map(({ round, roundsCommitted, current }) => [round, roundsCommitted, current])).toEqual([
+    [null, 0, false],
+    [0, 1, false],
+    [1, 2, false],
+    [2, 3, true],
+  ]);
+  const to = versions[1]!.adapterSha256;
+  expect(await refusalOf(runs.rollBack(id, { to: 'f'.repeat(64) }))).toBe('WEFT_RUN_VERSION_UNKNOWN');
+  expect(await runs.rollBack(id, { to, reason: 'a poisoned round' })).toMatchObject({
+    state: 'finished',
+    adapterSha256: to,
+    roundsCommitted: 1,
+  });
+  const exported = async (from: Loopback['runs']) => {
+    const { files, adapterSha256 } = await from.export(id);
+    const file = files.find(({ name }) => name.endsWith('.safetensors'))!;
+    return [adapterSha256, sha256(Buffer.from(file.base64, 'base64'))];
+  };
+  expect(await exported(runs)).toEqual([to, to]);
+  expect(runs.show(id).versions.map(({ current }) => current)).toEqual([false, true, false, false]);
+  await runs.close();
+  store.close();
+  const again = await loopbackOf({ home });
+  expect(await exported(again.runs)).toEqual([to, to]);
+  await rm(join(home, 'blobs', 'adapters', versions[2]!.adapterSha256));
+  expect(await refusalOf(again.runs.rollBack(id, { to: versions[2]!.adapterSha256 }))).toBe('WEFT_BLOB_MISSING');
+});
+
+test('a run with a gate keeps what it passed, and says so of each round', async () => {
+  const loopback = await loopbackOf({
+    scorer: { score: async ({ adapterFile }) => ({ lossSum: adapterFile.endsWith(worse) ? 400 : 300, tokens: 100 }) },
+  });
+  let worse = 'none';
+  const { runs, nodes } = loopback;
+  const { sha256: dataSha256 } = await runs.takeGateData(Buffer.from('one sentence\n'));
+  const gate = { dataSha256, format: 'txt' as const, greatestIncrease: 0.1 };
+  const { id, adapterSha256 } = await runs.create({ ...loopbackSpec({ rounds: 1 }), evaluation: { gate } });
+  expect(
+    await refusalOf(runs.create({ ...loopbackSpec(), evaluation: { gate: { ...gate, dataSha256: 'e'.repeat(64) } } })),
+  ).toBe('WEFT_GATE_DATA_MISSING');
+  expect(
+    await refusalOf(runs.create({ ...loopbackSpec(), evaluation: { gate: { ...gate, format: 'jsonl' } } })),
+  ).toMatch(/^WEFT_DATA/);
+  // Whatever comes first of this run is refused, by its hash.
+  const unsubscribe = loopback.store.subscribe((event) => {
+    if (event.kind === 'round.aggregated' && worse === 'none') worse = event.data.adapter.sha256;
+  });
+  for (const node of nodes) loopback.connect(node);
+  runs.start(id);
+  await loopback.settle();
+  unsubscribe();
+  expect(runs.show(id)).toMatchObject({ adapterSha256, roundsCommitted: 0, state: 'running', phase: 'waiting' });
+  expect(runs.show(id).roundsDone[0]).toMatchObject({
+    phase: 'aborted',
+    gate: { lossBefore: 3, lossAfter: 4, tokens: 100, passed: false },
+    reason: expect.stringContaining('from 3.0000 to 4.0000, the run allows 3.3000'),
+  });
+  await runs.close();
+  expect(await readdir(join(loopback.home, 'blobs', 'adapters'))).not.toContain(worse);
 });
 
 test('what a node says is checked before it counts', async () => {

@@ -14,6 +14,7 @@ import {
   type GateDataView,
   type Identity,
   type NodeId,
+  type RollbackRequest,
   type RunDetailView,
   type RunId,
   type RunView,
@@ -71,6 +72,8 @@ export interface Runs extends RunInbox {
   resume(id: string): RunView;
   /** For good. */
   stop(id: string): RunView;
+  /** To an earlier version of its adapter. @throws WEFT_RUN_VERSION_UNKNOWN, WEFT_RUN_STATE, WEFT_BLOB_MISSING */
+  rollBack(id: string, request: RollbackRequest): Promise<RunView>;
   list(): readonly RunView[];
   show(id: string): RunDetailView;
   /** The newest adapter version in the PEFT layout, with its signed statement. */
@@ -158,6 +161,14 @@ export async function createRuns(options: RunsOptions): Promise<Runs> {
     pause: (id) => tell(id, 'pause'),
     resume: (id) => tell(id, 'resume'),
     stop: (id) => tell(id, 'stop'),
+    async rollBack(id, { to, reason }) {
+      const run = get(id);
+      const isHere = isSha256(to) && (await blobs.adapters.sizeBytes(to)) !== undefined;
+      if (!isHere && run.state.versions.some(({ adapter }) => adapter.sha256 === to))
+        throw new WeftError('WEFT_BLOB_MISSING', `the adapter ${to} of run ${run.id} is not in the blobs of this home`);
+      run.dispatch({ kind: 'rollBack', to, ...(reason !== undefined && { reason }) });
+      return views.run(run.id);
+    },
     list: () => views.runs(),
     show(id) {
       const { layout, state } = get(id);

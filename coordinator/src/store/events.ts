@@ -62,6 +62,8 @@ export const eventSchemas = {
   'run.stopped': nothing,
   'run.finished': z.strictObject({ adapter: blob }),
   'run.aborted': z.strictObject({ reason }),
+  /** The run goes on from, or ends in, an earlier version of its adapter. */
+  'run.rolledBack': z.strictObject({ adapter: blob, from: hash, reason: z.string().optional() }),
 
   /** Each try has a number of its own, so a round that was aborted leaves a gap in the committed ones. */
   'round.started': z.strictObject({

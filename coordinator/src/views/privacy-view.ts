@@ -14,19 +14,23 @@ import {
  * may say more: it also counts what it sent into rounds that then failed.
  */
 export function privacyView(
-  { spec, roundsDone }: Pick<RunDetailView, 'spec' | 'roundsDone'>,
+  { spec, roundsDone, roundsCommitted }: Pick<RunDetailView, 'spec' | 'roundsDone' | 'roundsCommitted'>,
   layout: AdapterLayout,
 ): RunDetailView['privacy'] {
   if (spec.privacy === undefined) return null;
   const { delta } = spec.privacy;
   const cost = costs(spec, layout);
   const committed = roundsDone.filter(({ adapterAfter }) => adapterAfter !== null);
-  const planned = Array.from({ length: spec.rounds }, (_, round) => trainedFactor(spec.adapter.schedule, round));
+  const spent = committed.map(({ factor }) => factor);
+  // What was rolled back had left the nodes all the same; the rounds after it are done once more.
+  const ahead = Array.from({ length: spec.rounds - roundsCommitted }, (_, round) =>
+    trainedFactor(spec.adapter.schedule, roundsCommitted + round),
+  );
   const epsilonOf = (factors: readonly TrainedFactor[]): number =>
     privacy.epsilonSpent(factors.map(cost).reduce(privacy.addSpending, privacy.nothingSpent()), delta).epsilon;
-  const epsilonPlanned = epsilonOf(planned);
+  const epsilonPlanned = epsilonOf([...spent, ...ahead]);
   return {
-    epsilonSpent: epsilonOf(committed.map(({ factor }) => factor)),
+    epsilonSpent: epsilonOf(spent),
     delta,
     epsilonPlanned,
     verdict: privacy.isMeaningless(epsilonPlanned)

@@ -10,6 +10,7 @@ import {
   type RunDetailView,
   type RunId,
   type RunView,
+  type VersionView,
 } from '@weft/shared';
 import type { EventData, StoredEvent } from '../store/events.ts';
 import type { Store } from '../store/store.ts';
@@ -27,6 +28,7 @@ interface Fold {
   view: RunView;
   readonly created: EventData<'run.created'>;
   readonly rounds: Map<number, RoundView>;
+  readonly versions: Omit<VersionView, 'gateLoss' | 'current'>[];
   /** What the gate scored, by adapter. */
   readonly scores: Map<string, GateScore>;
   /** Of each round's evaluations. */
@@ -57,10 +59,12 @@ export function createRunViews(store: Store): RunViews {
     runs: () => [...folds.values()].map(({ view }) => ({ ...view })),
     run: (id) => ({ ...get(id).view }),
     detail(id, bytesDown) {
-      const { view, created, rounds, finalLossSum, finalTokens } = get(id);
+      const fold = get(id);
+      const { view, created, rounds, finalLossSum, finalTokens } = fold;
       return {
         ...view,
         spec: created.spec,
+        versions: versionsOf(fold),
         roundsDone: [...rounds.values()].map((round) => ({
           ...round,
           nodes: round.nodes.map((node) => ({
@@ -79,6 +83,7 @@ function createFold({ runId, at, data }: StoredEvent<'run.created'>): Fold {
   return {
     created: data,
     rounds: new Map(),
+    versions: [{ adapterSha256: data.adapter.sha256, round: null, roundsCommitted: 0, at }],
     scores: new Map(),
     lossSums: new Map(),
     phaseBeforePause: 'waiting',
@@ -124,6 +129,13 @@ function foldEvent(fold: Fold, event: StoredEvent): void {
         endedAt: event.at,
         reason: event.data.reason.message,
       });
+    case 'run.rolledBack': {
+      const { sha256 } = event.data.adapter;
+      fold.phaseBeforePause = 'waiting';
+      view.adapterSha256 = sha256;
+      view.roundsCommitted = findVersion(fold, sha256)?.roundsCommitted ?? 0;
+      return;
+    }
     case 'run.finished':
       return void Object.assign(view, { state: 'finished', phase: 'finished', endedAt: event.at });
     case 'round.started':
@@ -181,6 +193,12 @@ function foldEvent(fold: Fold, event: StoredEvent): void {
     case 'round.committed':
       view.adapterSha256 = event.data.adapter.sha256;
       view.roundsCommitted += 1;
+      fold.versions.push({
+        adapterSha256: event.data.adapter.sha256,
+        round: event.round!,
+        roundsCommitted: view.roundsCommitted,
+        at: event.at,
+      });
       if (round !== undefined) commitRound(round, event);
       return;
     case 'round.aborted':
@@ -195,6 +213,17 @@ function foldEvent(fold: Fold, event: StoredEvent): void {
       return;
     default:
   }
+}
+
+const findVersion = ({ versions }: Fold, hash: string | null) =>
+  versions.findLast(({ adapterSha256 }) => adapterSha256 === hash);
+
+function versionsOf(fold: Fold): VersionView[] {
+  const current = findVersion(fold, fold.view.adapterSha256);
+  return fold.versions.map((version) => {
+    const score = fold.scores.get(version.adapterSha256);
+    return { ...version, gateLoss: score === undefined ? null : lossOf(score), current: version === current };
+  });
 }
 
 const createRound = ({ round, at, data }: StoredEvent<'round.started'>): RoundView => ({

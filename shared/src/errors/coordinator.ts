@@ -80,6 +80,20 @@ export const coordinatorErrors = defineErrors({
     todo: 'nothing; the next try starts by itself. Where every try ends so, look for the node whose absence helps, or lower training.learningRate',
     retry: true,
   },
+  WEFT_RUN_VERSION_UNKNOWN: {
+    grpc: 'NOT_FOUND',
+    http: 404,
+    exit: 2,
+    todo: 'see `weft run show RUN` for the versions of its adapter',
+    retry: false,
+  },
+  WEFT_ROUND_ROLLED_BACK: {
+    grpc: 'ABORTED',
+    http: 409,
+    exit: 4,
+    todo: 'nothing; the next round starts from the version that the run was rolled back to',
+    retry: true,
+  },
   WEFT_GATE_DATA_MISSING: {
     grpc: 'FAILED_PRECONDITION',
     http: 409,

@@ -71,6 +71,10 @@ export const leaves = {
     type: 9,
     layout: struct({ ...ofRound, adapterHash: hash, lossSumBefore: u64, lossSumAfter: u64, tokens: u64, passed: u8 }),
   },
+  /**
+   * The run goes on from, or ends in, an earlier result of it or its first adapter. `round`: the last one that began.
+   */
+  rollback: { type: 10, layout: struct({ ...ofRound, previousAdapter: hash, adapterHash: hash }) },
 } as const;
 
 export type LeafName = keyof typeof leaves;

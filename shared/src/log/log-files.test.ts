@@ -127,6 +127,7 @@ describe('leaves', () => {
       gate: 0,
       weightSum: 3n,
     },
+    rollback: { ...round, previousAdapter: hash, adapterHash: hash },
     gate: { ...round, adapterHash: hash, lossSumBefore: 1n, lossSumAfter: 2n, tokens: 3n, passed: 1 },
     abort: { ...round, code: Buffer.from('WEFT_SECAGG_ABORTED') },
   };

@@ -11,7 +11,7 @@ export interface Finding {
 }
 
 type LeafOf<N extends Leaf['name']> = Extract<Leaf, { name: N }>;
-type RoundLeaf = Exclude<Leaf, { name: 'enrol' | 'revoke' }>;
+type RoundLeaf = Exclude<Leaf, { name: 'enrol' | 'revoke' | 'rollback' }>;
 
 interface OpenRound {
   readonly offer: LeafOf<'offer'>;
@@ -26,6 +26,9 @@ interface Run {
   lastRound: number;
   adapter: string;
   results: number;
+  rollbacks: number;
+  /** Each adapter that the run made, with the one that it was made from. */
+  readonly from: Map<string, string | undefined>;
   current?: OpenRound | undefined;
 }
 
@@ -43,6 +46,7 @@ export class LeafWalk {
   take(leaf: Leaf, entry: number): Finding[] {
     if (leaf.name === 'enrol' || leaf.name === 'revoke') return this.#membership(leaf, entry);
     const runId = `r_${hex(leaf.runId)}`;
+    if (leaf.name === 'rollback') return [this.#rollBack(leaf, runId, entry)];
     const wrong = leaf.name === 'offer' ? this.#offer(leaf, runId) : this.#ofRound(leaf, runId);
     if (wrong !== undefined) return [{ verdict: 'fails', claim: wrong, entry, party: 'the coordinator', runId }];
     if (leaf.name !== 'result' && leaf.name !== 'abort') return [];
@@ -55,6 +59,7 @@ export class LeafWalk {
       return [{ verdict: 'holds', claim, entry, runId }];
     }
     run.adapter = hex(leaf.adapterHash);
+    run.from.set(run.adapter, hex(leaf.previousAdapter));
     run.results++;
     const how = offer.mode === secure ? 'secure' : 'plain';
     const claim = `round ${leaf.round} (${how}): ${leaf.updates} updates of a cohort of ${roster!.members}, weight ${leaf.weightSum}, lead from adapter ${hex(leaf.previousAdapter)} to ${run.adapter}${judged === '' ? '; no gate' : judged}`;
@@ -73,6 +78,36 @@ export class LeafWalk {
     return [];
   }
 
+  /** Between rounds, from where the run is to something that it made itself: nothing else may change its adapter. */
+  #rollBack(leaf: LeafOf<'rollback'>, runId: string, entry: number): Finding {
+    const run = this.runs.get(runId);
+    const [from, to] = [hex(leaf.previousAdapter), hex(leaf.adapterHash)];
+    const fails = (claim: string): Finding => ({ verdict: 'fails', claim, entry, party: 'the coordinator', runId });
+    if (run === undefined) return fails(`a run that has begun no round is rolled back to ${to}`);
+    if (run.current !== undefined)
+      return fails(`the run is rolled back while round ${run.current.offer.round} has no end`);
+    if (from !== run.adapter) return fails(`the run is rolled back from adapter ${from}, its own is ${run.adapter}`);
+    if (!run.from.has(to)) return fails(`the run is rolled back to adapter ${to}, which it never had`);
+    run.adapter = to;
+    run.rollbacks++;
+    return {
+      verdict: 'holds',
+      claim: `the run was rolled back from adapter ${from} to its earlier ${to}`,
+      entry,
+      runId,
+    };
+  }
+
+  /** Whether the run made this adapter and then went back behind it. */
+  isWithdrawn(runId: string, adapter: string): boolean {
+    const run = this.runs.get(runId);
+    if (run === undefined || !run.from.has(adapter)) return false;
+    const passed = new Set<string>();
+    for (let at: string | undefined = run.adapter; at !== undefined && !passed.has(at); at = run.from.get(at))
+      passed.add(at);
+    return !passed.has(adapter);
+  }
+
   /** In words: how many nodes, and how many organisations stand for them. */
   get membership(): string {
     const words = [...this.#enrolled.values()].filter((organisation) => organisation !== nobody);
@@ -85,7 +120,9 @@ export class LeafWalk {
     const before = run?.current;
     if (run === undefined) {
       const adapter = hex(leaf.adapterHash);
-      this.runs.set(runId, { first: leaf, lastRound: leaf.round, adapter, results: 0, current: { offer: leaf } });
+      const from = new Map([[adapter, undefined]]);
+      const run = { first: leaf, lastRound: leaf.round, adapter, results: 0, rollbacks: 0, from };
+      this.runs.set(runId, { ...run, current: { offer: leaf } });
       return undefined;
     }
     const { lastRound, adapter, first } = run;

@@ -289,6 +289,32 @@ describe('damage is found and named', () => {
     expect((await faults({ key }))[0]).toMatchObject({ entry: 7, party: coordinator });
   });
 
+  const back = (from: number, to: number): Uint8Array =>
+    encodeLeaf('rollback', { at: 5n, runId, round: 2, previousAdapter: hash(from), adapterHash: hash(to) });
+
+  it('a run that was rolled back goes on from there, and what lies behind is said to be withdrawn', async () => {
+    files = filesOf([...honest(), back(22, 20), ...secureRound(3, hash(20), hash(23)), back(23, 22), back(22, 23)]);
+    const findings = await verify({ key, adapterSha256: last });
+    expect(findings.filter(({ verdict }) => verdict === 'fails')).toEqual([]);
+    const claims = findings.map(({ claim }) => claim);
+    expect(claims).toContainEqual(expect.stringContaining('or where one of 3 roll-backs lead, end in adapter 1717'));
+    expect(claims).toContain(`adapter ${last} was withdrawn: its run was rolled back behind it`);
+    const first = await verify({ key, adapterSha256: Buffer.from(hash(23)).toString('hex') });
+    expect(first.map(({ claim }) => claim)).not.toContainEqual(expect.stringContaining('withdrawn'));
+  });
+
+  it.each<[string, (entries: Uint8Array[]) => Uint8Array[], number]>([
+    ['to an adapter that the run never had', (e) => [...e, back(22, 77)], 15],
+    ['from another adapter than its own', (e) => [...e, back(21, 20)], 15],
+    ['in the middle of a round', (e) => e.toSpliced(9, 0, back(21, 20)), 9],
+    ['before it began', (e) => e.toSpliced(3, 0, back(21, 20)), 3],
+    ['without a word: the next round begins with the older adapter', (e) => [...e, offer(3, hash(21))], 15],
+    ['and goes on as if it had not been', (e) => [...e, back(22, 21), offer(3, hash(22))], 16],
+  ])('a run rolled back %s', async (_, change, entry) => {
+    files = filesOf(change(honest()));
+    expect((await faults({ key }))[0]).toMatchObject({ entry, party: coordinator });
+  });
+
   it('answers any files with findings', async () => {
     const paths = [...files.keys()];
     await fc.assert(

@@ -201,7 +201,7 @@ function compareSince(since: Uint8Array, key: VerifierKey, tree: LogTree, now: C
 
 function* walk(entries: readonly Uint8Array[], { runId, adapterSha256 }: VerifyOptions): Generator<Finding> {
   const walked = new LeafWalk();
-  let found: Finding | undefined;
+  let found: (Finding & { readonly runId: string }) | undefined;
   for (const [entry, bytes] of entries.entries()) {
     let leaf: Leaf;
     try {
@@ -216,7 +216,12 @@ function* walk(entries: readonly Uint8Array[], { runId, adapterSha256 }: VerifyO
     const ofRun =
       leaf.name === 'result' && (runId === undefined || runId === `r_${Buffer.from(leaf.runId).toString('hex')}`);
     if (ofRun && leaf.name === 'result' && Buffer.from(leaf.adapterHash).toString('hex') === adapterSha256)
-      found = { verdict: 'holds', claim: `adapter ${adapterSha256} is the result of round ${leaf.round}`, entry };
+      found = {
+        verdict: 'holds',
+        claim: `adapter ${adapterSha256} is the result of round ${leaf.round}`,
+        entry,
+        runId: `r_${Buffer.from(leaf.runId).toString('hex')}`,
+      };
   }
   yield { verdict: 'holds', claim: walked.membership };
   if (runId !== undefined && !walked.runs.has(runId))
@@ -229,11 +234,15 @@ function* walk(entries: readonly Uint8Array[], { runId, adapterSha256 }: VerifyO
         party: 'whoever handed it out',
       }
     );
-  for (const [id, { adapter, results, first }] of walked.runs) {
+  if (found !== undefined && adapterSha256 !== undefined && walked.isWithdrawn(found.runId, adapterSha256)) {
+    const claim = `adapter ${adapterSha256} was withdrawn: its run was rolled back behind it`;
+    yield { verdict: 'warning', claim, runId: found.runId };
+  }
+  for (const [id, { adapter, results, rollbacks, first }] of walked.runs) {
     if (runId !== undefined && id !== runId) continue;
     yield {
       verdict: 'holds',
-      claim: `run ${id}: ${results} results, each from the one before, end in adapter ${adapter}`,
+      claim: `run ${id}: ${results} results, each from the one before${rollbacks === 0 ? '' : ` or where one of ${rollbacks} roll-backs lead`}, end in adapter ${adapter}`,
       runId: id,
     };
     const unseen = [

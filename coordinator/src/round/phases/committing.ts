@@ -70,7 +70,7 @@ export function commit(turn: Turn, aggregate: Candidate, gate?: GateComparison):
       ...(gate && { gate }),
     },
   });
-  turn.effect({ kind: 'discardUpdates', round, payloads });
+  turn.effect({ kind: 'discardUpdates', round, payloads, adapters: [] });
   turn.effect({
     kind: 'announceResult',
     to: turn.connectedNodes(),

@@ -1,12 +1,15 @@
 import { trainedFactor, type NodeId } from '@weft/shared';
 import { median, type RunState } from '../state.ts';
 import type { RoundRandom, Turn } from '../turn.ts';
+import { beginEvaluation } from './begin-evaluation.ts';
 import type { Phase } from './phase.ts';
 
 /** Until enough nodes are connected. Then a round starts and is offered to them. */
 export const waiting: Phase = {
   advance(turn) {
-    const { spec, enoughSince } = turn.state;
+    const { spec, enoughSince, committedRounds } = turn.state;
+    // Rolled back, or forward again, to the version after the last round.
+    if (committedRounds >= spec.rounds) return beginEvaluation(turn);
     const enough = mayTakePart(turn.state).length >= spec.cohort.minimum;
     if (enough !== (enoughSince !== undefined)) turn.change({ enoughSince: enough ? turn.now : undefined });
     const startsAt = startOf(turn.state);

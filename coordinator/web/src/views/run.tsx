@@ -12,6 +12,7 @@ import { LossPlot } from './loss-plot.tsx';
 import { ProblemNote } from './problem.tsx';
 import { Rounds } from './rounds.tsx';
 import { RunActions } from './run-actions.tsx';
+import { Versions } from './versions.tsx';
 
 /** Says each new phase to those who listen instead of look. */
 const useAnnouncedPhase = (run: RunDetailView | undefined): void => {
@@ -119,6 +120,7 @@ export function Run() {
       <CurrentRound run={run} />
       <Loss run={run} />
       <Rounds run={run} />
+      <Versions run={run} />
       <details class="card">
         <summary>Spec and hashes</summary>
         <dl class="facts">
