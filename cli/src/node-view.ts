@@ -67,6 +67,14 @@ export const createNodeView = (progress: Progress): ((event: NodeEvent) => void)
         );
       case 'sent':
         return progress.log(event.said);
+      case 'log-shown':
+        return progress.log(
+          `${roundName(event.round)} stands in the log of ${event.logSize} entries${event.end === 'abort' ? ' as given up' : event.leftOut ? ', without this node’s shard' : ', with this node’s update in it'}`,
+        );
+      case 'log-distrusted':
+        return progress.log(
+          `THE LOG DOES NOT HOLD [${event.check}]: evidence/${event.evidence} is kept, and this node takes no part in ${event.scope === 'federation' ? 'any run' : event.scope} until \`weft node evidence --dismiss ${event.scope}\``,
+        );
       case 'left-out':
         return progress.log(`${roundName(event.round)} went on without this node`);
       case 'declined':

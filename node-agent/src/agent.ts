@@ -8,6 +8,8 @@ import { readFederation, writeFederation, type Federation } from './home/federat
 import { openHome, type NodeHome } from './home/home.ts';
 import { readLedger } from './ledger/ledger-file.ts';
 import { createPrivacyLedger, defaultDataSet, ledgerFolderIn, type PrivacyBudget } from './ledger/privacy-ledger.ts';
+import { createLogWatch } from './log/log-watch.ts';
+import { readOwed, type OwedRound } from './log/owed-rounds.ts';
 import { createBaseModels } from './model/base-models.ts';
 import { acceptRenewal, dropOlderPins } from './network/renewal.ts';
 import { createTraffic } from './network/traffic.ts';
@@ -47,6 +49,8 @@ export interface NodeOptions {
   readonly ledgerFolder?: string | undefined;
   /** Under which name this data is charged. */
   readonly dataSet?: string | undefined;
+  /** How long after the end of a round its leaf in the log is awaited, while connected. */
+  readonly endShownWithinMs?: number | undefined;
   /** Sees each serialised message that leaves. */
   readonly onSend?: (bytes: Uint8Array) => void;
 }
@@ -77,7 +81,8 @@ export async function startNode(options: NodeOptions): Promise<NodeAgent> {
     await readLedger(options.ledgerFolder ?? ledgerFolderIn(options.home));
     const records = await readRecords(options.dataPaths);
     await requireModel(options.modelPath);
-    return runAgent({ ...options, device }, home, federation, records, policy);
+    const owed = await readOwed(options.home);
+    return runAgent({ ...options, device }, home, { federation, records, policy, owed });
   } catch (error) {
     await home.release();
     throw error;
@@ -87,9 +92,17 @@ export async function startNode(options: NodeOptions): Promise<NodeAgent> {
 function runAgent(
   options: NodeOptions,
   home: NodeHome,
-  pinned: Federation,
-  records: Awaited<ReturnType<typeof readRecords>>,
-  policy: Policy,
+  {
+    federation: pinned,
+    records,
+    policy,
+    owed,
+  }: {
+    federation: Federation;
+    records: Awaited<ReturnType<typeof readRecords>>;
+    policy: Policy;
+    owed: readonly OwedRound[];
+  },
 ): NodeAgent {
   const { onEvent: emit = () => {}, signal: drainSignal } = options;
   const traffic = createTraffic(options.onSend);
@@ -110,7 +123,8 @@ function runAgent(
     if (event.event === 'trained') examples = event.examples;
     if (event.event === 'sent') updates += 1;
     emit(event);
-    if (event.event === 'run-ended') runEnded.resolve();
+    // The end of the last round may still be on its way.
+    if (event.event === 'run-ended') void logWatch.shownOrAlone(event.runId).then(runEnded.resolve);
   };
   const refuse = (error: unknown): void => watch({ event: 'refused', ...toEventFault(error) });
   const hear = (message: CoordinatorSays): void => {
@@ -125,6 +139,8 @@ function runAgent(
         return rounds.result(message.value);
       case 'runEnded':
         return rounds.runEnded(message.value);
+      case 'logProof':
+        return void logWatch.take(message.value).catch(refuse);
       case 'certificateRenewal': {
         const renewed = acceptRenewal(federation, message.value);
         if (renewed !== federation) watch({ event: 'certificate-renewed' });
@@ -155,6 +171,7 @@ function runAgent(
     onAttempt: (attempt) => watch({ event: 'connecting', address: federation.address, attempt }),
     onOpen(_session, certificate) {
       watch({ event: 'connected', address: federation.address });
+      logWatch.connected();
       void keep(dropOlderPins(federation, certificate)).catch(refuse);
     },
     onMessage(message) {
@@ -164,11 +181,25 @@ function runAgent(
         refuse(error);
       }
     },
-    onClosed: (reason, retryInMs) => watch({ event: 'disconnected', retryInMs, ...toEventFault(reason) }),
+    onClosed(reason, retryInMs) {
+      logWatch.disconnected();
+      watch({ event: 'disconnected', retryInMs, ...toEventFault(reason) });
+    },
     signal: stopping.signal,
+  });
+  const logWatch = createLogWatch({
+    home: home.path,
+    identity: home.identity,
+    connection,
+    federation: () => federation,
+    emit: watch,
+    owed,
+    witness: policy.witness === 'yes' ? home.witnessIdentity : undefined,
+    endWithinMs: options.endShownWithinMs,
   });
   const rounds = createRounds({
     home: home.path,
+    logWatch,
     identity: home.identity,
     nodeId: federation.nodeId,
     connection,
@@ -207,6 +238,7 @@ function runAgent(
       if (toWeftError(error).code !== 'WEFT_NODE_LEAVING') throw error;
     } finally {
       await rounds.stop();
+      await logWatch.stop();
       stopping.abort();
       await over.catch(() => {});
       await home.release();

@@ -72,6 +72,22 @@ export type NodeEvent =
       readonly payloadSha256: string;
       readonly seconds: number;
     } & OfRound)
+  /** The end of a round was shown in the transparency log, and holds. */
+  | ({
+      readonly event: 'log-shown';
+      readonly end: 'result' | 'abort';
+      readonly leftOut: boolean;
+      readonly logSize: number;
+    } & OfRound)
+  /** The log did not hold: what the coordinator signed is kept, and no further round of this scope is taken part in. */
+  | ({
+      readonly event: 'log-distrusted';
+      readonly check: string;
+      /** A run, or the federation. */
+      readonly scope: string;
+      /** A file in `evidence` of the home. */
+      readonly evidence: string;
+    } & OfRound)
   | ({ readonly event: 'left-out' } & OfRound)
   | ({ readonly event: 'declined' } & EventFault & OfRound)
   | ({

@@ -3,6 +3,7 @@ export { joinFederation, nodeKey, type Joined, type JoinOptions } from './enrol.
 export type { EventFault, NodeEvent, NodeSummary } from './events.ts';
 export { readFederation, type Federation } from './home/federation-file.ts';
 export { ledgerFolderIn, readStatements, type LedgerStatement, type PrivacyBudget } from './ledger/privacy-ledger.ts';
+export { dismissDistrust, distrustWords, readDistrust, type Distrust } from './log/distrust.ts';
 export { readSent, type Sent } from './home/sent-record.ts';
 export { trustRenewal } from './trust.ts';
 export { batchOrderSeed, type RoundSubject } from './round/seeds.ts';

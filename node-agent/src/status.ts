@@ -1,6 +1,9 @@
 import { protectionOf, sha256, toWeftError, type FederationId, type NodeId } from '@weft/shared';
 import { readFederation } from './home/federation-file.ts';
 import { findHolder } from './home/lock.ts';
+import { readDistrust, type Distrust } from './log/distrust.ts';
+import { readOwed } from './log/owed-rounds.ts';
+import { readSeenLog } from './log/seen-log.ts';
 import { readSent, type Sent } from './home/sent-record.ts';
 import { ledgerFolderIn, readStatements, type LedgerStatement, type PrivacyBudget } from './ledger/privacy-ledger.ts';
 import { budgetOf } from './policy/local-rules.ts';
@@ -33,6 +36,17 @@ export interface NodeStatus {
   readonly protection: string;
   /** Codes of what cannot be read, and keeps the agent from starting. */
   readonly faults: readonly string[];
+  readonly log: LogStatus;
+}
+
+/** Of the transparency log. */
+export interface LogStatus {
+  /** Entries that this node has seen. */
+  readonly size: number;
+  /** Rounds whose end is still to be shown to it. */
+  readonly owedRounds: number;
+  /** What stops rounds until the operator dismisses it. */
+  readonly distrusted: readonly Distrust[];
 }
 
 /** What left in a round, what hid it, and what it cost. */
@@ -112,6 +126,14 @@ export async function readStatus(home: string, ledgerFolder = ledgerFolderIn(hom
     privacy: { budget: (policy && budgetOf(policy)) ?? null, spent },
     protection: protectionOf(listed),
     faults,
+    log: {
+      size: await orFault(
+        readSeenLog(home).then(({ size }) => size),
+        0,
+      ),
+      owedRounds: (await orFault(readOwed(home), [])).length,
+      distrusted: await orFault(readDistrust(home), []),
+    },
   };
 }
 

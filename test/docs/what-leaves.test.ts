@@ -12,7 +12,7 @@ function fieldsOf(message: DescMessage, seen = new Set<string>()): string[] {
   seen.add(message.typeName);
   return message.fields.flatMap((field) => [
     `${message.name}.${field.name}`,
-    ...(field.fieldKind === 'message' ? fieldsOf(field.message, seen) : []),
+    ...(field.fieldKind !== 'map' && field.message ? fieldsOf(field.message, seen) : []),
   ]);
 }
 

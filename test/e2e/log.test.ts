@@ -1,17 +1,18 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { secagg } from '@weft/shared';
 import { afterEach, expect, test } from 'vitest';
+import { runWeft } from '../run-weft.ts';
 import { openFederation, sentences, type TestFederation } from './federation.ts';
 
 let federation: TestFederation;
 afterEach(() => federation.close());
 
-test('a node holds every offer against the log that it saw last, and stops where the log is another one', async () => {
+const names = ['ana', 'ben', 'eva'];
+const spec = { aggregation: { clipNormL2: 10 }, cohort: { minimum: 3, maximum: 3 }, rounds: 2 };
+
+test('a node is shown the end of each round in the log, holds every offer against it, and stops where it is another one', async () => {
   federation = await openFederation();
-  const names = ['ana', 'ben', 'eva'];
   const places = await Promise.all(names.map((name) => federation.join(name, sentences(name, 60))));
-  const spec = { aggregation: { clipNormL2: 10 }, cohort: { minimum: 3, maximum: 3 }, rounds: 2 };
   const first = await federation.createRun(spec);
   const nodes = await Promise.all(
     names.map((name, at) => federation.startNode(name, places[at]!, { policy: { smallestCohort: 3 } })),
@@ -20,30 +21,42 @@ test('a node holds every offer against the log that it saw last, and stops where
   const run = await federation.runUntil(first.id, ({ state }) => state !== 'created' && state !== 'running');
   expect(run).toMatchObject({ state: 'finished', roundsCommitted: 2 });
 
+  // Three enrolments and two rounds of five leaves each.
+  for (const node of nodes)
+    for (const [round, logSize] of [
+      [0, 8],
+      [1, 13],
+    ] as const) {
+      const shown = await node.event('log-shown', (event) => event.round === round);
+      expect(shown).toMatchObject({ runId: first.id, end: 'result', leftOut: false });
+      expect(shown.logSize).toBeGreaterThanOrEqual(logSize);
+      expect(node.events.filter(({ event }) => event === 'log-distrusted')).toEqual([]);
+    }
   const [home] = places.map((place) => place.home);
+  expect(await readdir(join(home!, 'owed'))).toEqual([]);
+  const history = await runWeft(['node', 'history', '--home', home!]);
+  expect(history.stdout).toContain('holds the result, with this node');
+
   const seenFile = join(home!, 'log-checkpoint.json');
-  const seen = JSON.parse(await readFile(seenFile, 'utf8')) as { size: number; root: string; body: string };
-  const { logSize, logRoot } = secagg.decodeBody('offer', Buffer.from(seen.body, 'base64'));
-  // Three enrolments, a round of five leaves, and the offer of the second one.
-  expect([seen.size, Number(logSize)]).toEqual([9, 9]);
-  expect(seen.root).toBe(Buffer.from(logRoot).toString('hex'));
+  const seen = JSON.parse(await readFile(seenFile, 'utf8')) as { size: number; root: string; checkpoint: string };
+  expect(seen.size).toBe(13);
 
   // As if the coordinator had shown it another history up to here.
-  await writeFile(
-    seenFile,
-    JSON.stringify({ ...seen, root: seen.root.replace(/^../, (byte) => (byte === '00' ? '01' : '00')) }),
-  );
+  const root = seen.root.replace(/^../, (byte) => (byte === '00' ? '01' : '00'));
+  await writeFile(seenFile, JSON.stringify({ ...seen, root }));
   const second = await federation.createRun(spec);
   await federation.admin('POST', `/api/runs/${second.id}/start`);
   const refusal = await nodes[0]!.event('declined', ({ runId }) => runId === second.id);
-  expect(refusal.code).toBe('WEFT_SECAGG_REFUSED');
+  expect(['WEFT_SECAGG_REFUSED', 'WEFT_LOG_DISTRUSTED']).toContain(refusal.code);
+  const told = await nodes[0]!.event('log-distrusted');
+  expect(told).toMatchObject({ check: 'logOnlyGrew', scope: 'federation' });
   await federation.admin('POST', `/api/runs/${second.id}/stop`);
-  const [evidence] = await readdir(join(home!, 'evidence'));
-  const kept = JSON.parse(await readFile(join(home!, 'evidence', evidence!), 'utf8')) as {
+  const kept = JSON.parse(await readFile(join(home!, 'evidence', told.evidence), 'utf8')) as {
     about: string;
-    statements: { body: string }[];
+    statements: unknown[];
+    checkpoints: string[];
   };
-  expect(kept.about).toBe('two logs of one federation');
-  expect(kept.statements[0]!.body).toBe(seen.body);
-  expect(kept.statements).toHaveLength(2);
+  expect(kept.about).toContain('two histories');
+  expect(kept.checkpoints[0]).toBe(seen.checkpoint);
+  expect(kept.statements.length + kept.checkpoints.length).toBeGreaterThan(1);
 }, 120_000);

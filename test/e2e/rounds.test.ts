@@ -36,7 +36,9 @@ test('two nodes take a run from its first offer to its end, fetch the model, and
     expect(summaries[i]).toMatchObject({ updates: 2 });
     expect(summaries[i]!.bytesDown).toBeGreaterThan(100_000);
     const sent = await readSent(home);
-    expect(sent.map(({ kind }) => kind)).toEqual([
+    // What the log showed of a round comes whenever it comes.
+    expect(sent.filter(({ kind }) => kind === 'log')).toHaveLength(2);
+    expect(sent.map(({ kind }) => kind).filter((kind) => kind !== 'log')).toEqual([
       'enrolment',
       'evaluation',
       'update',

@@ -58,6 +58,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./node-history.ts'),
   },
   {
+    words: ['node', 'evidence'],
+    summary: 'where the coordinator was caught lying, and to take part again',
+    load: () => import('./node-evidence.ts'),
+  },
+  {
     words: ['node', 'ledger'],
     summary: "what this node's data has spent of its privacy",
     load: () => import('./node-ledger.ts'),

@@ -61,7 +61,7 @@ const privacyWords = ({ privacy: { budget, spent }, faults }: NodeStatus): strin
 const isCode = (code: string): code is ErrorCode => Object.hasOwn(catalogue, code);
 
 const statusText = (status: NodeStatus): string => {
-  const { lastSent, rounds, refusals, faults, ...facts } = status;
+  const { lastSent, rounds, refusals, faults, log, ...facts } = status;
   const rows = [
     ['federation', `${facts.federationName} (${facts.federationId})`],
     ['node', `${facts.nodeName} (${facts.nodeId})`],
@@ -71,6 +71,8 @@ const statusText = (status: NodeStatus): string => {
     ['updates sent', `${facts.updatesSent}, ${facts.bytesSent} bytes`],
     ['privacy', privacyWords(status)],
     ['protection', facts.protection],
+    ['log', `${log.size} entries seen; the end of ${log.owedRounds} rounds still to be shown`],
+    ...log.distrusted.map(({ scope }) => ['STOPPED', `no rounds of ${scope}: see \`weft node evidence\``] as const),
   ] as const;
   const faultLines = faults.map((code) => `IT DOES NOT START [${code}]: ${isCode(code) ? catalogue[code].todo : ''}\n`);
   const omitted = rounds.length - shownRounds;

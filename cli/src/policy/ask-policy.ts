@@ -17,12 +17,14 @@ const asked = [
   'metrics',
   'hours',
   'threads',
+  'witness',
   'approval',
 ] as const satisfies readonly PolicyKey[];
 
 /** Answers in words that may be chosen between. */
 const choices: Partial<Record<PolicyKey, readonly string[]>> = {
   secureAggregation: ['required', 'optional'],
+  witness: ['no', 'yes'],
   approval: ['by-rule', 'by-hand'],
 };
 

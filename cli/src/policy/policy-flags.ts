@@ -25,6 +25,7 @@ export const policyFlags = {
   weighting: ['name,…', 'uniform, examples'],
   greatestServerRate: ['rate', "the server's learning rate at most"],
   metrics: ['name,…', 'what may leave beside the update: speed, training-time, held-out-loss, clipping; none'],
+  witness: ['word', 'yes: cosigns the transparency log, and shows its organisation there; no'],
   hours: ['from-to,…', 'local times in which a round may begin; any'],
   threads: ['n', 'threads at most; any'],
   memoryMiB: ['n', 'memory that a step may be foretold to take, in MiB; any'],

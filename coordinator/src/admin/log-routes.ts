@@ -1,6 +1,6 @@
 import { WeftError } from '@weft/shared';
 import type { FastifyInstance } from 'fastify';
-import { checkpointFile, keyFile } from '../log/log-files.ts';
+import { textFiles } from '../log/log-files.ts';
 import type { TransparencyLog } from '../log/transparency-log.ts';
 
 /** The log for everyone, as tlog-tiles serves it: a tile never changes, the checkpoint does. */
@@ -9,7 +9,7 @@ export function serveLog(app: FastifyInstance, transparencyLog: Pick<Transparenc
     const path = (request.params as { '*': string })['*'];
     const bytes = await transparencyLog.read(path);
     if (bytes === undefined) throw new WeftError('WEFT_LOG_NOT_FOUND', 'the log has no such file');
-    const text = path === checkpointFile || path === keyFile;
+    const text = textFiles.includes(path);
     return reply
       .header('cache-control', text ? 'no-cache' : 'public, max-age=31536000, immutable')
       .type(text ? 'text/plain; charset=utf-8' : 'application/octet-stream')

@@ -4,6 +4,7 @@ import { WeftError } from '@weft/shared';
 import type { Logger } from 'pino';
 import { createLiveFeed, type LiveFeed } from '../admin/live-feed.ts';
 import type { CoordinatorHome } from '../home/home.ts';
+import { createLogWatchers } from '../log/log-watchers.ts';
 import { openTransparencyLog, type TransparencyLog } from '../log/transparency-log.ts';
 import { createModels, type Models } from '../models/models.ts';
 import { createRegistry, type Registry } from '../registry/registry.ts';
@@ -64,8 +65,11 @@ export async function openFederation(closers: AsyncDisposableStack, options: Fed
   });
   const models = createModels({ store, ...(cacheDir !== undefined && { cacheDir }) });
   const { gateway } = sessions;
+  const watchers = await createLogWatchers({ transparencyLog, store, gateway, federationId, registry, logger });
+  closers.defer(() => watchers.close());
   const runs = await createRuns({
     transparencyLog,
+    watchers,
     store,
     blobs,
     identity,

@@ -180,7 +180,7 @@ const membersOf = (runId: Uint8Array, members: readonly Uint8Array[]) => ({
 function move(open: OpenRound, event: StoredEvent<'secagg.moved'>, header: RoundHeader): Uint8Array[] {
   if (open.secure === undefined) return [];
   const { options, server: before } = open.secure;
-  const { state: after } = secagg.stepServer(options, before, toServerEvent(event.data), event.at);
+  const { state: after } = secagg.stepServer(options, before, toServerEvent(event.data, options, event.at), event.at);
   open.secure = { options, server: after };
   const leaves: Uint8Array[] = [];
   if (after.roster && !before.roster) {

@@ -9,6 +9,10 @@ export interface LogFiles {
   readCheckpoint(): Promise<log.Checkpoint | undefined>;
   /** Makes the files those of the tree: what changed since `from` first, and the signed checkpoint last. */
   write(from: number, tree: log.LogTree, entries: readonly Uint8Array[], signed: SignedHead): Promise<void>;
+  /** The checkpoint again, with more signatures; and beside the log, who they are of. */
+  put(file: typeof checkpointFile | typeof cosignedFile | typeof witnessesFile, text: string): Promise<void>;
+  /** What the last process left of them. @throws WEFT_LOG_MALFORMED */
+  readWitnesses(): Promise<log.Witness[]>;
   /** @returns undefined for a path that is no file of a log */
   read(path: string): Promise<Uint8Array | undefined>;
 }
@@ -22,6 +26,12 @@ export interface SignedHead {
 export const checkpointFile = 'checkpoint';
 /** Beside the log for whoever begins with it: the key with which checkpoints are verified. */
 export const keyFile = 'vkey';
+/** The checkpoint that most organisations cosigned: the newest one may be too young for that. */
+export const cosignedFile = 'cosigned';
+/** The keys of those who cosign, and by whose word. */
+export const witnessesFile = 'witnesses';
+/** Files that change, and are text. */
+export const textFiles: readonly string[] = [checkpointFile, keyFile, cosignedFile, witnessesFile];
 
 export function openLogFiles(folder: string): LogFiles {
   const put = async (path: string, bytes: string | Uint8Array): Promise<void> => {
@@ -42,7 +52,10 @@ export function openLogFiles(folder: string): LogFiles {
         await put(log.bundlePath(bundle), log.encodeBundle(entries.slice(start, start + bundle.width)));
       }
       await put(keyFile, `${verifierKey}\n`);
-      await put(checkpointFile, checkpoint);
+      // A restart finds its own checkpoint with the signatures that others gave it.
+      const there = await readIfThere(join(folder, checkpointFile));
+      if (there?.subarray(0, Buffer.byteLength(checkpoint)).toString() !== checkpoint)
+        await put(checkpointFile, checkpoint);
       // Parts of what is whole by now: tlog-tiles lets them go.
       for (const path of [
         ...log.tilesSince(from, size).map(log.tilePath),
@@ -50,8 +63,10 @@ export function openLogFiles(folder: string): LogFiles {
       ])
         if (!path.includes('.p/')) await rm(join(folder, `${path}.p`), { recursive: true, force: true });
     },
+    put,
+    readWitnesses: async () => log.parseWitnesses((await readIfThere(join(folder, witnessesFile))) ?? Buffer.alloc(0)),
     async read(path) {
-      if (path !== checkpointFile && path !== keyFile && !log.isTilePath(path)) return undefined;
+      if (!textFiles.includes(path) && !log.isTilePath(path)) return undefined;
       return readIfThere(join(folder, path));
     },
   };

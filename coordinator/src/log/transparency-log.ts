@@ -1,9 +1,9 @@
-import { log, merkle, toFederationId, toWeftError, WeftError, type Identity } from '@weft/shared';
+import { log, merkle, toFederationId, toWeftError, WeftError, type Identity, type RunId } from '@weft/shared';
 import type { Logger } from 'pino';
 import type { StoredEvent } from '../store/events.ts';
 import type { Store } from '../store/store.ts';
 import { deriveLeaves, loggedKinds } from './derive-leaves.ts';
-import { openLogFiles, type LogFiles } from './log-files.ts';
+import { checkpointFile, cosignedFile, openLogFiles, witnessesFile, type LogFiles } from './log-files.ts';
 
 /** The federation's log: grows with the event table, and shows itself. */
 export interface TransparencyLog {
@@ -12,6 +12,22 @@ export interface TransparencyLog {
   consistencyProof(oldSize: number, size: number): Uint8Array[];
   /** The newest leaf of this kind, with a proof of C2SP's form that the log as it is now holds it. */
   prove(isSought: (leaf: log.Leaf) => boolean): ProvenLeaf | undefined;
+  /** That the leaf at this place is in the first `size`. */
+  inclusionProof(place: number, size: number): Uint8Array[];
+  /** The newest checkpoint that is on the disk, with the coordinator's signature alone; none before the first. */
+  shown(): { readonly size: number; readonly note: log.SignedNote } | undefined;
+  /** Cut, Result and Abort of a round, as far as they are derived. */
+  endOf(runId: RunId, round: number): readonly PlacedLeaf[];
+  /** The checkpoint of the first `size` leaves: its text is what a witness cosigns. */
+  noteOf(size: number): log.SignedNote;
+  /** Called with the places that a write added, `from` to `size` − 1. @returns ends the subscription */
+  onWritten(listener: (added: { readonly from: number; readonly size: number }) => void): () => void;
+  /** The round that the leaf at this place ends or cuts. */
+  roundAt(place: number): { readonly runId: RunId; readonly round: number } | undefined;
+  /** Witnesses that a process before this one kept. @throws WEFT_LOG_MALFORMED */
+  readWitnesses(): Promise<log.Witness[]>;
+  /** Keeps what witnesses signed beside the log; the checkpoint only while it is the newest. Lost where it cannot be written. */
+  keepCosigned(cosigned: CosignedFiles): Promise<void>;
   /** A file of tlog-tiles by its path, as far as it is on the disk. */
   read(path: string): Promise<Uint8Array | undefined>;
   /** When all leaves so far are on the disk, or could not be written. */
@@ -25,11 +41,22 @@ export interface ProvenLeaf {
 }
 
 /** Of a federation that keeps none. */
-export const noLog: Pick<TransparencyLog, 'head' | 'consistencyProof' | 'prove'> = {
+export const noLog: Pick<TransparencyLog, 'head' | 'prove'> = {
   head: () => new log.LogTree().head(),
-  consistencyProof: () => [],
   prove: () => undefined,
 };
+export interface CosignedFiles {
+  readonly witnesses: string;
+  /** The checkpoint that most organisations cosigned. */
+  readonly cosigned: string;
+  /** One that has new cosignatures. */
+  readonly checkpoint: { readonly size: number; readonly text: string };
+}
+
+export interface PlacedLeaf {
+  readonly place: number;
+  readonly bytes: Uint8Array;
+}
 
 export interface TransparencyLogOptions {
   readonly store: Store;
@@ -52,8 +79,11 @@ export async function openTransparencyLog({
   const tree = new log.LogTree();
   const entries: Uint8Array[] = [];
   const leavesOf = deriveLeaves();
+  const ends = new Map<string, number[]>();
   const take = (event: StoredEvent): void => {
     for (const leaf of leavesOf(event)) {
+      const ended = endedRound(leaf);
+      if (ended) ends.set(keyOf(ended), [...(ends.get(keyOf(ended)) ?? []), entries.length]);
       entries.push(leaf);
       tree.append(merkle.leafHash(leaf));
     }
@@ -63,14 +93,18 @@ export async function openTransparencyLog({
 
   const origin = log.logOrigin(toFederationId(identity.publicKey));
   const key = log.verifierKey(origin, identity.publicKey);
-  const signedHead = () => {
-    const head = tree.head();
-    const note = log.signNote(log.formatCheckpoint({ origin, ...head, extensions: [] }), key, (text) =>
+  const noteOf = (size: number): log.SignedNote =>
+    log.signNote(log.formatCheckpoint({ origin, ...tree.head(size), extensions: [] }), key, (text) =>
       identity.sign(text),
     );
-    return { size: head.size, checkpoint: log.formatNote(note), verifierKey: log.formatVerifierKey(key) };
+  const signedHead = () => {
+    const { size } = tree;
+    const note = noteOf(size);
+    return { size, note, checkpoint: log.formatNote(note), verifierKey: log.formatVerifierKey(key) };
   };
 
+  const listeners = new Set<(added: { from: number; size: number }) => void>();
+  let shown: { size: number; note: log.SignedNote } | undefined;
   let writtenSize = 0;
   let line: Promise<void> = Promise.resolve();
   /** Leaves that come while files are written wait for the next turn, all together. */
@@ -80,7 +114,10 @@ export async function openTransparencyLog({
       const signed = signedHead();
       try {
         await files.write(writtenSize, tree, entries, signed);
+        const added = { from: writtenSize, size: signed.size };
         writtenSize = signed.size;
+        shown = signed;
+        for (const listener of listeners) listener(added);
       } catch (error) {
         // The rows are durable: the next leaf, or the next start, writes them.
         logger.error(
@@ -107,6 +144,29 @@ export async function openTransparencyLog({
       if (entry === undefined) return undefined;
       return { entry, proof: log.formatProof(index, tree.inclusionProof(index), signedHead().checkpoint) };
     },
+    inclusionProof: (place, size) => tree.inclusionProof(place, size),
+    shown: () => shown,
+    endOf: (runId, round) =>
+      (ends.get(keyOf({ runId, round })) ?? []).map((place) => ({ place, bytes: entries[place]! })),
+    noteOf,
+    onWritten(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    roundAt: (place) => endedRound(entries[place]!),
+    readWitnesses: () => files.readWitnesses(),
+    keepCosigned({ witnesses, cosigned, checkpoint }) {
+      line = line.then(async () => {
+        try {
+          await files.put(witnessesFile, witnesses);
+          await files.put(cosignedFile, cosigned);
+          if (checkpoint.size === writtenSize) await files.put(checkpointFile, checkpoint.text);
+        } catch (error) {
+          logger.error({ code: toWeftError(error).code, err: error }, 'cosignatures could not be written');
+        }
+      });
+      return line;
+    },
     read: (path) => files.read(path),
     written: () => line,
     async close() {
@@ -114,6 +174,14 @@ export async function openTransparencyLog({
       await line;
     },
   };
+}
+
+const keyOf = ({ runId, round }: { runId: RunId; round: number }): string => `${runId}/${round}`;
+
+function endedRound(bytes: Uint8Array): { runId: RunId; round: number } | undefined {
+  const leaf = log.decodeLeaf(bytes);
+  if (leaf.name !== 'cut' && leaf.name !== 'result' && leaf.name !== 'abort') return undefined;
+  return { runId: `r_${Buffer.from(leaf.runId).toString('hex')}` as RunId, round: leaf.round };
 }
 
 /** Signing another history would be the lie that a log is there to show. */

@@ -1,6 +1,7 @@
 import { hashRunSpec, secagg, secureSizes, updateEncoding, type NodeId, type Sha256 } from '@weft/shared';
 import type { EventData } from '../store/events.ts';
 import { chooseBeacons } from './beacons.ts';
+import type { Effect } from './inputs.ts';
 import type { RunState, SecureSession } from './state.ts';
 import type { RoundRandom } from './turn.ts';
 
@@ -72,7 +73,7 @@ export function takeEvent(
   const row = toRow(event);
   if (!row) return undefined;
   // From the row's own bytes: what a replay gives is this very state.
-  const step = secagg.stepServer(options, server, toServerEvent(row), at);
+  const step = secagg.stepServer(options, server, toServerEvent(row, options, at), at);
   if (step.effects.length === 0) return undefined;
   steps.set(row, { before: server, at, step });
   return { row, effects: step.effects };
@@ -85,7 +86,7 @@ export function moveSession(
 ): SecureSession {
   const taken = steps.get(moved);
   const known = taken?.before === server && taken.at === at;
-  const { state } = known ? taken.step : secagg.stepServer(options, server, toServerEvent(moved), at);
+  const { state } = known ? taken.step : secagg.stepServer(options, server, toServerEvent(moved, options, at), at);
   return { options, server: state };
 }
 
@@ -95,10 +96,29 @@ export const postpone = ({ options, server }: SecureSession, ms: number): Secure
   server: { ...server, since: server.since + ms },
 });
 
-export function toServerEvent({ kind, body, signature }: EventData<'secagg.moved'>): secagg.ServerEvent {
+/** Beyond the time in which inputs are taken: for writing the log, and showing it. */
+const logAllowanceMs = 60_000;
+
+/**
+ * What the receipt of an input promises: by when a Cut or Abort stands in the log, milliseconds since 1970. It follows from
+ * the row alone, so a coordinator that comes back signs the same receipt.
+ * @param at of the input's row
+ */
+export const loggedByMs = ({ offer }: SecureSession['options'], at: number): bigint =>
+  BigInt(at) + BigInt(offer.deadlines.inputMs + logAllowanceMs);
+
+/** A promise is out, and nothing that keeps it is in the log yet. */
+export const owesLog = ({ server }: SecureSession): boolean => server.phase === 'collecting' && server.inputs.size > 0;
+
+/** @param at of the row */
+export function toServerEvent(
+  { kind, body, signature }: EventData<'secagg.moved'>,
+  options: SecureSession['options'],
+  at: number,
+): secagg.ServerEvent {
   if (kind === 'deadline') return { kind };
   const signed = { body: Buffer.from(body ?? '', 'base64'), signature: Buffer.from(signature ?? '', 'base64') };
-  return kind === 'maskedInput' ? { kind, signed, loggedByMs: 0n } : { kind, signed };
+  return kind === 'maskedInput' ? { kind, signed, loggedByMs: loggedByMs(options, at) } : { kind, signed };
 }
 
 function toRow(event: secagg.ServerEvent): EventData<'secagg.moved'> | undefined {
@@ -149,4 +169,21 @@ export function awaitedNodes(session: SecureSession): NodeId[] {
   }
   if (server.phase === 'shards') return secagg.silentBeacons(options, server).map((id) => `n_${id}` as NodeId);
   return secagg.awaitedPlaces(server).map((place) => nodeAt(session, place));
+}
+
+/** A message of the session on its way; an offer has beside it who may take part. */
+export function toSend(
+  { options }: SecureSession,
+  { to, round }: { to: readonly NodeId[]; round: number },
+  { name, body, proof }: secagg.ServerMessage,
+): Extract<Effect, { kind: 'sendSecure' }> {
+  const memberKeys =
+    name === 'offer' ? [...options.directory.values()].map(({ identityKey }) => identityKey) : undefined;
+  return {
+    kind: 'sendSecure',
+    to,
+    round,
+    message: { name, body, ...(proof && { proof }) },
+    ...(memberKeys && { memberKeys }),
+  };
 }

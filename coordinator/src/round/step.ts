@@ -10,6 +10,7 @@ import { secure, takeSecure } from './phases/secure.ts';
 import { training } from './phases/training.ts';
 import { waiting } from './phases/waiting.ts';
 import { rollBack } from './roll-back.ts';
+import { owesLog } from './secure-session.ts';
 import { activePhase, hasEnded, nodesIn, type RunState } from './state.ts';
 import { Turn, type RoundRandom } from './turn.ts';
 
@@ -63,12 +64,17 @@ function take(turn: Turn, input: RoundInput): void {
       return turn.record({ kind: 'run.started', data: {} });
     case 'pause':
       requireLifecycle(turn, 'pause', 'running');
+      // A pause has no end that could be promised: the round's abort keeps what its receipts said.
+      if (turn.state.secure && owesLog(turn.state.secure))
+        turn.abortRound({ code: 'WEFT_SECAGG_ABORTED', message: 'the run was paused before its cut was fixed' });
+      if (hasEnded(turn.state)) return;
       return turn.record({ kind: 'run.paused', data: input.reason ? { reason: input.reason } : {} });
     case 'resume':
       requireLifecycle(turn, 'resume', 'paused');
       turn.record({ kind: 'run.resumed', data: {} });
       renewLeases(turn);
-      for (const nodeId of turn.connectedNodes()) if (!turn.state.participants.has(nodeId)) greet(turn, nodeId);
+      for (const nodeId of turn.connectedNodes())
+        if (turn.state.secure || !turn.state.participants.has(nodeId)) greet(turn, nodeId);
       return;
     case 'stop':
       requireLifecycle(turn, 'stop', 'created', 'running', 'paused');

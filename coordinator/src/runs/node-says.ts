@@ -17,6 +17,7 @@ export function toInputs(
   const heard = { kind: 'heard', nodeId } as const;
   switch (said.case) {
     case 'heartbeat':
+    case 'logSeen':
       return { inputs: [heard] };
     case 'progress':
       return { runId: said.value.runId, inputs: [heard] };

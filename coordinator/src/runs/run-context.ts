@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Aggregator } from '../aggregation/aggregator.ts';
 import type { AdapterScorer } from '../evaluation/adapter-scorer.ts';
 import type { NodeGateway } from '../federation/ports.ts';
+import type { LogWatchers } from '../log/log-watchers.ts';
 import type { TransparencyLog } from '../log/transparency-log.ts';
 import type { Models } from '../models/models.ts';
 import type { RoundTiming } from '../round/index.ts';
@@ -23,7 +24,9 @@ export interface RunContext {
     endorsement(id: NodeId): Uint8Array;
     approved(id: NodeId): boolean;
   };
-  readonly transparencyLog: Pick<TransparencyLog, 'head' | 'consistencyProof' | 'prove'>;
+  readonly transparencyLog: Pick<TransparencyLog, 'head' | 'prove'>;
+  /** Who is shown the log; nobody without one. */
+  readonly watchers: Omit<LogWatchers, 'close'> | undefined;
   readonly clock: Clock;
   readonly random: SeededRandom;
   readonly models: Models;

@@ -15,6 +15,7 @@ import {
   hasEnded,
   initialState,
   step,
+  toSend,
   type Effect,
   type RoundInput,
   type RunState,
@@ -217,16 +218,26 @@ export class Run {
     };
     const logSize = name === 'offer' ? Number(secagg.decodeBody('offer', body).logSize) : undefined;
     for (const nodeId of to) {
-      const own = logSize === undefined ? value : { ...value, proof: this.#logProof(nodeId, logSize) };
+      const own = logSize === undefined ? value : { ...value, ...this.#logProof(nodeId, logSize) };
       gateway.send(nodeId, { case: 'secure', value: own });
     }
   }
 
-  /** From the log that this node has seen to the one that the offer names. */
-  #logProof(nodeId: NodeId, logSize: number): Uint8Array {
-    const seen = this.#state.participants.get(nodeId)?.logSize ?? 0;
-    const proof = this.#context.transparencyLog.consistencyProof(seen, logSize);
-    return secagg.encode(secagg.logProofLayout, { proof });
+  /** Between the log that this node has seen and the one that the offer names. */
+  #logProof(nodeId: NodeId, logSize: number): { proof: Uint8Array; proofFrom: bigint } {
+    const { watchers } = this.#context;
+    // Since a restart it has said nothing but what its row holds.
+    watchers?.told(nodeId, this.#state.participants.get(nodeId)?.logSize ?? 0);
+    const { fromSize, proof } = watchers?.offerProof(nodeId, logSize) ?? { fromSize: 0, proof: [] };
+    return { proof: secagg.encode(secagg.logProofLayout, { proof }), proofFrom: BigInt(fromSize) };
+  }
+
+  /** The offer of secure aggregation, where its proof started from another log than this node has seen. */
+  offerAgain(nodeId: NodeId): void {
+    const { secure, cohort, round } = this.#state;
+    if (secure?.server.phase !== 'keys' || !cohort.includes(nodeId)) return;
+    for (const message of secagg.messagesToAll(secure.options, secure.server))
+      this.#sendSecure(toSend(secure, { to: [nodeId], round }, message));
   }
 
   async #aggregate(effect: Extract<Effect, { kind: 'aggregate' }>): Promise<void> {

@@ -54,6 +54,7 @@ export interface RunsOptions {
   readonly transparencyLog?: RunContext['transparencyLog'];
   readonly scorer?: AdapterScorer;
   readonly cacheDir?: string | undefined;
+  readonly watchers?: RunContext['watchers'];
   readonly clock?: Clock;
   readonly random?: SeededRandom;
   readonly timing?: Partial<RoundTiming>;
@@ -90,6 +91,7 @@ export async function createRuns(options: RunsOptions): Promise<Runs> {
     ...options,
     federationId: toFederationId(options.identity.publicKey),
     transparencyLog: options.transparencyLog ?? noLog,
+    watchers: options.watchers,
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
     timing: { ...defaultTiming, ...options.timing },
@@ -181,9 +183,15 @@ export async function createRuns(options: RunsOptions): Promise<Runs> {
       for (const run of active()) run.dispatch({ kind: 'connected', nodeId });
     },
     nodeDisconnected(nodeId) {
+      context.watchers?.gone(nodeId);
       for (const run of active()) run.dispatch({ kind: 'disconnected', nodeId });
     },
     async receive(nodeId: NodeId, said: NodeMessage['kind']) {
+      if (said.case === 'logSeen') {
+        const answer = context.watchers?.take(nodeId, said.value);
+        if (answer?.astray) for (const run of active()) run.offerAgain(nodeId);
+      }
+      if (said.case === 'ready') context.watchers?.told(nodeId, Number(said.value.logSize));
       const { runId, inputs } = toInputs(nodeId, said, {
         publicKey: context.registry.publicKey(nodeId),
         organisation: organisationIn(context.registry.endorsement(nodeId)),

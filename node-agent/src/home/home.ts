@@ -8,6 +8,7 @@ import { lockHome } from './lock.ts';
 export interface NodeHome {
   readonly path: string;
   readonly identity: Identity;
+  readonly witnessIdentity: Identity;
   /** Updates that have no receipt yet. */
   readonly pendingFolder: string;
   /** Models and adapters that were fetched; may be deleted while no agent runs. */
@@ -24,12 +25,12 @@ export async function openHome(path: string): Promise<NodeHome> {
   await chmod(path, 0o700);
   const lock = await lockHome(path);
   try {
-    const identity = await openIdentity(path);
+    const keys = await openIdentity(path);
     const pendingFolder = join(path, 'pending');
     const cacheFolder = join(path, 'cache');
     await mkdir(pendingFolder, { recursive: true, mode: 0o700 });
     await mkdir(cacheFolder, { recursive: true, mode: 0o700 });
-    return { path, identity, pendingFolder, cacheFolder, release: () => lock.release() };
+    return { path, ...keys, pendingFolder, cacheFolder, release: () => lock.release() };
   } catch (error) {
     await lock.release();
     throw error;

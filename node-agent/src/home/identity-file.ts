@@ -1,3 +1,4 @@
+import { hkdfSync } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -6,11 +7,18 @@ import { writeFileAtomically } from '@weft/trainer';
 
 const seedBytes = 32;
 
+/** Both follow from the one seed: a signature of one can never pass for one of the other. */
+export interface NodeKeys {
+  readonly identity: Identity;
+  /** Cosigns the log, where the operator wants that. */
+  readonly witnessIdentity: Identity;
+}
+
 /**
  * Reads the node's identity, or makes one. The seed is all there is: who has it is this node.
  * @throws WEFT_NODE_HOME_DAMAGED, WEFT_NODE_HOME_EXPOSED
  */
-export async function openIdentity(home: string): Promise<Identity> {
+export async function openIdentity(home: string): Promise<NodeKeys> {
   const path = join(home, 'identity.seed');
   const kept = await readFile(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
@@ -27,14 +35,19 @@ export async function openIdentity(home: string): Promise<Identity> {
       `identity.seed has mode ${(mode & 0o777).toString(8)}, it must be 600`,
     );
   }
-  return createIdentity(kept).identity;
+  return keysOf(kept);
 }
 
-async function makeIdentity(path: string): Promise<Identity> {
-  const { identity, seed } = createIdentity();
+const keysOf = (seed: Uint8Array): NodeKeys => {
+  const witnessSeed = new Uint8Array(hkdfSync('sha256', seed, '', 'weft/1/witness', seedBytes));
+  return { identity: createIdentity(seed).identity, witnessIdentity: createIdentity(witnessSeed).identity };
+};
+
+async function makeIdentity(path: string): Promise<NodeKeys> {
+  const { seed } = createIdentity();
   await writeFileAtomically(path, async (file) => {
     await file.chmod(0o600);
     await file.writeFile(seed);
   });
-  return identity;
+  return keysOf(seed);
 }

@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { log } from '@weft/shared';
 import { z } from 'zod';
 
 const common = {
@@ -68,6 +69,17 @@ const sentSchema = z.discriminatedUnion('kind', [
   z.object({
     ...common,
     ...round,
+    kind: z.literal('log'),
+    /** How the round ended in the transparency log, or that what was shown of it did not hold. */
+    outcome: z.enum(['result', 'left out', 'abort', 'distrusted']),
+    logSize: z.number().int().optional(),
+    /** Which check failed. */
+    check: z.enum(Object.keys(log.logChecks) as [log.LogCheckName, ...log.LogCheckName[]]).optional(),
+  }),
+  z.object({ ...common, kind: z.literal('cosignature'), logSize: z.number().int() }),
+  z.object({
+    ...common,
+    ...round,
     kind: z.literal('decline'),
     code: z.string(),
     rule: z.string().optional(),
@@ -127,8 +139,25 @@ function inPlainWords(facts: SentFacts): string {
         `Signed who is summed in round ${facts.round + 1} of "${facts.runName}": ${facts.survivors} of ${facts.members} members survived. ` +
         `The sum hides this update from the coordinator and ${counted(facts.colluders, 'member')} that may collude with it.`
       );
+    case 'log':
+      return `${logWords(facts)} (round ${facts.round + 1} of "${facts.runName}"). Nothing was sent.`;
+    case 'cosignature':
+      return `Cosigned the transparency log of ${facts.logSize} entries as a witness: everyone can see that this node did.`;
     case 'decline':
       return `Declined round ${facts.round + 1} of "${facts.runName}" with the code ${facts.code}${facts.rule === undefined ? '' : ` (policy: ${facts.rule})`}; ${facts.hadLeft ? 'the masked update had left before, and is summed if enough of the other members sign what this node did not' : 'no update was sent'}.`;
+  }
+}
+
+function logWords({ outcome, logSize, check }: Extract<SentFacts, { kind: 'log' }>): string {
+  switch (outcome) {
+    case 'result':
+      return `The transparency log of ${logSize} entries holds the result, with this node's update in it`;
+    case 'left out':
+      return `The transparency log of ${logSize} entries holds the result, without this node's shard`;
+    case 'abort':
+      return `The transparency log of ${logSize} entries says that the round was given up`;
+    case 'distrusted':
+      return `THE COORDINATOR IS NOT TO BE TRUSTED: ${check === undefined ? 'its log does not hold' : log.logChecks[check]}; no further round is taken part in`;
   }
 }
 

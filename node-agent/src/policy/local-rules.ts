@@ -19,6 +19,7 @@ export const localRules: Partial<Readonly<Record<PolicyKey, string>>> = {
   memoryMiB: 'round/job.ts, before training',
   threads: 'agent.ts, at the start',
   devices: 'agent.ts, at the start',
+  witness: 'agent.ts, which gives log/log-watch.ts a key to cosign with, or none',
 };
 
 /** @param now in the machine's own time zone */

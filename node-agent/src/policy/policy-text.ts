@@ -75,6 +75,10 @@ const words: Readonly<Record<Exclude<PolicyKey, 'version'>, (policy: Policy) => 
     metrics === 'none'
       ? 'Beside the update no figure of the work leaves.'
       : `Beside the update may leave: ${list(metrics)}; in a run with noise none of it.`,
+  witness: ({ witness }) =>
+    witness === 'yes'
+      ? 'This node cosigns the transparency log: everyone sees its key and its organisation there.'
+      : 'This node checks the transparency log and cosigns nothing.',
   hours: ({ hours }) =>
     hours === 'any' ? 'Rounds may begin at any hour.' : `Rounds begin between ${list(hours)}, local time.`,
   threads: ({ threads }) => (threads === 'any' ? 'Any number of threads.' : `${threads} threads at most.`),

@@ -118,6 +118,12 @@ export const policySchema = z
       .union([none, listOf(z.enum(metricNames))])
       .default(metricNames)
       .describe('what may leave beside the update, in a run without noise: the list, or none; with noise nothing does'),
+    witness: z
+      .enum(['yes', 'no'])
+      .default('no')
+      .describe(
+        'yes: this node cosigns the transparency log, and everyone sees its key and its organisation there. no: it only checks',
+      ),
     hours: z
       .union([any, listOf(window)])
       .default('any')

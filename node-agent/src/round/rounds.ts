@@ -11,10 +11,12 @@ import type { PendingUpdate } from './pending-updates.ts';
 import { batchOrderSeed } from './seeds.ts';
 import { sendUpdate } from './send-update.ts';
 import { commitBeacon, refuseUnrevealed } from '../secure/beacon.ts';
-import { readSeenLog } from '../secure/seen-log.ts';
+import { requireTrust } from '../log/distrust.ts';
+import { owedOf } from '../log/log-watch.ts';
+import { readSeenLog } from '../log/seen-log.ts';
 import { createSecureRound, type SecureContext, type SecureRound } from '../secure/secure-round.ts';
 
-export interface RoundsContext extends JobContext, Pick<SecureContext, 'pendingFolder' | 'policy'> {
+export interface RoundsContext extends JobContext, Pick<SecureContext, 'pendingFolder' | 'policy' | 'logWatch'> {
   readonly home: string;
   readonly federation: () => Federation;
   readonly onTiming: (kind: 'training' | 'evaluating' | 'transfer', seconds: number) => void;
@@ -116,6 +118,7 @@ export function createRounds(context: RoundsContext): Rounds {
   const isAllowed = async (job: Job, offer: Offer): Promise<boolean> => {
     try {
       await refuseUnrevealed(home, offer.runId);
+      await requireTrust(home, offer.runId);
       const refused = await refusalOfRound(context, offer, new Date());
       if (refused === undefined) return true;
       await decline(job, refused);
@@ -173,7 +176,9 @@ export function createRounds(context: RoundsContext): Rounds {
     }
     job.uploading = true;
     try {
-      context.onTiming('transfer', await sendUpdate(update, context, job.over.signal));
+      const { receipt, seconds } = await sendUpdate(update, context, job.over.signal);
+      context.onTiming('transfer', seconds);
+      await context.logWatch.owe(owedOf(receipt, update));
       finish(job);
       await pending.remove(job.runId, job.round);
     } catch (error) {
@@ -273,6 +278,7 @@ export function createRounds(context: RoundsContext): Rounds {
       const job = jobs.get(runId);
       if (job !== undefined && job.round <= round) finish(job);
       void inBackground(pending.remove(runId, round));
+      context.logWatch.roundOver(runId, round);
       emit({
         event: 'round-ended',
         runId,
@@ -286,6 +292,7 @@ export function createRounds(context: RoundsContext): Rounds {
       const job = jobs.get(runId);
       if (job !== undefined) finish(job);
       void inBackground(pending.remove(runId, Infinity));
+      context.logWatch.roundOver(runId, Infinity);
       emit({ event: 'run-ended', runId, outcome: ['finished', 'aborted', 'stopped'].includes(outcome) ? outcome : '' });
     },
     async drain() {

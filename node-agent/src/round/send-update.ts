@@ -1,4 +1,4 @@
-import { Factor } from '@weft/proto';
+import { Factor, type Receipt } from '@weft/proto';
 import type { TrainedFactor } from '@weft/shared';
 import type { NodeEvent } from '../events.ts';
 import type { Federation } from '../home/federation-file.ts';
@@ -21,14 +21,14 @@ export interface SendContext {
 /**
  * Sends a kept update until its receipt is here, and writes into the operator's record what left.
  * @param cost what the ledger was charged for it
- * @returns seconds that it took
+ * @returns the receipt, and seconds that it took
  */
 export async function sendUpdate(
   update: PendingUpdate,
   { home, connection, federation, emit, policy }: SendContext,
   signal: AbortSignal,
   cost?: Cost,
-): Promise<number> {
+): Promise<{ readonly receipt: Receipt; readonly seconds: number }> {
   const { body } = update;
   const { runId, round, payloadSha256 } = body;
   const payloadBytes = Number(body.payloadBytes);
@@ -66,7 +66,7 @@ export async function sendUpdate(
     ...(cost && { privacy: cost }),
   });
   emit({ event: 'sent', runId, round, said, payloadBytes, payloadSha256, seconds });
-  return seconds;
+  return { receipt, seconds };
 }
 
 const nameOf = (factor: Factor): TrainedFactor => (factor === Factor.A ? 'A' : factor === Factor.B ? 'B' : 'both');

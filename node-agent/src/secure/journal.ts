@@ -1,6 +1,6 @@
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { merkle, RunId, secagg } from '@weft/shared';
+import type { RunId, secagg } from '@weft/shared';
 import { z } from 'zod';
 import { writePrivateFile } from '../home/private-file.ts';
 
@@ -9,7 +9,7 @@ export interface Journal {
   readonly lastRound: number;
   readonly memberKeys: readonly Uint8Array[];
   readonly memberEndorsements: readonly Uint8Array[];
-  readonly checkpoint: merkle.TreeHead;
+  readonly checkpoint: secagg.NodeKnowledge['checkpoint'];
   readonly events: readonly secagg.NodeEvent[];
 }
 
@@ -17,7 +17,11 @@ const headerSchema = z.strictObject({
   lastRound: z.number().int(),
   memberKeys: z.array(z.instanceof(Uint8Array)),
   memberEndorsements: z.array(z.instanceof(Uint8Array)),
-  checkpoint: z.strictObject({ size: z.number().int(), root: z.instanceof(Uint8Array) }),
+  checkpoint: z.strictObject({
+    size: z.number().int(),
+    root: z.instanceof(Uint8Array),
+    leastSize: z.number().int().optional(),
+  }),
 });
 const roundsSchema = z.record(z.string(), z.number().int());
 

@@ -1,12 +1,4 @@
-import {
-  endorsingOrganisation,
-  hashRunSpec,
-  secagg,
-  secureSizes,
-  updateEncoding,
-  type Identity,
-  type merkle,
-} from '@weft/shared';
+import { endorsingOrganisation, hashRunSpec, secagg, secureSizes, updateEncoding, type Identity } from '@weft/shared';
 import type { Federation } from '../home/federation-file.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { PendingUpdate } from '../round/pending-updates.ts';
@@ -21,7 +13,7 @@ export interface KnowledgeOptions {
   readonly memberEndorsements: readonly Uint8Array[];
   readonly lastRound: number;
   /** Of the log, as this node saw it last. */
-  readonly checkpoint: merkle.TreeHead;
+  readonly checkpoint: secagg.NodeKnowledge['checkpoint'];
   readonly policy: Policy;
 }
 

@@ -1,18 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import type { SecureMessage } from '@weft/proto';
+import type { Receipt, SecureMessage } from '@weft/proto';
 import { secagg, WeftError, type Identity, type RunId } from '@weft/shared';
-import { writePrivateFile } from '../home/private-file.ts';
 import { recordSent } from '../home/sent-record.ts';
 import { endedSession } from '../policy/refuse.ts';
+import { keepEvidence } from '../log/evidence.ts';
+import { owedOf, type LogWatch } from '../log/log-watch.ts';
+import { writeSeenLog, type SeenLog } from '../log/seen-log.ts';
 import type { PendingUpdate, PendingUpdates } from '../round/pending-updates.ts';
 import { sendUpdate, type SendContext } from '../round/send-update.ts';
 import { appendJournal, beginJournal, type Journal, readJournal, readLastRounds, writeLastRound } from './journal.ts';
 import { awaitReveals, noteReveals, readBeacon, refuseUnrevealed } from './beacon.ts';
 import type { Cost, PrivacyLedger } from '../ledger/privacy-ledger.ts';
 import { knowledgeOf } from './knowledge.ts';
-import { readSeenLog, writeSeenLog } from './seen-log.ts';
 import { type MaskedUpdate, maskUpdate, readMasked } from './mask-update.ts';
 
 export interface SecureContext extends SendContext {
@@ -20,6 +19,7 @@ export interface SecureContext extends SendContext {
   readonly pending: PendingUpdates;
   readonly pendingFolder: string;
   readonly ledger: PrivacyLedger;
+  readonly logWatch: LogWatch;
 }
 
 /** A node's part in one session: one message after the other, each answer durable before it leaves. */
@@ -32,6 +32,8 @@ export interface SecureRound {
 }
 
 const tickMs = 1000;
+/** A promise that is due later than this after the time for inputs is none. */
+const longestPromiseMs = 15 * 60_000;
 
 export function createSecureRound(
   update: PendingUpdate,
@@ -46,6 +48,8 @@ export function createSecureRound(
   let isRecorded = false;
   let hasSent = false;
   let cost: Cost | undefined;
+  let received: Receipt | undefined;
+  let offered: secagg.Signed | undefined;
   let ticking: NodeJS.Timeout | undefined;
 
   const optionsOf = async (journal: Omit<Journal, 'events'>): Promise<secagg.NodeOptions> => ({
@@ -67,23 +71,54 @@ export function createSecureRound(
     const step = secagg.stepNode(options, state, event, performance.now(), randomBytes);
     state = step.state;
     await followBeacons(before);
-    if (event.kind === 'offer') await rememberLog(event.signed, step.effects);
     // That the coordinator gave the round up, its result says too.
     const effects = event.kind === 'abort' ? step.effects.filter(({ kind }) => kind !== 'aborted') : step.effects;
     for (const effect of effects) await carryOut(effect);
   };
 
-  /** The head of an offer that this node answers is the one that every later offer must continue. */
-  const rememberLog = async (offer: secagg.Signed, effects: readonly secagg.NodeEffect[]): Promise<void> => {
-    if (effects.some((effect) => effect.kind === 'send' && effect.name === 'keyAdvert')) {
-      const { logSize, logRoot } = secagg.decodeBody('offer', offer.body);
-      await writeSeenLog(context.home, { size: Number(logSize), root: logRoot }, offer);
-    }
-    if (effects.some((effect) => effect.kind === 'aborted' && effect.reason === 'logOnlyGrew')) {
-      const { offer: seen } = await readSeenLog(context.home);
-      const statements = seen ? [seen, offer] : [offer];
-      await keepEvidence(context.home, { runId, round, about: 'two logs of one federation', statements });
-    }
+  /** The head of an offer that this node answers is one that every later offer and checkpoint must continue. */
+  const takeOffer = async (event: secagg.NodeEvent & { kind: 'offer' }, seen: SeenLog): Promise<void> => {
+    if (!options || signal.aborted) return;
+    const step = secagg.stepNode(options, state, event, performance.now(), randomBytes);
+    const { logSize, logRoot } = offeredHead(event.signed);
+    const answers = step.effects.some((effect) => effect.kind === 'send' && effect.name === 'keyAdvert');
+    if (answers && logSize > seen.size)
+      await writeSeenLog(context.home, {
+        size: logSize,
+        root: logRoot,
+        leastSize: seen.leastSize,
+        offer: event.signed,
+      });
+    const forks = step.effects.some((effect) => effect.kind === 'aborted' && effect.reason === 'logOnlyGrew');
+    // An offer that is only behind is refused and contradicts nothing.
+    if (forks && logSize >= seen.leastSize) await context.logWatch.offerForks(runId, round, event.signed, seen);
+    state = step.state;
+    for (const effect of step.effects) await carryOut(effect);
+  };
+
+  /** What promises that a Cut or Abort will stand in the log is kept for good: without it no cut is signed. */
+  const takeReceipt = async (signed: secagg.Signed): Promise<void> => {
+    if (!options || context.logWatch.isOwed(runId, round)) return;
+    const receipt = secagg.readReceipt(state, signed, context.federation().coordinatorKey);
+    const { offer, session } = state;
+    if (!receipt || !offer || !session || !received) return;
+    // Both times are the coordinator's: what passes between them is measured on this node's monotonic clock.
+    const withinMs = Number(receipt.loggedByMs - received.acceptedAtMs);
+    if (withinMs <= 0 || withinMs > offer.body.deadlines.inputMs + longestPromiseMs)
+      throw new WeftError(
+        'WEFT_SECAGG_REFUSED',
+        `a receipt promises the log within ${withinMs} ms, which is no promise`,
+      );
+    const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
+    await context.logWatch.owe({
+      ...owedOf(received, update),
+      mayBeLeftOut: session.shards.length > 1,
+      withinMs,
+      statements: [...(offered ? [offered] : []), signed].map(({ body, signature }) => ({
+        body: base64(body),
+        signature: base64(signature),
+      })),
+    });
   };
 
   /** What the operator can read of the session; once in a process, however often the same answer leaves. */
@@ -107,6 +142,7 @@ export function createSecureRound(
   const carryOut = async (effect: secagg.NodeEffect): Promise<void> => {
     switch (effect.kind) {
       case 'journal':
+        if (effect.event.kind === 'offer') offered = effect.event.signed;
         return appendJournal(context.pendingFolder, runId as RunId, round, effect.event);
       case 'mask':
         masked = await maskUpdate(update, effect.terms, context.identity);
@@ -114,10 +150,17 @@ export function createSecureRound(
       case 'send': {
         if (effect.name === 'maskedInput') {
           masked ??= await readMasked(update, context.identity);
-          onSent(await sendUpdate(masked.update, context, signal, cost));
+          const sent = await sendUpdate(masked.update, context, signal, cost);
+          received = sent.receipt;
           hasSent = true;
+          onSent(sent.seconds);
         }
-        if (effect.name === 'cutAck') await recordCut();
+        if (effect.name === 'cutAck') {
+          await recordCut();
+          const { hash, body } = state.cut!;
+          const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+          await context.logWatch.signCut(runId, round, { cutHash: hex(hash), inputRoot: hex(body.inputRoot) });
+        }
         context.connection.say({ case: 'secure', value: { runId, round, name: effect.name, ...effect.signed } });
         return;
       }
@@ -133,7 +176,8 @@ export function createSecureRound(
         });
         return;
       case 'evidence':
-        return keepEvidence(context.home, { runId, round, about: effect.about, statements: effect.statements });
+        await keepEvidence(context.home, { runId, round, about: effect.about, statements: effect.statements });
+        return;
       case 'forget':
         clearInterval(ticking);
         return context.pending.remove(runId, round);
@@ -142,41 +186,54 @@ export function createSecureRound(
     }
   };
 
-  /** Offers begin a session, once; whatever else comes to a fresh process belongs to one that is on disk. */
-  const begin = async ({ name, memberKeys, memberEndorsements }: SecureMessage): Promise<void> => {
-    if (options) return;
+  const openSession = async (journal: Omit<Journal, 'events'>): Promise<void> => {
+    options = await optionsOf(journal);
+    ticking = setInterval(() => void enqueue(() => dispatch({ kind: 'tick' })), tickMs).unref();
+  };
+
+  /** What a process before this one had begun. */
+  const resume = async (): Promise<void> => {
     const journal = await readJournal(context.pendingFolder, runId as RunId, round);
-    if (journal) {
-      options = await optionsOf(journal);
-      let last: readonly secagg.NodeEffect[] = [];
-      for (const event of journal.events) {
-        const before = state.phase;
-        const step = secagg.stepNode(options, state, event, performance.now(), randomBytes);
-        state = step.state;
-        last = step.effects;
-        await followBeacons(before);
-      }
-      // What the process may have died over: it is durable, and says the same again.
-      for (const effect of last) if (effect.kind !== 'journal') await carryOut(effect);
-    } else if (name === 'offer') {
-      await refuseUnrevealed(context.home, runId);
-      const lastRound = (await readLastRounds(context.home)).get(runId) ?? -1;
-      if (lastRound >= round)
-        throw new WeftError('WEFT_SECAGG_REFUSED', `a session of round ${round} was begun before`);
-      const { size, root } = await readSeenLog(context.home);
-      const checkpoint = { size, root };
-      await beginJournal(context.pendingFolder, {
-        runId: runId as RunId,
-        round,
-        lastRound,
-        memberKeys,
-        memberEndorsements,
-        checkpoint,
-      });
-      await writeLastRound(context.home, runId as RunId, round);
-      options = await optionsOf({ lastRound, memberKeys, memberEndorsements, checkpoint });
+    if (!journal) return;
+    await openSession(journal);
+    let last: readonly secagg.NodeEffect[] = [];
+    for (const event of journal.events) {
+      const before = state.phase;
+      const step = secagg.stepNode(options!, state, event, performance.now(), randomBytes);
+      state = step.state;
+      last = step.effects;
+      await followBeacons(before);
+      if (event.kind === 'offer') offered = event.signed;
     }
-    if (options) ticking = setInterval(() => void enqueue(() => dispatch({ kind: 'tick' })), tickMs).unref();
+    // What the process may have died over: it is durable, and says the same again.
+    for (const effect of last) if (effect.kind !== 'journal') await carryOut(effect);
+  };
+
+  /** An offer begins a session, once. @returns false where its proof starts from another log than was seen */
+  const begin = async (message: SecureMessage, { size, root, leastSize }: SeenLog): Promise<boolean> => {
+    const { memberKeys, memberEndorsements, proofFrom } = message;
+    await refuseUnrevealed(context.home, runId);
+    const lastRound = (await readLastRounds(context.home)).get(runId) ?? -1;
+    if (lastRound >= round) throw new WeftError('WEFT_SECAGG_REFUSED', `a session of round ${round} was begun before`);
+    if (Number(proofFrom) !== size) return false;
+    const checkpoint = { size, root, leastSize };
+    const journal = { lastRound, memberKeys, memberEndorsements, checkpoint };
+    await beginJournal(context.pendingFolder, { runId: runId as RunId, round, ...journal });
+    await writeLastRound(context.home, runId as RunId, round);
+    await openSession(journal);
+    return true;
+  };
+
+  const takeOfferMessage = async (message: SecureMessage): Promise<void> => {
+    // Not before the ends of earlier rounds were shown: who owes them gets no further update.
+    if (!options) await context.logWatch.settled(runId, round, signal);
+    if (signal.aborted) return;
+    await context.logWatch.exclusively(async (seen) => {
+      // Something else was shown meanwhile: the coordinator offers again, from there.
+      if (!options && !(await begin(message, seen))) return context.logWatch.sayAstray(seen);
+      const event = toEvent(message);
+      if (event?.kind === 'offer') await takeOffer(event, seen);
+    });
   };
 
   const enqueue = (work: () => Promise<void>): Promise<void> => {
@@ -188,8 +245,12 @@ export function createSecureRound(
   return {
     take: (message) =>
       enqueue(async () => {
-        await begin(message);
+        if (!options) await resume();
+        if (message.name === 'offer') return takeOfferMessage(message);
+        if (message.name === 'receipt') return takeReceipt(message);
         const event = toEvent(message);
+        if (event?.kind === 'cut' && state.phase === 'submitted' && !context.logWatch.isOwed(runId, round))
+          throw new WeftError('WEFT_SECAGG_REFUSED', 'a cut came, and no receipt that promises it to the log');
         if (event) await dispatch(event);
       }),
     hasSent: () => hasSent,
@@ -219,21 +280,15 @@ function toEvent({ name, body, signature, proof }: SecureMessage): secagg.NodeEv
   }
 }
 
+function offeredHead({ body }: secagg.Signed): { logSize: number; logRoot: Uint8Array } {
+  try {
+    const { logSize, logRoot } = secagg.decodeBody('offer', body);
+    return { logSize: Number(logSize), logRoot };
+  } catch {
+    return { logSize: 0, logRoot: new Uint8Array(32) };
+  }
+}
+
 /** Nothing came where there was nothing to continue. */
 const logProof = (proof: Uint8Array): readonly Uint8Array[] =>
   proof.length === 0 ? [] : secagg.decode(secagg.logProofLayout, proof).proof;
-
-/** Two statements that cannot both be honest, for whoever is to judge. */
-async function keepEvidence(
-  home: string,
-  { statements, ...about }: { runId: string; round: number; about: string; statements: readonly secagg.Signed[] },
-): Promise<void> {
-  const folder = join(home, 'evidence');
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
-  const kept = {
-    ...about,
-    statements: statements.map(({ body, signature }) => ({ body: base64(body), signature: base64(signature) })),
-  };
-  await writePrivateFile(join(folder, `${about.runId}.${about.round}.json`), JSON.stringify(kept));
-}

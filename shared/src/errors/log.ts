@@ -23,6 +23,13 @@ export const logErrors = defineErrors({
     todo: 'restore the newest backup of the home, weft.db and log together: an older one cannot go on without a second history',
     retry: false,
   },
+  WEFT_LOG_DISTRUSTED: {
+    grpc: 'PERMISSION_DENIED',
+    http: 403,
+    exit: 4,
+    todo: 'read `weft node evidence`, show the file that it names to the other members, and dismiss it there once it is explained',
+    retry: false,
+  },
   WEFT_LOG_NOT_FOUND: {
     grpc: 'NOT_FOUND',
     http: 404,

@@ -15,13 +15,14 @@ export {
 export { LogTree } from './log-tree.ts';
 export {
   checkNote,
-  cosignNote,
+  cosignatureOf,
   formatNote,
   formatVerifierKey,
   maxNoteBytes,
   parseNote,
   parseVerifierKey,
   signNote,
+  withSignature,
   verifierKey,
   type SignedNote,
   type VerifierKey,
@@ -42,4 +43,24 @@ export {
 } from './tiles.ts';
 export { checkProof, formatProof, parseProof, type TlogProof } from './tlog-proof.ts';
 export { type Finding } from './verify-leaves.ts';
+export {
+  logChecks,
+  readShownHead,
+  readShownRound,
+  type LeafPath,
+  type LogCheckName,
+  type OwnRound,
+  type RoundVerdict,
+} from './shown-proof.ts';
+export {
+  formatWitnesses,
+  maxWitnesses,
+  organisationOfWitness,
+  parseWitnesses,
+  readWitnessKey,
+  signWitnessKey,
+  witnessHolds,
+  witnessKeyOf,
+  type Witness,
+} from './witness.ts';
 export { verifyLog, type VerifyOptions } from './verify-log.ts';

@@ -5,13 +5,14 @@ import { createIdentity } from '../identity.ts';
 import { formatCheckpoint, parseCheckpoint } from './checkpoint.ts';
 import {
   checkNote,
-  cosignNote,
+  cosignatureOf,
   formatNote,
   formatVerifierKey,
   parseNote,
   parseVerifierKey,
   signNote,
   verifierKey,
+  withSignature,
 } from './signed-note.ts';
 
 // The key and the note of Go's golang.org/x/mod/sumdb/note, whose documentation and tests every implementation shares.
@@ -53,12 +54,9 @@ describe('signed note', () => {
   it('takes cosignatures of witnesses beside the log’s own', () => {
     const witness = createIdentity().identity;
     const witnessKey = verifierKey('example.org/witness', witness.publicKey, 'cosignature');
-    const cosigned = cosignNote(
-      parseNote(Buffer.from(goNote)),
-      witnessKey,
-      (bytes) => witness.sign(bytes),
-      1_679_315_147n,
-    );
+    const own = parseNote(Buffer.from(goNote));
+    const signature = cosignatureOf(own.text, (bytes) => witness.sign(bytes), 1_679_315_147n);
+    const cosigned = withSignature(own, witnessKey, signature);
     const read = parseNote(Buffer.from(formatNote(cosigned)));
     expect(checkNote(read, parseVerifierKey(formatVerifierKey(witnessKey)))).toBe('good');
     expect(checkNote(read, key)).toBe('good');

@@ -32,7 +32,7 @@ export type NoteAlgorithm = keyof typeof algorithmBytes;
 /** A checkpoint is a few hundred bytes and 100 lines of signatures at most: each under 400 bytes. */
 export const maxNoteBytes = 64 * 1024;
 /** The most that Go's implementation reads. */
-const maxSignatures = 100;
+export const maxSignatures = 100;
 const timestampBytes = 8;
 
 const malformed = (what: string): WeftError => new WeftError('WEFT_LOG_MALFORMED', what);
@@ -82,13 +82,18 @@ export function signNote(text: string, key: VerifierKey, sign: Identity['sign'])
 const cosignedBytes = (text: string, seconds: bigint): Uint8Array =>
   Buffer.from(`cosignature/v1\ntime ${seconds}\n${text}`);
 
-/** Adds a witness's signature, made at `seconds` since 1970. */
-export function cosignNote(note: SignedNote, key: VerifierKey, sign: Identity['sign'], seconds: bigint): SignedNote {
+/** A witness's signature, made at `seconds` since 1970: the time as u64, then 64 bytes. */
+export function cosignatureOf(text: string, sign: Identity['sign'], seconds: bigint): Uint8Array {
   const timestamp = Buffer.alloc(timestampBytes);
   timestamp.writeBigUInt64BE(seconds);
-  const signature = Buffer.concat([timestamp, sign(cosignedBytes(note.text, seconds))]);
-  return { ...note, signatures: [...note.signatures, { name: key.name, keyId: key.keyId, signature }] };
+  return Buffer.concat([timestamp, sign(cosignedBytes(text, seconds))]);
 }
+
+/** The note with one signature more. */
+export const withSignature = (note: SignedNote, { name, keyId }: VerifierKey, signature: Uint8Array): SignedNote => ({
+  ...note,
+  signatures: [...note.signatures, { name, keyId, signature }],
+});
 
 export const formatNote = ({ text, signatures }: SignedNote): string =>
   `${text}\n${signatures.map(({ name, keyId, signature }) => `— ${name} ${toSignatureText(keyId, signature)}\n`).join('')}`;

@@ -24,9 +24,10 @@ export {
 } from './mask.ts';
 export { nodeChecks, organisationsOf, type NodeKnowledge, type NodePolicy } from './node-checks.ts';
 export { stepNode } from './node.ts';
+export { readReceipt } from './receipt.ts';
 export { newNode, type NodeEffect, type NodeEvent, type NodeOptions, type NodeState } from './node-state.ts';
 export { awaitedPlaces, deadlineMs, silentBeacons, stepServer } from './server.ts';
-export { messagesToAll, messageTo } from './server-messages.ts';
+export { messagesToAll, messageTo, receiptTo } from './server-messages.ts';
 export { openCut } from './server-opening.ts';
 export {
   newServer,

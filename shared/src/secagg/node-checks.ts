@@ -28,7 +28,11 @@ export interface NodeKnowledge {
   readonly expectedAdapterHash: Uint8Array;
   /** The last round of this run that this node answered; −1 before the first. */
   readonly lastRound: number;
-  readonly checkpoint: TreeHead;
+  /**
+   * Of the log, as this node last saw it. An offer is fixed before it is sent, so it may name an older head where this
+   * node was shown a newer one meanwhile: not older than `leastSize`, else two histories could part behind the offers.
+   */
+  readonly checkpoint: TreeHead & { readonly leastSize?: number | undefined };
   readonly policy: NodePolicy;
 }
 
@@ -107,9 +111,13 @@ export const nodeChecks = {
     offerSigned: ({ signed, knowledge }: OfferCase) => verifySigned(signed, knowledge.coordinatorKey),
     /** the round is above the last one that this node answered */
     roundIsNew: ({ offer, knowledge }: OfferCase) => offer.round > knowledge.lastRound,
-    /** the log only grew since this node last saw it */
-    logOnlyGrew: ({ offer, knowledge, consistency }: OfferCase) =>
-      isConsistent(knowledge.checkpoint, { size: Number(offer.logSize), root: offer.logRoot }, consistency),
+    /** the log only grew since this node last saw it, or at least since the last round that it saw the end of */
+    logOnlyGrew: ({ offer, knowledge: { checkpoint }, consistency }: OfferCase) => {
+      const offered = { size: Number(offer.logSize), root: offer.logRoot };
+      if (offered.size < (checkpoint.leastSize ?? checkpoint.size)) return false;
+      const [older, newer] = offered.size < checkpoint.size ? [offered, checkpoint] : [checkpoint, offered];
+      return isConsistent(older, newer, consistency);
+    },
     /** base model and layout are the ones that this node has loaded */
     modelIsLoaded: ({ offer, knowledge: { loaded } }: OfferCase) =>
       sameBytes(offer.baseHash, loaded.baseHash) && sameBytes(offer.layoutHash, loaded.layoutHash),

@@ -1,5 +1,6 @@
 import { inclusionProofs, leafHash } from '../merkle-tree.ts';
 import { encodeBody, noPlace, roundIdOf } from './bodies.ts';
+import { sha256Bytes } from './keys.ts';
 import { placesOf } from './node-secrets.ts';
 import type { ServerMessage, ServerOptions, ServerState } from './server-state.ts';
 import { openShards, sharingIn } from './server-state.ts';
@@ -66,6 +67,16 @@ export function messageTo(options: ServerOptions, state: ServerState, place: num
   if (!own) return undefined;
   const { place: _place, ...message } = own;
   return message;
+}
+
+/** What answered the input of the member at this place: it is said again, before the cut, to one that may have missed it. */
+export function receiptTo(options: ServerOptions, state: ServerState, place: number): ServerMessage | undefined {
+  const input = state.inputs.get(place);
+  const loggedByMs = state.promised.get(place);
+  if (!input || loggedByMs === undefined) return undefined;
+  const header = headerOf(options, state, state.session!.shardOf[place]!.sessionId, place);
+  const body = encodeBody('receipt', { ...header, maskedInputHash: sha256Bytes(input.body), loggedByMs });
+  return { name: 'receipt', body };
 }
 
 function rosterMessage(options: ServerOptions, state: ServerState): ServerMessage {

@@ -55,6 +55,8 @@ export interface ServerState {
   readonly shares: ReadonlyMap<number, { readonly signed: Signed; readonly body: Body<'shares'> }>;
   readonly complaints: readonly Signed[];
   readonly inputs: ReadonlyMap<number, Signed>;
+  /** By when the receipt of each input said that a Cut or Abort stands in the log: milliseconds since 1970. */
+  readonly promised: ReadonlyMap<number, bigint>;
   readonly cut?: { readonly bytes: Uint8Array; readonly hash: Uint8Array; readonly surviving: readonly boolean[] };
   readonly acks: ReadonlyMap<number, Uint8Array>;
   readonly openings: ReadonlyMap<number, { readonly signed: Signed; readonly body: Body<'opening'> }>;
@@ -90,6 +92,7 @@ export const newServer = (): ServerState => ({
   shares: new Map(),
   complaints: [],
   inputs: new Map(),
+  promised: new Map(),
   acks: new Map(),
   openings: new Map(),
   blamed: [],

@@ -1,8 +1,7 @@
 import { leafHash, merkleRoot } from '../merkle-tree.ts';
 import { type Body, decodeBody, encodeBody, roundIdOf, type Signed } from './bodies.ts';
-import { sha256Bytes } from './keys.ts';
 import { cutHashOf, membersOf, placesOf, sharingHashOf } from './node-secrets.ts';
-import { headerOf, messagesToAll, messagesToEach, offerOf } from './server-messages.ts';
+import { headerOf, messagesToAll, messagesToEach, offerOf, receiptTo } from './server-messages.ts';
 import { badShare, openCut } from './server-opening.ts';
 import {
   type Blame,
@@ -254,13 +253,9 @@ class ServerMachine {
     const sharing = sharingIn(this.#state, from.shard);
     if (!sharing.includes(from.place) || !sameBytes(from.body.sharingHash, sharingHashOf(sharing))) return this.#stay();
     const inputs = new Map(known).set(from.place, event.signed);
-    const receipt = encodeBody('receipt', {
-      ...headerOf(this.#options, this.#state, from.shard.sessionId, from.place),
-      maskedInputHash: sha256Bytes(event.signed.body),
-      loggedByMs: event.loggedByMs,
-    });
-    const answer: ServerEffect = { kind: 'send', place: from.place, name: 'receipt', body: receipt };
-    const kept = this.#keep(event, { inputs }, [answer]);
+    const promised = new Map(this.#state.promised).set(from.place, event.loggedByMs);
+    const receipt = receiptTo(this.#options, { ...this.#state, inputs, promised }, from.place)!;
+    const kept = this.#keep(event, { inputs, promised }, [{ kind: 'send', place: from.place, ...receipt }]);
     const awaited = openShards(this.#state).flatMap((shard) => sharingIn(this.#state, shard));
     if (!awaited.every((place) => inputs.has(place))) return kept;
     const step = new ServerMachine(this.#options, kept.state, this.#now).#fixCut();

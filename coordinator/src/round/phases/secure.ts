@@ -1,6 +1,6 @@
 import { secagg, WeftError, type NodeId, type RoundPhase } from '@weft/shared';
 import type { RoundInput } from '../inputs.ts';
-import { awaitedNodes, nodeAt, placeOf, secureOffer, takeEvent } from '../secure-session.ts';
+import { awaitedNodes, loggedByMs, nodeAt, placeOf, secureOffer, takeEvent, toSend } from '../secure-session.ts';
 import type { RunState, SecureSession } from '../state.ts';
 import type { Turn } from '../turn.ts';
 import { earliest, type Phase } from './phase.ts';
@@ -37,8 +37,10 @@ export const secure: Phase = {
     const { secure: session, cohort } = turn.state;
     if (!session || !cohort.includes(nodeId)) return;
     const { options, server } = session;
-    const own = secagg.messageTo(options, server, placeOf(session, nodeId));
-    for (const message of [...secagg.messagesToAll(options, server), ...(own ? [own] : [])])
+    const place = placeOf(session, nodeId);
+    // The receipt first: without the promise in it a node signs no cut.
+    const own = [secagg.receiptTo(options, server, place), secagg.messageTo(options, server, place)];
+    for (const message of [...secagg.messagesToAll(options, server), ...own.filter((said) => said !== undefined)])
       send(turn, session, [nodeId], message);
   },
 };
@@ -79,6 +81,8 @@ export function takeSecure(turn: Turn, { nodeId, round, name, signed }: SecureIn
   if (!isTaken(name)) throw new WeftError('WEFT_SECAGG_MALFORMED', `nodes do not send ${name.slice(0, 20)}`);
   const event = { kind: name, signed };
   if (event.kind !== ('maskedInput' as string)) return apply(turn, event);
+  // Its receipt would promise a time, and a pause has none; who was not answered is asked again on resuming.
+  if (turn.state.lifecycle === 'paused') return;
   const body = secagg.decodeBody('maskedInput', signed.body);
   const update = participants.get(nodeId)?.update;
   const holds =
@@ -90,7 +94,7 @@ export function takeSecure(turn: Turn, { nodeId, round, name, signed }: SecureIn
       `${nodeId} signed a masked input of ${body.lengthBytes} bytes; ${update ? 'another one' : 'none'} has arrived`,
     );
   }
-  apply(turn, { kind: 'maskedInput', signed, loggedByMs: 0n });
+  apply(turn, { kind: 'maskedInput', signed, loggedByMs: loggedByMs(session.options, turn.now) });
 }
 
 function apply(turn: Turn, event: secagg.ServerEvent): void {
@@ -140,15 +144,6 @@ function carryOut(turn: Turn, session: SecureSession, effect: secagg.ServerEffec
   }
 }
 
-function send(turn: Turn, { options }: SecureSession, to: readonly NodeId[], message: secagg.ServerMessage): void {
-  const { name, body, proof } = message;
-  const memberKeys =
-    name === 'offer' ? [...options.directory.values()].map(({ identityKey }) => identityKey) : undefined;
-  turn.effect({
-    kind: 'sendSecure',
-    to,
-    round: turn.state.round,
-    message: { name, body, ...(proof && { proof }) },
-    ...(memberKeys && { memberKeys }),
-  });
+function send(turn: Turn, session: SecureSession, to: readonly NodeId[], message: secagg.ServerMessage): void {
+  turn.effect(toSend(session, { to, round: turn.state.round }, message));
 }
