@@ -2,6 +2,7 @@ import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { availableParallelism } from 'node:os';
 import { findGguf, findPython } from '../conformance/python.ts';
+import { againstSixteen, bitsRows, measureBits } from './bits-bench.ts';
 import { cases } from './cases.ts';
 import { figuresOf } from './figures.ts';
 import { generatingFigures, generatingRows, measureGenerating } from './generate/generate-bench.ts';
@@ -11,10 +12,11 @@ import { againstFlower, measureSecagg, secaggRows } from './secagg/secagg-bench.
 import { measureTraining } from './train-bench.ts';
 
 // `pnpm bench train [--quick] [--case NAME] [--threads N] [--json | --profile]`, `pnpm bench generate [--quick] [--threads N] [--json]`,
-// `pnpm bench secagg [--quick] [--json]`
+// `pnpm bench secagg [--quick] [--json]`, `pnpm bench bits [--quick] [--json]`
 const usage = `usage: pnpm bench train [--quick] [--case ${cases.map(({ name }) => name).join('|')}] [--threads N] [--gguf FILE] [--json | --profile]
        pnpm bench generate [--quick] [--threads N] [--gguf FILE] [--json]
-       pnpm bench secagg [--quick] [--json]`;
+       pnpm bench secagg [--quick] [--json]
+       pnpm bench bits [--quick] [--json]`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -35,13 +37,17 @@ const verb = positionals.join();
 if (values.help) {
   process.stdout.write(`${usage}\n`);
 } else if (
-  !['train', 'generate', 'secagg'].includes(verb) ||
+  !['train', 'generate', 'secagg', 'bits'].includes(verb) ||
   unknown !== undefined ||
   !Number.isSafeInteger(threads) ||
   threads < 1
 ) {
   process.stderr.write(`${usage}\n`);
   process.exitCode = 2;
+} else if (verb === 'bits') {
+  const report = (line: string): void => void process.stderr.write(`${line}\n`);
+  const run = await measureBits({ quick: values.quick, report });
+  process.stdout.write(values.json ? `${JSON.stringify(run)}\n` : `${aligned(bitsRows(run))}${againstSixteen(run)}`);
 } else if (verb === 'secagg') {
   const report = (line: string): void => void process.stderr.write(`${line}\n`);
   const run = measureSecagg({ quick: values.quick, python: findPython(['flwr']), report });

@@ -74,6 +74,62 @@ describe('secure aggregation in a federation', () => {
     expect(trained).toEqual(Float32Array.from(meanOf(run, plain, trained.length)));
   });
 
+  test.each([8, 4])(
+    'of %i bits packs ⌈words·b/8⌉ bytes and ends in the sum of the survivors, to the bit',
+    async (quantizationBits) => {
+      federation = await openFederation();
+      const names = ['ana', 'ben', 'eva', 'ida'];
+      const plain = new Map<string, Uint8Array>();
+      const saturated: number[] = [];
+      await federation.createRun({
+        aggregation: { clipNormL2: 1, weighting: 'uniform', quantizationBits, secure: { droppingShare: 0.25 } },
+        cohort: { minimum: 3, maximum: names.length },
+        rounds: 1,
+      });
+      const places = new Map<string, Place>();
+      for (const name of names) places.set(name, await federation.join(name, sentences(name, 60)));
+      const nodes = new Map<string, TestNode>();
+      for (const [name, place] of places) {
+        const node = await federation.startNode(name, place, {
+          policy: small,
+          onEvent(event: NodeEvent) {
+            if (event.event !== 'trained') return;
+            const pending = join(place.home, 'pending');
+            const file = readdirSync(pending).find((path) => path.endsWith('.payload'))!;
+            plain.set(place.nodeId, readFileSync(join(pending, file)));
+            saturated.push(event.saturatedValues);
+          },
+        });
+        nodes.set(name, node);
+      }
+      const runId = await startRun();
+      await nodes.get('ana')!.event('trained');
+      await federation.admin('POST', `/api/nodes/${places.get('ana')!.nodeId}/revoke`);
+      const run = await federation.runUntil(runId, hasEnded);
+      expect(run).toMatchObject({ state: 'finished', roundsCommitted: 1 });
+      const round = run.roundsDone.at(-1)!;
+      const survivors = round.nodes.filter(
+        ({ nodeId, bytesUp }) => bytesUp > 0 && nodeId !== places.get('ana')!.nodeId,
+      );
+      expect(survivors).toHaveLength(3);
+      const published = await publishedB(runId);
+      expect(published).toEqual(
+        Float32Array.from(
+          meanOf(
+            run,
+            survivors.map(({ nodeId }) => plain.get(nodeId)!),
+            published.length,
+          ),
+        ),
+      );
+      const { words, bits } = updateEncoding(run.spec, published.length).offered;
+      // Four nodes of magnitude 2^(q−1) − 1.
+      expect(bits).toBe(Math.max(8, quantizationBits + 2));
+      for (const { bytesUp } of survivors) expect(bytesUp).toBe(Math.ceil((words * bits) / 8));
+      expect(Math.max(...saturated)).toBeLessThan(published.length / 100);
+    },
+  );
+
   test('ends in the sum of those who stayed, when one is revoked in the middle of it', async () => {
     const places = await begin(['ana', 'ben', 'eva', 'ida', 'tom']);
     const runId = await startRun();
@@ -231,7 +287,7 @@ function meanOf(
   const sum = secagg.ringWords(bits, words);
   for (const payload of payloads) addToRing(sum, secagg.unpackWords(payload, words, bits)!);
   secagg.reduceWords(sum, bits);
-  const rotationSeed = privacy.rotationSeed(id, roundsDone[0]!.round);
+  const rotationSeed = privacy.rotationSeed(id, roundsDone.at(-1)!.round);
   return decodeSum(encoding, sum, { rotationSeed, nodes: payloads.length }).meanDelta;
 }
 
