@@ -125,6 +125,10 @@ export const roundViewSchema = z.object({
   clippedShare: z.number().nullable(),
   saturatedShare: z.number().nullable(),
   deltaNormL2: z.number().nullable(),
+  /** What updates of this round were clipped to. */
+  clipNormL2: z.number(),
+  /** In a run that adapts it: the noised share of updates within it. */
+  withinShare: z.number().nullable(),
   /** What the evaluation gate said, in nats a token of its file; null without a gate, or before its verdict. */
   gate: z
     .object({

@@ -9,7 +9,7 @@ const rounds = fc
     coordinateCap: fc.constantFrom(1, 7, 127, 2 ** 15 - 1),
     weightCap: fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 2 ** 31 })),
     dim: fc.integer({ min: 1, max: 6 }),
-    nodes: fc.integer({ min: 1, max: 40 }),
+    nodes: fc.integer({ min: 1, max: 130 }),
     spareBits: fc.integer({ min: 0, max: 3 }),
   })
   .chain(({ coordinateCap, weightCap, dim, nodes, spareBits }) => {

@@ -91,7 +91,15 @@ describe('run spec', () => {
       evaluation: { heldOutShare: 0 },
       privacy: { noiseMultiplier: 1 },
     };
-    expect(parseRunSpec(noisy).privacy).toEqual({ unit: 'node', noiseMultiplier: 1, delta: 1e-5 });
+    expect(parseRunSpec(noisy).privacy).toEqual({
+      unit: 'node',
+      noiseMultiplier: 1,
+      adaptiveClipping: false,
+      delta: 1e-5,
+    });
+    const adapting = { ...noisy, privacy: { noiseMultiplier: 0.5, adaptiveClipping: true } };
+    expect(problemsOf(adapting)).toContain('5 nodes are too few to adapt the clip norm at a noise multiplier of 0.5');
+    expect(() => parseRunSpec({ ...adapting, privacy: { ...adapting.privacy, noiseMultiplier: 0.4 } })).not.toThrow();
     const open = problemsOf({ ...noisy, aggregation: { mode: 'plain' }, evaluation: {} });
     expect(open).toContain('in mode plain the coordinator reads each update');
     expect(open).toContain('number of examples without noise');

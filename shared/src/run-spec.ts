@@ -124,6 +124,12 @@ export const runSpecSchema = z
         noiseMultiplier: z.number().min(0.01).max(1000),
         /** δ over the whole run. */
         delta: positive.max(0.1).default(1e-5),
+        /**
+         * The clip norm begins at aggregation.clipNormL2 and follows the median norm of the updates, by a factor of
+         * exp(±0.1) a round at most. Whether an update was within it is one more number that leaves with noise of its own;
+         * the two together cost what noiseMultiplier says. Takes more than ten times as many nodes as noiseMultiplier.
+         */
+        adaptiveClipping: z.boolean().default(false),
       })
       .optional(),
     evaluation: z
@@ -222,8 +228,14 @@ function tightSizes({ minimum, maximum }: RunSpec['cohort']): Set<number> {
 }
 
 /** Noise protects a node only where nothing else about it leaves, and only the sum of many shares of noise is seen. */
-function* privacyIssues({ aggregation, cohort, evaluation }: RunSpec) {
+function* privacyIssues({ aggregation, cohort, evaluation, privacy }: RunSpec) {
   const issue = (path: string[], message: string) => ({ code: 'custom' as const, path, message });
+  if (privacy?.adaptiveClipping && cohort.minimum <= 10 * privacy.noiseMultiplier) {
+    yield issue(
+      ['privacy', 'adaptiveClipping'],
+      `${cohort.minimum} nodes are too few to adapt the clip norm at a noise multiplier of ${privacy.noiseMultiplier}: it takes more than ${10 * privacy.noiseMultiplier}; raise cohort.minimum, or leave it out`,
+    );
+  }
   if (aggregation.mode !== 'secure') {
     yield issue(
       ['privacy'],

@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseRunSpec, type RunSpecInput } from './run-spec.ts';
-import { decodeSum, payloadOf, updateEncoding } from './update-encoding.ts';
+import * as privacy from './privacy/index.ts';
+import { dequantizeSum } from './quantization.ts';
+import { costOfUpdate, decodeSum, payloadOf, updateEncoding } from './update-encoding.ts';
 import { addToRing } from './ring.ts';
 import { reduceWords, ringWords } from './secagg/mask.ts';
 import { unpackWords } from './secagg/packing.ts';
@@ -43,6 +45,42 @@ describe('the encoding of an update', () => {
     expect(encoding.grid.coordinateCap).toBe(7);
   });
 
+  it('carries the clip bit of an adapting run as one more coordinate, and charges for it', () => {
+    const run = { quantizationBits: 4, weighting: 'uniform', clipNormL2: 1 } as const;
+    const parsed = (adaptiveClipping: boolean, noiseMultiplier = 0.4) =>
+      updateEncoding(specOf(10, run, { noiseMultiplier, adaptiveClipping }), 2000);
+    const [still, moving] = [parsed(false), parsed(true)];
+    expect(moving.offered.words).toBe(still.offered.words + 1);
+    expect(moving.offered.noiseMultiplier).toBeGreaterThan(0.4);
+    expect(moving.clipBit).toBeDefined();
+    // What the vector pays less for its larger noise the bit pays, so that both cost what 0.4 says.
+    const epsilonOf = (encoding: typeof still): number => privacy.epsilonSpent(costOfUpdate(encoding)!, 1e-5).epsilon;
+    expect(epsilonOf(moving) / epsilonOf(still)).toBeGreaterThan(0.99);
+    expect(epsilonOf(moving) / epsilonOf(still)).toBeLessThan(1.01);
+    expect(() => parsed(true, 0.5)).toThrow('5 nodes are too few to adapt the clip norm');
+    expect(costOfUpdate(updateEncoding(specOf(10, run), 2000))).toBeUndefined();
+  });
+
+  it('gives the share within the clip norm back from a sum, and the mean as if no bit were there', () => {
+    const spec = specOf(5, { weighting: 'uniform', clipNormL2: 1 }, { noiseMultiplier: 0.02, adaptiveClipping: true });
+    const encoding = updateEncoding(spec, 1000, 0.7);
+    const { bits, words } = encoding.offered;
+    expect(encoding.offered.clipNormL2).toBe(0.7);
+    const sum = ringWords(bits, words);
+    const coordinates = new Int32Array(encoding.grid.dim).map((_, i) => i - 300);
+    for (const isWithin of [true, true, true, true, false]) {
+      const clipBit = isWithin ? encoding.clipBit!.magnitude : -encoding.clipBit!.magnitude;
+      const update = { coordinates, normL2: 1, clipped: !isWithin, saturatedValues: 0 };
+      addToRing(sum, unpackWords(payloadOf(encoding, update, { weight: 1, clipBit }), words, bits)!);
+    }
+    reduceWords(sum, bits);
+    const decoded = decodeSum(encoding, sum, { rotationSeed: 'r', nodes: 5 });
+    expect(decoded.withinShare).toBeCloseTo(0.8, 12);
+    const alone = { ...encoding.grid };
+    const mean = dequantizeSum({ coordinates, weightSum: 1 }, alone, { weightCap: 1, rotationSeed: 'r' });
+    decoded.meanDelta.forEach((value, i) => expect(value).toBeCloseTo(mean[i]!, 9));
+  });
+
   it('is refused where no ring is wide enough', () => {
     expect(() => specOf(70_000, { mode: 'plain' })).toThrow('70000 nodes reach 2293690000, the limit is 2147483648');
     expect(bitsOf(65_000, { mode: 'plain' })).toBe(32);
@@ -76,7 +114,7 @@ describe('the encoding of an update', () => {
             const payload = payloadOf(
               encoding,
               { coordinates, normL2: 1, clipped: false, saturatedValues: 0 },
-              weightCap,
+              { weight: weightCap },
             );
             expect(payload).toHaveLength(encoding.payloadBytes);
             addToRing(sum, unpackWords(payload, words, bits)!);

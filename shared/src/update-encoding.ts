@@ -27,6 +27,8 @@ export interface UpdateEncoding {
   readonly form: RingForm;
   /** Of a run with noise. */
   readonly noise: privacy.NoiseSettings | undefined;
+  /** Of a run that adapts its clip norm: what one more coordinate behind the others says of a node's norm. */
+  readonly clipBit: privacy.ClipBit | undefined;
   /** ⌈words·b/8⌉: what one update takes on the wire and on disk. */
   readonly payloadBytes: number;
 }
@@ -34,17 +36,25 @@ export interface UpdateEncoding {
 /**
  * The ring's width follows: the smallest b that no sum over cohort.maximum nodes overflows. In mode plain it is rounded up
  * to whole bytes, so that the coordinator can read any range of coordinates of an update by itself.
+ * @param clipNormL2 of this round; another one than the spec's where the run adapts it
  * @throws WEFT_PRIVACY_NOISE_UNFIT
  */
-export function updateEncoding(spec: RunSpec, values: number): UpdateEncoding {
-  const { clipNormL2, weighting, quantizationBits, secure, mode } = spec.aggregation;
+export function updateEncoding(
+  spec: RunSpec,
+  values: number,
+  clipNormL2: number = spec.aggregation.clipNormL2,
+): UpdateEncoding {
+  const { weighting, quantizationBits, secure, mode } = spec.aggregation;
   const nodes = spec.cohort.maximum;
-  const noise = noiseOf(spec, values);
+  const noise = noiseOf(spec, values, clipNormL2);
   const grid = noise ?? quantizationGrid({ values, clipNormL2, quantizationBits });
   const weightCap = weighting === 'uniform' ? 1 : spec.aggregation.weightCap;
   const least = ringBitsFor(noise?.reach ?? nodes * grid.coordinateCap);
   const bits = mode === 'plain' ? 8 * Math.ceil(least / 8) : least;
-  const form = ringForm({ dim: grid.dim, bits, nodes, weightCap });
+  const clipBit = spec.privacy?.adaptiveClipping
+    ? privacy.clipBit({ nodes: spec.cohort.minimum, noisyHonest: secure.smallestSurvivors, most: nodes, bits })
+    : undefined;
+  const form = ringForm({ dim: grid.dim + (clipBit ? 1 : 0), bits, nodes, weightCap });
   const words = wordsOf(form);
   return {
     offered: {
@@ -59,6 +69,7 @@ export function updateEncoding(spec: RunSpec, values: number): UpdateEncoding {
     grid,
     form,
     noise,
+    clipBit,
     payloadBytes: packedBytes(words, bits),
   };
 }
@@ -67,28 +78,52 @@ export function updateEncoding(spec: RunSpec, values: number): UpdateEncoding {
  * @returns undefined for a run without noise
  * @throws WEFT_PRIVACY_NOISE_UNFIT
  */
-export const noiseOf = (
+function noiseOf(
   { privacy: section, aggregation, cohort }: RunSpec,
   values: number,
-): privacy.NoiseSettings | undefined =>
-  section &&
-  privacy.noiseSettings({
+  clipNormL2: number,
+): privacy.NoiseSettings | undefined {
+  if (section === undefined) return undefined;
+  const { noiseMultiplier, adaptiveClipping } = section;
+  return privacy.noiseSettings({
     values,
-    clipNormL2: aggregation.clipNormL2,
+    clipNormL2,
     quantizationBits: aggregation.quantizationBits,
-    noiseMultiplier: section.noiseMultiplier,
+    noiseMultiplier: adaptiveClipping
+      ? privacy.vectorNoiseMultiplier(noiseMultiplier, cohort.minimum)
+      : noiseMultiplier,
     noisyHonest: aggregation.secure.smallestSurvivors,
     nodes: cohort.maximum,
   });
+}
 
-/** An update as it lies on the node's disk, and as it leaves in mode plain. */
-export const payloadOf = ({ form }: UpdateEncoding, { coordinates }: QuantizedUpdate, weight: number): Uint8Array =>
-  packWords(toRing(form, coordinates, weight), form.bits);
+/** What a round costs a node that is in it; undefined for a run without noise, which no number could count. */
+export function costOfUpdate({ noise, clipBit, offered }: UpdateEncoding): privacy.Spending | undefined {
+  const vector = noise && privacy.costOfRound(noise);
+  return vector && clipBit ? privacy.costOfAdaptiveRound(vector, clipBit, offered.noisyHonest) : vector;
+}
+
+/**
+ * An update as it lies on the node's disk, and as it leaves in mode plain.
+ * @param clipBit with its noise, in a run that adapts its clip norm
+ */
+export function payloadOf(
+  { form }: UpdateEncoding,
+  { coordinates }: QuantizedUpdate,
+  { weight, clipBit = 0 }: { weight: number; clipBit?: number },
+): Uint8Array {
+  const values = new Int32Array(form.dim);
+  if (form.dim > coordinates.length) values[coordinates.length] = clipBit;
+  values.set(coordinates);
+  return packWords(toRing(form, values, weight), form.bits);
+}
 
 export interface DecodedSum {
   /** Δ̄, [values], float64. */
   readonly meanDelta: Float64Array;
   readonly weightSum: number;
+  /** Of a run that adapts its clip norm: the noised share of updates within it. */
+  readonly withinShare?: number;
 }
 
 /**
@@ -97,13 +132,18 @@ export interface DecodedSum {
  * @param round nodes: updates in the sum
  */
 export function decodeSum(
-  { form, grid, noise, offered: { weightCap } }: Omit<UpdateEncoding, 'payloadBytes'>,
+  { form, grid, noise, clipBit, offered: { weightCap } }: UpdateEncoding,
   words: RingWords,
   { rotationSeed, nodes }: { rotationSeed: string; nodes: number },
 ): DecodedSum {
   const sum = fromRing(form, words);
   const weightSum = noise ? nodes : sum.weightSum;
-  return { meanDelta: dequantizeSum({ ...sum, weightSum }, grid, { weightCap, rotationSeed }), weightSum };
+  const coordinates = sum.coordinates.subarray(0, grid.dim);
+  return {
+    meanDelta: dequantizeSum({ coordinates, weightSum }, grid, { weightCap, rotationSeed }),
+    weightSum,
+    ...(clipBit && { withinShare: privacy.withinShareOf(sum.coordinates[grid.dim]!, clipBit, nodes) }),
+  };
 }
 
 /**

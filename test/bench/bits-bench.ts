@@ -38,7 +38,7 @@ export async function measureBits({
     const norms: number[] = [];
     for (const name of names) {
       await federation.startNode(name, await federation.join(name, sentences(name, 200)), {
-        policy: { smallestCohort: names.length },
+        policy: { smallestCohort: names.length, greatestRank: 32 },
         onEvent: (event) => void (event.event === 'trained' && norms.push(event.normL2)),
       });
     }
@@ -62,6 +62,8 @@ async function runOnce(
   { rounds, ...aggregation }: { rounds: number } & RunSpecInput['aggregation'],
 ): Promise<RunDetailView> {
   const { id } = await federation.createRun({
+    // B of 3072 values and A of 4096: whole blocks of the rotation, as a real adapter's are but for a hair.
+    adapter: { rank: 32, alpha: 32, targets: ['q_proj', 'v_proj'] },
     training: { steps: 16, batchSize: 4, sequenceLength: 32, learningRate: 0.01 },
     cohort: { minimum: names.length, maximum: names.length },
     aggregation: { weighting: 'uniform', ...aggregation },

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { readStatus, type NodeEvent } from '@weft/node-agent';
 import {
   addToRing,
+  costOfUpdate,
   createIdentity,
   decodeSum,
   privacy,
@@ -78,19 +79,20 @@ describe('secure aggregation in a federation', () => {
     'of %i bits packs ⌈words·b/8⌉ bytes and ends in the sum of the survivors, to the bit',
     async (quantizationBits) => {
       federation = await openFederation();
-      const names = ['ana', 'ben', 'eva', 'ida'];
+      const names = ['ana', 'ben', 'eva', 'ida', 'tom'];
       const plain = new Map<string, Uint8Array>();
       const saturated: number[] = [];
       await federation.createRun({
-        aggregation: { clipNormL2: 1, weighting: 'uniform', quantizationBits, secure: { droppingShare: 0.25 } },
+        aggregation: { clipNormL2: 1, weighting: 'uniform', quantizationBits },
         cohort: { minimum: 3, maximum: names.length },
         rounds: 1,
       });
       const places = new Map<string, Place>();
       for (const name of names) places.set(name, await federation.join(name, sentences(name, 60)));
-      const nodes = new Map<string, TestNode>();
+      const gone = places.get('ana')!.nodeId;
+      const trained = Promise.withResolvers<void>();
       for (const [name, place] of places) {
-        const node = await federation.startNode(name, place, {
+        await federation.startNode(name, place, {
           policy: small,
           onEvent(event: NodeEvent) {
             if (event.event !== 'trained') return;
@@ -98,20 +100,18 @@ describe('secure aggregation in a federation', () => {
             const file = readdirSync(pending).find((path) => path.endsWith('.payload'))!;
             plain.set(place.nodeId, readFileSync(join(pending, file)));
             saturated.push(event.saturatedValues);
+            if (place.nodeId === gone) trained.resolve();
           },
         });
-        nodes.set(name, node);
       }
       const runId = await startRun();
-      await nodes.get('ana')!.event('trained');
-      await federation.admin('POST', `/api/nodes/${places.get('ana')!.nodeId}/revoke`);
+      await trained.promise;
+      await federation.admin('POST', `/api/nodes/${gone}/revoke`);
       const run = await federation.runUntil(runId, hasEnded);
       expect(run).toMatchObject({ state: 'finished', roundsCommitted: 1 });
       const round = run.roundsDone.at(-1)!;
-      const survivors = round.nodes.filter(
-        ({ nodeId, bytesUp }) => bytesUp > 0 && nodeId !== places.get('ana')!.nodeId,
-      );
-      expect(survivors).toHaveLength(3);
+      const survivors = round.nodes.filter(({ nodeId, bytesUp }) => bytesUp > 0 && nodeId !== gone);
+      expect(survivors).toHaveLength(4);
       const published = await publishedB(runId);
       expect(published).toEqual(
         Float32Array.from(
@@ -123,8 +123,8 @@ describe('secure aggregation in a federation', () => {
         ),
       );
       const { words, bits } = updateEncoding(run.spec, published.length).offered;
-      // Four nodes of magnitude 2^(q−1) − 1.
-      expect(bits).toBe(Math.max(8, quantizationBits + 2));
+      // Five times 2^(q−1) − 1, and a sign.
+      expect(bits).toBe(Math.max(8, quantizationBits + 3));
       for (const { bytesUp } of survivors) expect(bytesUp).toBe(Math.ceil((words * bits) / 8));
       expect(Math.max(...saturated)).toBeLessThan(published.length / 100);
     },
@@ -263,6 +263,54 @@ describe('secure aggregation in a federation', () => {
     const { epsilon } = privacy.epsilonSpent(privacy.costOfRound(noise), 1e-6);
     expect(run.privacy).toMatchObject({ epsilonSpent: epsilon, epsilonPlanned: epsilon, delta: 1e-6 });
     expect(run.roundsDone[0]).toMatchObject({ heldOutLoss: null, heldOutTokens: 0, clippedShare: null });
+  });
+
+  test('moves the clip norm towards the median of what is trained, by noised bits that the ledger pays for', async () => {
+    federation = await openFederation();
+    const names = ['ana', 'ben', 'eva', 'ida', 'tom'];
+    const norms: number[] = [];
+    for (const name of names) {
+      const place = await federation.join(name, sentences(name, 60));
+      await federation.startNode(name, place, {
+        policy: small,
+        onEvent: (event) => void (event.event === 'trained' && norms.push(event.normL2)),
+      });
+    }
+    const from = async (clipNormL2: number): Promise<RunDetailView> => {
+      const { id } = await federation.createRun({
+        aggregation: { clipNormL2, weighting: 'uniform' },
+        cohort: { minimum: names.length, maximum: names.length },
+        evaluation: { heldOutShare: 0 },
+        privacy: { noiseMultiplier: 0.02, adaptiveClipping: true },
+        rounds: 3,
+      });
+      await federation.admin('POST', `/api/runs/${id}/start`);
+      return federation.runUntil(id, hasEnded);
+    };
+    for (const [clipNormL2, isAbove] of [
+      [10, true],
+      [0.05, false],
+    ] as const) {
+      norms.length = 0;
+      const run = await from(clipNormL2);
+      expect(run).toMatchObject({ state: 'finished', roundsCommitted: 3 });
+      expect(norms.every((norm) => norm < clipNormL2 === isAbove)).toBe(true);
+      const committed = run.roundsDone.filter(({ adapterAfter }) => adapterAfter !== null);
+      let due: number = clipNormL2;
+      let spent = privacy.nothingSpent();
+      for (const round of committed) {
+        expect(round.clipNormL2).toBe(due);
+        // Five of five or none, and noise of a tenth: σ_b·√(n/n_h)/n.
+        expect(Math.abs(round.withinShare! - (isAbove ? 1 : 0))).toBeLessThan(0.45);
+        due = privacy.nextClipNorm(due, round.withinShare!);
+        const values = round.factor === 'B' ? 384 : 512;
+        spent = privacy.addSpending(spent, costOfUpdate(updateEncoding(run.spec, values, round.clipNormL2))!);
+      }
+      expect(due < clipNormL2).toBe(isAbove);
+      expect(run.privacy!.epsilonSpent).toBeCloseTo(privacy.epsilonSpent(spent, 1e-5).epsilon, 6);
+    }
+    const { stdout } = await runWeft(['node', 'history', '--json', '--home', join(federation.folder, 'ana')]);
+    expect(stdout.match(/"kind": ?"update"/g)).toHaveLength(6);
   });
 
   test('takes no part among three without its operator having said so', async () => {

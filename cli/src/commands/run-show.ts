@@ -38,7 +38,12 @@ const roundRow = ({
   seconds.aggregation.toFixed(1),
 ];
 
-const aggregationLine = ({ mode, rule }: RunDetailView['spec']['aggregation']): string => `${rule}, ${mode}`;
+const aggregationLine = ({ mode, rule, quantizationBits }: RunDetailView['spec']['aggregation']): string =>
+  `${rule}, ${mode}, ${quantizationBits} bits a value`;
+
+/** In a run that adapts it: where it began, and where the newest round has it. */
+const clipLine = ({ spec, roundsDone }: RunDetailView): string =>
+  `${(roundsDone.at(-1)?.clipNormL2 ?? spec.aggregation.clipNormL2).toPrecision(4)}, began at ${spec.aggregation.clipNormL2}`;
 
 const gateLine = ({ gate }: RunDetailView['spec']['evaluation']): string =>
   gate === undefined
@@ -84,6 +89,7 @@ const shown = (run: RunDetailView): string => {
     created: formatTime(run.createdAt) ?? '',
     ended: formatTime(run.endedAt) ?? '–',
     'final loss': formatLoss(run.finalHeldOutLoss) ?? '–',
+    ...(run.spec.privacy?.adaptiveClipping && { 'clip norm': clipLine(run) }),
     ...(run.privacy && { privacy: privacyLine(run.privacy) }),
   };
   const headings = [

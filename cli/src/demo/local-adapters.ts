@@ -36,6 +36,7 @@ export async function trainLocalAdapter(
       spec,
       factor: trainedFactor(spec.adapter.schedule, round),
       batchSeed: BigInt(spec.seed),
+      clipNormL2: spec.aggregation.clipNormL2,
     };
     adapter = await trainRound({
       ...training,

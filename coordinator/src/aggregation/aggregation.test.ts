@@ -44,7 +44,7 @@ const encodingOf = (
 const packed = (encoding: UpdateEncoding, values: ArrayLike<number>, weight: number): Uint8Array => {
   const coordinates = new Int32Array(encoding.grid.dim);
   coordinates.set(values);
-  return payloadOf(encoding, { coordinates, normL2: 1, clipped: false, saturatedValues: 0 }, weight);
+  return payloadOf(encoding, { coordinates, normL2: 1, clipped: false, saturatedValues: 0 }, { weight });
 };
 
 /** Cut anywhere, in the middle of words too. */
@@ -128,7 +128,7 @@ test('after decoding, every coordinate is within the rounding bound of the float
           const random = createSeededRandom(`${seed}${n}`);
           const input = { clipNormL2, weight, weightCap, rotationSeed: '', random };
           const update = quantizeUpdate(x, encoding.grid, input)!;
-          accumulator.add(payloadOf(encoding, update, weight));
+          accumulator.add(payloadOf(encoding, update, { weight }));
           accumulator.endUpdate();
           const clip = update.normL2 > clipNormL2 ? clipNormL2 / update.normL2 : 1;
           x.forEach((value, i) => (mean[i]! += weight * value * clip));
@@ -225,7 +225,7 @@ describe('with one factor fixed', () => {
     const updates = deltas.map((delta, i) => {
       const weight = weights[i]!;
       const input = { clipNormL2, weight, weightCap, rotationSeed: '', random: createSeededRandom(`${i}`) };
-      return payloadOf(encoding, quantizeUpdate(delta, encoding.grid, input)!, weight);
+      return payloadOf(encoding, quantizeUpdate(delta, encoding.grid, input)!, { weight });
     });
     const { next } = await aggregator.aggregate({
       encoding,

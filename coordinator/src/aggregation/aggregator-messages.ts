@@ -42,6 +42,8 @@ export interface AggregationResult {
   readonly next: Float32Array;
   readonly momentum?: Float64Array;
   readonly weightSum: number;
+  /** In a run that adapts its clip norm. */
+  readonly withinShare?: number;
   readonly stepNormL2: number;
 }
 

@@ -24,9 +24,9 @@ function answer(request: AggregatorRequest): AggregationResult | undefined {
       accumulator.addMasks(request.masks);
       return undefined;
     case 'finish': {
-      const { meanDelta, weightSum } = decodeSum(request.encoding, accumulator.sum(), request.summed);
+      const { meanDelta, ...counted } = decodeSum(request.encoding, accumulator.sum(), request.summed);
       accumulator = new Accumulator(nothing);
-      return { ...serverStep(request.previous, meanDelta, request.server, request.momentum), weightSum };
+      return { ...serverStep(request.previous, meanDelta, request.server, request.momentum), ...counted };
     }
     case 'beginRule': {
       const { settings, nodes, values } = request;

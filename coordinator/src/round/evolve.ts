@@ -35,6 +35,7 @@ export const initialState = (
   retryAt: 0,
   adapter,
   versions: [{ adapter, momentum: undefined, committedRounds: 0 }],
+  clipNormL2: spec.aggregation.clipNormL2,
   momentum: undefined,
   candidate: undefined,
   gateScores: new Map(),
@@ -180,10 +181,11 @@ function apply(state: RunState, event: RunEvent): RunState {
       return { ...state, gateScores: new Map(state.gateScores).set(adapterSha256, score) };
     }
     case 'round.committed': {
-      const { adapter, momentum } = event.data;
+      const { adapter, momentum, clipping } = event.data;
+      const clipNormL2 = clipping?.nextClipNormL2 ?? state.clipNormL2;
       const version = { adapter, momentum, committedRounds: state.committedRounds + 1 };
       const versions = [...state.versions, version];
-      return { ...state, ...version, versions, candidate: undefined, failedTries: 0, retryAt: 0 };
+      return { ...state, ...version, versions, clipNormL2, candidate: undefined, failedTries: 0, retryAt: 0 };
     }
     case 'run.rolledBack':
       return rollBack(state, event.data.adapter.sha256);

@@ -12,7 +12,7 @@ const zeros = new Uint8Array(32);
 
 /** What the coordinator offers to the nodes that are ready, for this round. */
 export function secureOffer(state: RunState, members: readonly NodeId[], random: RoundRandom): Uint8Array {
-  const { spec, runId, round, adapter, layoutSha256, factor, factorValues, logHead } = state;
+  const { spec, runId, round, adapter, layoutSha256, factor, factorValues, clipNormL2, logHead } = state;
   const { secure } = spec.aggregation;
   const stepMs = Math.ceil(secure.stepSeconds * 1000);
   return secagg.encodeBody('offer', {
@@ -28,7 +28,7 @@ export function secureOffer(state: RunState, members: readonly NodeId[], random:
     baseHash: hashBytes(spec.baseModel.sha256),
     adapterHash: hashBytes(adapter.sha256),
     layoutHash: hashBytes(layoutSha256),
-    ...updateEncoding(spec, factorValues[factor]).offered,
+    ...updateEncoding(spec, factorValues[factor], clipNormL2).offered,
     minMembers: spec.cohort.minimum,
     maxMembers: members.length,
     ...secureSizes(secure),

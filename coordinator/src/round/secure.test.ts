@@ -37,6 +37,8 @@ class SecureRun {
   timerAt: number | undefined;
   /** Sum of each committed round, as the coordinator unmasked it, and who is in it. */
   readonly sums: { readonly sum: number; readonly nodes: readonly number[] }[] = [];
+  /** What the sessions of each round were offered to clip to. */
+  readonly offeredNorms = new Map<number, number>();
   readonly dead = new Set<number>();
   readonly #random = createSeededRandom('secure run');
   #nodes: (NodeSide | undefined)[] = [];
@@ -141,6 +143,7 @@ class SecureRun {
   #optionsOf(node: number, offer: Uint8Array, memberKeys: readonly Uint8Array[]): secagg.NodeOptions {
     const identity = this.identities[node]!;
     const loaded = secagg.decodeBody('offer', offer);
+    this.offeredNorms.set(loaded.round, loaded.clipNormL2);
     const knowledge: secagg.NodeKnowledge = {
       coordinatorKey: this.coordinator.publicKey,
       identityKey: identity.publicKey,
@@ -213,7 +216,7 @@ class SecureRun {
     this.apply({
       kind: 'aggregated',
       round,
-      aggregate: { adapter, weightSum: sum[1]!, deltaNormL2: 1, finite: true, seconds: 1 },
+      aggregate: { adapter, weightSum: sum[1]!, withinShare: 0.9, deltaNormL2: 1, finite: true, seconds: 1 },
     });
   }
 }
@@ -274,6 +277,11 @@ describe('a run with secure aggregation', () => {
         }
         expect(run.state.lifecycle).toBe('finished');
         committed += run.state.committedRounds;
+        // The norm follows from the rows of committed rounds alone: exp(−0.2·(0.9 − 0.5)) each.
+        expect(run.state.clipNormL2).toBeCloseTo(10 * Math.exp(-0.08 * 2), 9);
+        const norms = [...run.offeredNorms].toSorted(([a], [b]) => a - b).map(([, norm]) => norm);
+        expect(norms[0]).toBe(10);
+        expect(norms.at(-1)).toBeCloseTo(10 * Math.exp(-0.08), 9);
       }),
       { numRuns: 25 },
     );

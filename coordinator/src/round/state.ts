@@ -118,6 +118,8 @@ export interface RunState {
   readonly adapter: BlobInfo;
   /** Every version that was ever committed, also those that were rolled back, oldest first. */
   readonly versions: readonly Version[];
+  /** Of the current round, and from a commit on of the next; a roll-back leaves it, since it may move by a step at a time. */
+  readonly clipNormL2: number;
   /** Momentum of the server optimizer, by hash. */
   readonly momentum: BlobInfo | undefined;
   /** Added up, and not yet passed by the evaluation gate. */

@@ -24,8 +24,8 @@ export async function aggregateRound(
   { updates, masks }: Extract<Effect, { kind: 'aggregate' }>,
 ): Promise<Aggregate> {
   const startedAt = context.clock.now();
-  const { spec, factor, runId, round } = state;
-  const encoding = updateEncoding(spec, factorSize(layout, factor));
+  const { spec, factor, clipNormL2, runId, round } = state;
+  const encoding = updateEncoding(spec, factorSize(layout, factor), clipNormL2);
   const before = await readAdapter(layout, context.blobs.adapters.path(state.adapter.sha256));
   const momentumBefore = state.momentum && (await readMomentum(context, state.momentum));
   const { rule, robust, server } = spec.aggregation;
@@ -35,7 +35,7 @@ export async function aggregateRound(
     previous: gatherFactor(layout, before, factor),
     momentum: momentumBefore && gatherState(layout, momentumBefore, factor),
   };
-  const { next, momentum, weightSum, stepNormL2 } =
+  const { next, momentum, weightSum, withinShare, stepNormL2 } =
     rule === 'mean'
       ? await context.aggregator.aggregate({
           ...job,
@@ -57,6 +57,7 @@ export async function aggregateRound(
     ...(momentumAfter && { momentum: await context.blobs.adapters.put(toLittleEndian(momentumAfter)) }),
     weightSum,
     deltaNormL2: stepNormL2,
+    ...(withinShare !== undefined && { withinShare }),
     finite: Number.isFinite(stepNormL2) && after.every((value) => Number.isFinite(value)),
     seconds: (context.clock.now() - startedAt) / 1000,
   };

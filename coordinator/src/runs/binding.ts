@@ -29,9 +29,9 @@ export interface BoundUpdate {
  * else is told which of them is wrong, with both values.
  */
 export function checkBinding(update: Update, nodeId: NodeId, state: RunState, layout: AdapterLayout): BoundUpdate {
-  const { spec, round, factor, adapter, layoutSha256, runId } = state;
+  const { spec, round, factor, adapter, layoutSha256, clipNormL2, runId } = state;
   const values = factorSize(layout, factor);
-  const encoding = updateEncoding(spec, values);
+  const encoding = updateEncoding(spec, values, clipNormL2);
   const { payloadBytes } = encoding;
   const { bits, weightCap } = encoding.offered;
   same('WEFT_UPDATE_WRONG_NODE', 'node', update.nodeId, nodeId);

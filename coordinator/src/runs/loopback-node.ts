@@ -157,7 +157,7 @@ export class LoopbackNode {
     const weight = Math.min(10 * (this.#index + 1), weightCap);
     const rotationSeed = privacy.rotationSeed(offer.runId, offer.round);
     const quantized = quantizeUpdate(delta, encoding.grid, { clipNormL2, weight, weightCap, rotationSeed, random })!;
-    const payload = payloadOf(encoding, quantized, weight);
+    const payload = payloadOf(encoding, quantized, { weight });
     change.payload?.(payload);
     const body = {
       runId: offer.runId,

@@ -15,7 +15,7 @@ export const adapterRef = ({ sha256, sizeBytes }: BlobInfo) => ({
 
 /** What a node is asked to do, signed under a domain of its own: it is evidence. */
 export function sealOffer(context: RunContext, state: RunState, work: 'train' | 'evaluate'): Envelope {
-  const { spec, runId, round, adapter, layoutSha256, deadlineAt, factor } = state;
+  const { spec, runId, round, adapter, layoutSha256, clipNormL2, deadlineAt, factor } = state;
   const model = context.models.get(spec.baseModel.sha256);
   return sealEnvelope(
     domains.roundOffer,
@@ -37,6 +37,7 @@ export function sealOffer(context: RunContext, state: RunState, work: 'train' | 
       factor: toProtoFactor[factor],
       batchSeed: BigInt(spec.seed),
       deadlineMs: BigInt(deadlineAt),
+      clipNormL2,
     },
     context.identity,
   );

@@ -16,7 +16,7 @@ const encodingOf = (mode: 'plain' | 'secure', quantizationBits: number, values =
     values,
   );
 const payload = (encoding: UpdateEncoding, coordinates: Int32Array, weight: number): Uint8Array =>
-  payloadOf(encoding, { coordinates, normL2: 1, clipped: false, saturatedValues: 0 }, weight);
+  payloadOf(encoding, { coordinates, normL2: 1, clipped: false, saturatedValues: 0 }, { weight });
 const inPieces = (check: (piece: Uint8Array) => void, bytes: Uint8Array, sizeBytes: number): void => {
   for (let at = 0; at < bytes.length; at += sizeBytes) check(bytes.subarray(at, at + sizeBytes));
 };

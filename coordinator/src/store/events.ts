@@ -137,6 +137,8 @@ export const eventSchemas = {
     momentum: blob.optional(),
     weightSum: count,
     deltaNormL2: z.number(),
+    /** In a run that adapts its clip norm: the noised share of updates within it, as it was released. */
+    withinShare: share.optional(),
     seconds: z.number(),
   }),
   /** What an adapter scored on the gate's file; once for each. */
@@ -152,6 +154,8 @@ export const eventSchemas = {
     saturatedShare: share.optional(),
     /** Of the server's step. */
     deltaNormL2: z.number(),
+    /** In a run that adapts its clip norm: the noised share of updates within it, and what the norm is from now on. */
+    clipping: z.strictObject({ withinShare: share, nextClipNormL2: z.number().positive() }).optional(),
     seconds: z.strictObject({ training: z.number(), transfer: z.number(), aggregation: z.number() }),
     bytesDown: z.record(z.string(), count),
     /** Only where the spec has a gate. */

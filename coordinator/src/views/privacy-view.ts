@@ -1,8 +1,9 @@
 import {
+  costOfUpdate,
   factorSize,
-  noiseOf,
   privacy,
   trainedFactor,
+  updateEncoding,
   type AdapterLayout,
   type RunDetailView,
   type RunSpec,
@@ -21,16 +22,18 @@ export function privacyView(
   const { delta } = spec.privacy;
   const cost = costs(spec, layout);
   const committed = roundsDone.filter(({ adapterAfter }) => adapterAfter !== null);
-  const spent = committed.map(({ factor }) => factor);
+  // A norm that adapts changes the cost by what rounding adds to it, a hair: the first one stands for the rounds to come.
+  const { clipNormL2 } = spec.aggregation;
   // What was rolled back had left the nodes all the same; the rounds after it are done once more.
-  const ahead = Array.from({ length: spec.rounds - roundsCommitted }, (_, round) =>
-    trainedFactor(spec.adapter.schedule, roundsCommitted + round),
-  );
-  const epsilonOf = (factors: readonly TrainedFactor[]): number =>
-    privacy.epsilonSpent(factors.map(cost).reduce(privacy.addSpending, privacy.nothingSpent()), delta).epsilon;
-  const epsilonPlanned = epsilonOf([...spent, ...ahead]);
+  const ahead = Array.from({ length: spec.rounds - roundsCommitted }, (_, round) => ({
+    factor: trainedFactor(spec.adapter.schedule, roundsCommitted + round),
+    clipNormL2,
+  }));
+  const epsilonOf = (rounds: readonly PaidRound[]): number =>
+    privacy.epsilonSpent(rounds.map(cost).reduce(privacy.addSpending, privacy.nothingSpent()), delta).epsilon;
+  const epsilonPlanned = epsilonOf([...committed, ...ahead]);
   return {
-    epsilonSpent: epsilonOf(spent),
+    epsilonSpent: epsilonOf(committed),
     delta,
     epsilonPlanned,
     verdict: privacy.isMeaningless(epsilonPlanned)
@@ -39,11 +42,17 @@ export function privacyView(
   };
 }
 
-function costs(spec: RunSpec, layout: AdapterLayout): (factor: TrainedFactor) => privacy.Spending {
-  const known = new Map<TrainedFactor, privacy.Spending>();
-  return (factor) => {
-    const cost = known.get(factor) ?? privacy.costOfRound(noiseOf(spec, factorSize(layout, factor))!);
-    known.set(factor, cost);
+interface PaidRound {
+  readonly factor: TrainedFactor;
+  readonly clipNormL2: number;
+}
+
+function costs(spec: RunSpec, layout: AdapterLayout): (round: PaidRound) => privacy.Spending {
+  const known = new Map<string, privacy.Spending>();
+  return ({ factor, clipNormL2 }) => {
+    const key = `${factor} ${clipNormL2}`;
+    const cost = known.get(key) ?? costOfUpdate(updateEncoding(spec, factorSize(layout, factor), clipNormL2))!;
+    known.set(key, cost);
     return cost;
   };
 }

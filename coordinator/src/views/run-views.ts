@@ -33,6 +33,7 @@ interface Fold {
   readonly scores: Map<string, GateScore>;
   /** Of each round's evaluations. */
   readonly lossSums: Map<number, number>;
+  clipNormL2: number;
   phaseBeforePause: RoundPhase;
   finalLossSum: number;
   finalTokens: number;
@@ -86,6 +87,7 @@ function createFold({ runId, at, data }: StoredEvent<'run.created'>): Fold {
     versions: [{ adapterSha256: data.adapter.sha256, round: null, roundsCommitted: 0, at }],
     scores: new Map(),
     lossSums: new Map(),
+    clipNormL2: data.spec.aggregation.clipNormL2,
     phaseBeforePause: 'waiting',
     finalLossSum: 0,
     finalTokens: 0,
@@ -140,7 +142,7 @@ function foldEvent(fold: Fold, event: StoredEvent): void {
       return void Object.assign(view, { state: 'finished', phase: 'finished', endedAt: event.at });
     case 'round.started':
       view.round = event.round!;
-      fold.rounds.set(event.round!, createRound(event));
+      fold.rounds.set(event.round!, createRound(event, fold.clipNormL2));
       return;
     case 'round.phase':
       if (view.state === 'running') view.phase = event.data.phase;
@@ -199,6 +201,7 @@ function foldEvent(fold: Fold, event: StoredEvent): void {
         roundsCommitted: view.roundsCommitted,
         at: event.at,
       });
+      fold.clipNormL2 = event.data.clipping?.nextClipNormL2 ?? fold.clipNormL2;
       if (round !== undefined) commitRound(round, event);
       return;
     case 'round.aborted':
@@ -226,7 +229,7 @@ function versionsOf(fold: Fold): VersionView[] {
   });
 }
 
-const createRound = ({ round, at, data }: StoredEvent<'round.started'>): RoundView => ({
+const createRound = ({ round, at, data }: StoredEvent<'round.started'>, clipNormL2: number): RoundView => ({
   round: round!,
   phase: 'training',
   factor: data.factor,
@@ -240,6 +243,8 @@ const createRound = ({ round, at, data }: StoredEvent<'round.started'>): RoundVi
   clippedShare: null,
   saturatedShare: null,
   deltaNormL2: null,
+  clipNormL2,
+  withinShare: null,
   gate: null,
   reason: null,
   seconds: { training: 0, transfer: 0, aggregation: 0 },
@@ -270,6 +275,7 @@ function commitRound(round: RoundView, { at, data }: StoredEvent<'round.committe
     clippedShare: data.clippedShare ?? null,
     saturatedShare: data.saturatedShare ?? null,
     deltaNormL2: data.deltaNormL2,
+    withinShare: data.clipping?.withinShare ?? null,
     gate: toGateView(data.gate, true),
     seconds: { ...data.seconds },
   });

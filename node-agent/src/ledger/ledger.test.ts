@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isWeftError, noiseOf, parseRunSpec, privacy } from '@weft/shared';
+import { costOfUpdate, isWeftError, parseRunSpec, privacy, updateEncoding } from '@weft/shared';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readLedger } from './ledger-file.ts';
@@ -20,12 +20,13 @@ const spec = parseRunSpec({
 });
 const { privacy: _noise, ...silent } = spec;
 const values = 2048;
-const cost = privacy.costOfRound(noiseOf(spec, values)!);
+const cost = costOfUpdate(updateEncoding(spec, values))!;
 const epsilonAfter = (rounds: number): number =>
   privacy.epsilonSpent({ rdp: privacy.repeated(cost.rdp, rounds), delta: cost.delta * rounds }, 1e-5).epsilon;
 const roundOf = (round: number, payload = `${round}`) => ({
   spec,
   values,
+  clipNormL2: 1,
   federationId: 'f_1',
   runId: 'r_1',
   round,
@@ -75,11 +76,11 @@ describe('the privacy ledger', () => {
   it('refuses the round that the budget does not reach for, with both numbers, and writes nothing', async () => {
     const budget = { epsilon: (epsilonAfter(2) + epsilonAfter(3)) / 2, delta: 1e-5 };
     for (const round of [0, 1]) {
-      await ledger(budget).admit({ spec, values });
+      await ledger(budget).admit({ spec, values, clipNormL2: 1 });
       await ledger(budget).charge(roundOf(round));
     }
     const before = await readFile(file());
-    expect(await codeOf(ledger(budget).admit({ spec, values }))).toBe('WEFT_PRIVACY_BUDGET_SPENT');
+    expect(await codeOf(ledger(budget).admit({ spec, values, clipNormL2: 1 }))).toBe('WEFT_PRIVACY_BUDGET_SPENT');
     await expect(ledger(budget).charge(roundOf(2))).rejects.toThrow(
       `from ${epsilonAfter(2).toFixed(3)} to ${epsilonAfter(3).toFixed(3)} at δ = 0.00001, the budget is ${budget.epsilon}`,
     );
@@ -90,7 +91,7 @@ describe('the privacy ledger', () => {
 
   it('with a budget refuses rounds without noise; without one it has nothing to count in them', async () => {
     const silentSpec = parseRunSpec(silent);
-    expect(await codeOf(ledger({ epsilon: 100, delta: 1e-5 }).admit({ spec: silentSpec, values }))).toBe(
+    expect(await codeOf(ledger({ epsilon: 100, delta: 1e-5 }).admit({ spec: silentSpec, values, clipNormL2: 1 }))).toBe(
       'WEFT_PRIVACY_NOISE_REQUIRED',
     );
     await ledger().charge({ ...roundOf(0), spec: silentSpec });
@@ -131,7 +132,7 @@ describe('the privacy ledger', () => {
       expect(() => parseLedger(bytes)).toThrow('cannot be trusted');
     }
     await writeFile(file(), whole.subarray(100));
-    expect(await codeOf(ledger().admit({ spec, values }))).toBe('WEFT_PRIVACY_LEDGER_DAMAGED');
+    expect(await codeOf(ledger().admit({ spec, values, clipNormL2: 1 }))).toBe('WEFT_PRIVACY_LEDGER_DAMAGED');
     expect(await codeOf(ledger().charge(roundOf(5)))).toBe('WEFT_PRIVACY_LEDGER_DAMAGED');
     expect(await readFile(file())).toEqual(whole.subarray(100));
   });

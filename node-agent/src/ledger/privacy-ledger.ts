@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { noiseOf, privacy, WeftError, type RunSpec } from '@weft/shared';
+import { costOfUpdate, privacy, updateEncoding, WeftError, type RunSpec } from '@weft/shared';
 import { appendCharge, readLedger } from './ledger-file.ts';
 import type { Charge } from './ledger-line.ts';
 
@@ -37,6 +37,7 @@ export interface RoundOfRun {
   readonly spec: RunSpec;
   /** Trained values. */
   readonly values: number;
+  readonly clipNormL2: number;
 }
 
 export type ChargedRound = RoundOfRun & Pick<Charge, 'federationId' | 'runId' | 'round' | 'payloadSha256'>;
@@ -59,16 +60,16 @@ export function createPrivacyLedger({ folder, dataSet, budget, delta = 1e-5 }: L
   const atDelta = budget?.delta ?? delta;
   const epsilonOf = (spending: privacy.Spending): number => privacy.epsilonSpent(spending, atDelta).epsilon;
   /** @returns undefined for a run without noise, which costs nothing that could be counted */
-  const costOf = ({ spec, values }: RoundOfRun): privacy.Spending | undefined => {
-    const noise = noiseOf(spec, values);
-    if (noise === undefined && budget !== undefined) {
+  const costOf = ({ spec, values, clipNormL2 }: RoundOfRun): privacy.Spending | undefined => {
+    const cost = costOfUpdate(updateEncoding(spec, values, clipNormL2));
+    if (cost === undefined && budget !== undefined) {
       throw new WeftError(
         'WEFT_PRIVACY_NOISE_REQUIRED',
         `this node has a privacy budget of ε = ${budget.epsilon}, and the run "${spec.name}" adds no noise: no budget would be enough for it`,
         { rule: 'privacyBudget' },
       );
     }
-    return noise && privacy.costOfRound(noise);
+    return cost;
   };
   const require = (charges: readonly Charge[], cost: privacy.Spending): void => {
     if (budget === undefined) return;

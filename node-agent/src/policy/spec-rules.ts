@@ -158,6 +158,8 @@ export const harmlessSpecKeys: Readonly<Record<string, string>> = {
   'aggregation.server.optimizer': afterTheSum,
   'aggregation.server.momentum': afterTheSum,
   'privacy.unit': 'there is one',
+  'privacy.adaptiveClipping':
+    'the norm of each round is held against greatestClipNorm, in round/clip-norm.ts; the bit that it follows has noise of its own, and the ledger counts it',
   'privacy.delta': 'it says at which δ the run reports; the ledger of this node has its own, privacyDelta',
   'evaluation.gate.dataSha256': scoredThere,
   'evaluation.gate.format': scoredThere,

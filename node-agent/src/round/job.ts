@@ -25,6 +25,7 @@ import { refusedBy } from '../policy/refuse.ts';
 import type { PolicyRefusal } from '../policy/spec-rules.ts';
 import type { Connection } from '../session/connection.ts';
 import { downloadBlob } from '../transfer/download.ts';
+import { followClipNorm, refusalOfClipNorm } from './clip-norm.ts';
 import type { LocalData, LocalExamples } from './local-data.ts';
 import type { Offer } from './offer.ts';
 import type { PendingUpdate, PendingUpdates } from './pending-updates.ts';
@@ -39,6 +40,7 @@ export interface JobContext {
   readonly models: BaseModels;
   readonly data: LocalData;
   readonly pending: PendingUpdates;
+  readonly home: string;
   readonly cacheFolder: string;
   readonly threads: number;
   readonly device: Device;
@@ -90,8 +92,12 @@ export async function workOnOffer(
     );
   }
   requireMemory(offer, model, layout, context.policy);
-  if (offer.kind === 'train')
-    await context.ledger.admit({ spec: offer.spec, values: factorSize(layout, offer.factor) });
+  if (offer.kind === 'train') {
+    const { spec, clipNormL2 } = offer;
+    refuse(refusalOfClipNorm(context.policy, clipNormL2));
+    await followClipNorm(context.home, offer);
+    await context.ledger.admit({ spec, values: factorSize(layout, offer.factor), clipNormL2 });
+  }
   const adapter = await fetchAdapter(offer, layout, context, report, signal);
   const examples = await context.data.examples(model, offer.spec, signal);
   if (offer.kind === 'train') refuse(refusalOfRows(context.policy, examples.training.length));
@@ -231,7 +237,10 @@ async function prepareUpdate(
     }),
     identity,
   );
-  const kept = await pending.save({ update, runName: spec.name, spec, normL2, trainingMs }, payload);
+  const kept = await pending.save(
+    { update, runName: spec.name, spec, clipNormL2: offer.clipNormL2, normL2, trainingMs },
+    payload,
+  );
   const trainedEvent = {
     event: 'trained',
     runId,
@@ -247,7 +256,11 @@ async function prepareUpdate(
   return { update: kept, trained: trainedEvent };
 }
 
-const answers = ({ body }: PendingUpdate, { spec, layoutSha256, adapter, factor }: Offer): boolean =>
+const answers = (
+  { body, clipNormL2 }: PendingUpdate,
+  { spec, layoutSha256, adapter, factor, clipNormL2: offered }: Offer,
+): boolean =>
+  clipNormL2 === offered &&
   body.baseModelSha256 === spec.baseModel.sha256 &&
   body.layoutSha256 === layoutSha256 &&
   body.previousAdapterSha256 === adapter.sha256 &&

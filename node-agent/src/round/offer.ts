@@ -6,6 +6,7 @@ import {
   isSha256,
   openEnvelope,
   parseRunSpec,
+  privacy,
   WeftError,
   type RunId,
   type RunSpec,
@@ -42,6 +43,8 @@ export interface Offer {
   readonly adapter: OfferedBlob;
   readonly factor: TrainedFactor;
   readonly batchSeed: bigint;
+  /** What an update of this round is clipped to. */
+  readonly clipNormL2: number;
 }
 
 /** What is needed to decline an offer that cannot be read further. */
@@ -84,6 +87,7 @@ export function openOffer(
     adapter: parseBlob(offer.adapter, limits.adapterBytes),
     factor: factorOf(offer, spec),
     batchSeed: offer.batchSeed,
+    clipNormL2: clipNormOf(offer, spec),
   };
 }
 
@@ -129,6 +133,15 @@ function factorOf({ factor }: RoundOffer, { adapter: { schedule } }: RunSpec): T
   if (named === undefined || !allowed[schedule].includes(named))
     throw invalid(`it trains ${named ?? 'nothing'} under the schedule ${schedule}`);
   return named;
+}
+
+/** The spec's; where the run adapts it, as far from that as so many rounds can lead. */
+function clipNormOf({ clipNormL2, round }: RoundOffer, { aggregation, privacy: section }: RunSpec): number {
+  const steps = section?.adaptiveClipping ? round : 0;
+  const begun = aggregation.clipNormL2;
+  if (steps === 0 ? clipNormL2 !== begun : !privacy.clipNormFollows(begun, clipNormL2, steps))
+    throw invalid(`it clips to ${clipNormL2}, and the run spec to ${begun}${steps > 0 ? ` ${steps} rounds ago` : ''}`);
+  return clipNormL2;
 }
 
 function parseBlob({ name, sha256: hash, sizeBytes }: BlobRef, limitBytes: number): OfferedBlob {

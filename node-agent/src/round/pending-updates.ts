@@ -12,6 +12,8 @@ const pendingSchema = z.strictObject({
   runName: z.string(),
   /** The run spec that the node agreed to. */
   spec: runSpecSchema,
+  /** What it was clipped to. */
+  clipNormL2: z.number(),
   normL2: z.number(),
   trainingMs: z.number(),
 });
@@ -23,6 +25,7 @@ export interface PendingUpdate {
   readonly payloadPath: string;
   readonly runName: string;
   readonly spec: RunSpec;
+  readonly clipNormL2: number;
   readonly normL2: number;
   readonly trainingMs: number;
 }

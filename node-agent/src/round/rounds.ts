@@ -17,7 +17,6 @@ import { readSeenLog } from '../log/seen-log.ts';
 import { createSecureRound, type SecureContext, type SecureRound } from '../secure/secure-round.ts';
 
 export interface RoundsContext extends JobContext, Pick<SecureContext, 'pendingFolder' | 'policy' | 'logWatch'> {
-  readonly home: string;
   readonly federation: () => Federation;
   readonly onTiming: (kind: 'training' | 'evaluating' | 'transfer', seconds: number) => void;
 }

@@ -58,7 +58,7 @@ export async function sendUpdate(
     mode: update.spec.aggregation.mode,
     normL2: update.normL2,
     // what the operator may know and the coordinator perhaps not
-    clipped: update.normL2 > update.spec.aggregation.clipNormL2,
+    clipped: update.normL2 > update.clipNormL2,
     saturatedValues: Number(body.saturatedValues),
     trainingSeconds: update.trainingMs / 1000,
     updateSha256: receipt.updateSha256,

@@ -9,6 +9,7 @@ import {
   WeftError,
   type AdapterLayout,
   type NodeId,
+  type QuantizedUpdate,
   type UpdateEncoding,
 } from '@weft/shared';
 import { train, type Device, type Example, type Model } from '@weft/trainer';
@@ -16,7 +17,7 @@ import type { Offer } from './offer.ts';
 import { batchOrderSeed, roundingSeed } from './seeds.ts';
 
 /** What of an offer decides how a round is trained. */
-export type TrainingOffer = Pick<Offer, 'runId' | 'round' | 'spec' | 'factor' | 'batchSeed'>;
+export type TrainingOffer = Pick<Offer, 'runId' | 'round' | 'spec' | 'factor' | 'batchSeed' | 'clipNormL2'>;
 
 export interface LocalWork {
   readonly offer: TrainingOffer;
@@ -58,13 +59,13 @@ export async function trainUpdate(work: LocalWork): Promise<TrainedUpdate> {
   if (examples.length === 0) throw new WeftError('WEFT_NODE_NO_EXAMPLES', 'no record is left to train on');
   const trained = await trainRound(work);
   const delta = subtract(gatherFactor(layout, trained, offer.factor), gatherFactor(layout, adapter, offer.factor));
-  const encoding = updateEncoding(offer.spec, delta.length);
+  const encoding = updateEncoding(offer.spec, delta.length, offer.clipNormL2);
   const { weight, quantized } = quantize(work, delta, encoding);
   if (quantized === undefined)
     throw new WeftError('WEFT_UPDATE_NOT_FINITE', 'training led to values that are not finite');
   const { normL2, clipped, saturatedValues } = quantized;
   return {
-    payload: payloadOf(encoding, quantized, weight),
+    payload: payloadOf(encoding, quantized, { weight, ...clipBitOf(encoding, quantized) }),
     values: delta.length,
     ringBits: encoding.form.bits,
     weight,
@@ -87,6 +88,10 @@ function quantize(
   const random = createSeededRandom(roundingSeed({ ...offer, nodeId }));
   return { weight, quantized: quantizeUpdate(delta, grid, { clipNormL2, weight, weightCap, rotationSeed, random }) };
 }
+
+/** Whether the update was within the clip norm, as it leaves in a run that adapts it. */
+const clipBitOf = ({ clipBit }: UpdateEncoding, { clipped }: QuantizedUpdate) =>
+  clipBit && { clipBit: privacy.noisyClipBit(clipBit, !clipped, randomBytes(32)) };
 
 /**
  * The steps of one round: batches, rate and schedule follow from the offer and the node alone.

@@ -29,7 +29,7 @@ const values = 100;
 const body = create(UpdateSchema, { values: BigInt(values) });
 const { identity } = createIdentity(Buffer.alloc(32, 1));
 const knowledge = knowledgeOf({
-  update: { spec, body } as PendingUpdate,
+  update: { spec, body, clipNormL2: spec.aggregation.clipNormL2 } as PendingUpdate,
   federation: { coordinatorKey: identity.publicKey, federationId: 'f_1' } as unknown as Federation,
   identity,
   memberKeys: [],

@@ -69,10 +69,13 @@ export function knowledgeOf({
 }
 
 /** The offer may ask for nothing but what the signed run spec says. */
-function differenceFromSpec(offer: secagg.Body<'offer'>, { spec, body }: PendingUpdate): string | undefined {
+function differenceFromSpec(
+  offer: secagg.Body<'offer'>,
+  { spec, body, clipNormL2 }: PendingUpdate,
+): string | undefined {
   const { secure } = spec.aggregation;
   const due: Partial<secagg.Body<'offer'>> = {
-    ...updateEncoding(spec, Number(body.values)).offered,
+    ...updateEncoding(spec, Number(body.values), clipNormL2).offered,
     minMembers: spec.cohort.minimum,
     ...secureSizes(secure),
     smallestSurvivors: secure.smallestSurvivors,

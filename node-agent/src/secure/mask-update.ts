@@ -21,7 +21,7 @@ export async function maskUpdate(
   terms: readonly secagg.MaskTerm[],
   identity: Identity,
 ): Promise<MaskedUpdate> {
-  const { offered } = updateEncoding(update.spec, Number(update.body.values));
+  const { offered } = updateEncoding(update.spec, Number(update.body.values), update.clipNormL2);
   const words = secagg.unpackWords(await readFile(update.payloadPath), offered.words, offered.bits);
   if (words === undefined)
     throw new WeftError('WEFT_INTERNAL', `the kept update is no ${offered.words} words of ${offered.bits} bits`);

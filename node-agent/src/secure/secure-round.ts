@@ -169,6 +169,7 @@ export function createSecureRound(
         cost = await context.ledger.charge({
           spec: update.spec,
           values: Number(update.body.values),
+          clipNormL2: update.clipNormL2,
           federationId: context.federation().federationId,
           runId,
           round,

@@ -1,5 +1,14 @@
 export { epsilonOf, gaussianRdp, renyiOrders, repeated, skellamRdp, type Epsilon } from './accountant.ts';
-export { clipBit, costOfAdaptiveRound, nextClipNorm, vectorNoiseMultiplier, withinShareOf } from './adaptive-clip.ts';
+export {
+  clipBit,
+  clipNormFollows,
+  costOfAdaptiveRound,
+  nextClipNorm,
+  noisyClipBit,
+  vectorNoiseMultiplier,
+  withinShareOf,
+  type ClipBit,
+} from './adaptive-clip.ts';
 export { empiricalEpsilon, proportionBound, type Scores } from './audit.ts';
 export { encodeNoisyUpdate, roundWithin } from './encoding.ts';
 export { createSecretRandom, drawSkellam, type SecretRandom } from './noise.ts';

@@ -1,4 +1,4 @@
-import { secagg, type GateComparison, type NodeId } from '@weft/shared';
+import { privacy, secagg, type GateComparison, type NodeId } from '@weft/shared';
 import type { Aggregate } from '../inputs.ts';
 import { nodeAt } from '../secure-session.ts';
 import type { AcceptedUpdate, Candidate, RunState, SecureSession } from '../state.ts';
@@ -61,6 +61,12 @@ export function commit(turn: Turn, aggregate: Candidate, gate?: GateComparison):
         saturatedShare: accepted.reduce((sum, { saturatedValues }) => sum + saturatedValues, 0) / values,
       }),
       deltaNormL2: aggregate.deltaNormL2,
+      ...(aggregate.withinShare !== undefined && {
+        clipping: {
+          withinShare: aggregate.withinShare,
+          nextClipNormL2: privacy.nextClipNorm(turn.state.clipNormL2, aggregate.withinShare),
+        },
+      }),
       seconds: {
         training: (cohortAt - startedAt) / 1000,
         transfer: (committingAt - cohortAt) / 1000,

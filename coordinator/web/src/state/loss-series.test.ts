@@ -18,6 +18,8 @@ const round = (number: number, heldOutLoss: number | null, adapterAfter: string 
   gate: null,
   reason: null,
   deltaNormL2: 1,
+  clipNormL2: 1,
+  withinShare: null,
   seconds: { training: 1, transfer: 1, aggregation: 1 },
   nodes: [],
 });
