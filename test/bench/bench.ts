@@ -8,7 +8,7 @@ import { figuresOf } from './figures.ts';
 import { generatingFigures, generatingRows, measureGenerating } from './generate/generate-bench.ts';
 import { aligned, runTable, tableOf } from './table.ts';
 import { profileStep } from './profile.ts';
-import { againstFlower, measureSecagg, secaggRows } from './secagg/secagg-bench.ts';
+import { againstFlower, againstTargets, measureSecagg, secaggRows } from './secagg/secagg-bench.ts';
 import { measureTraining } from './train-bench.ts';
 
 // `pnpm bench train [--quick] [--case NAME] [--threads N] [--json | --profile]`, `pnpm bench generate [--quick] [--threads N] [--json]`,
@@ -56,7 +56,7 @@ if (values.help) {
   process.stdout.write(
     values.json
       ? `${JSON.stringify(run)}\n`
-      : `${aligned(secaggRows(run))}${left}${load}${againstFlower(run)
+      : `${aligned(secaggRows(run))}${left}${load}${[...againstFlower(run), ...againstTargets(run)]
           .map((line) => `${line}\n`)
           .join('')}`,
   );

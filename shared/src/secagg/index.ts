@@ -28,7 +28,7 @@ export { readReceipt } from './receipt.ts';
 export { newNode, type NodeEffect, type NodeEvent, type NodeOptions, type NodeState } from './node-state.ts';
 export { awaitedPlaces, deadlineMs, silentBeacons, stepServer } from './server.ts';
 export { messagesToAll, messageTo, receiptTo } from './server-messages.ts';
-export { openCut } from './server-opening.ts';
+export { openCut, summedIn } from './server-opening.ts';
 export {
   newServer,
   type Blame,

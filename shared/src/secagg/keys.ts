@@ -30,19 +30,28 @@ export const x25519PublicKey = (secret: Uint8Array): Uint8Array =>
 export const keyPairOf = (secret: Uint8Array): KeyPair => ({ secret, publicKey: x25519PublicKey(secret) });
 
 /** @returns undefined where the result is zero: the other side sent a point of small order (RFC 7748, section 6.1) */
-export function agree(secret: Uint8Array, otherPublicKey: Uint8Array): Uint8Array | undefined {
-  const publicKey = createPublicKey({
-    key: Buffer.concat([spkiPrefix, otherPublicKey]),
-    format: 'der',
-    type: 'spki',
-  });
-  try {
-    const shared = diffieHellman({ privateKey: toPrivateKey(secret), publicKey });
-    return shared.some((byte) => byte !== 0) ? shared : undefined;
-  } catch {
-    return undefined;
-  }
+export type Agree = (otherPublicKey: Uint8Array) => Uint8Array | undefined;
+
+/** One secret with many others: reading it takes as long as agreeing, since its public key is worked out, and is done once. */
+export function agreeWith(secret: Uint8Array): Agree {
+  const privateKey = toPrivateKey(secret);
+  return (otherPublicKey) => {
+    const publicKey = createPublicKey({
+      key: Buffer.concat([spkiPrefix, otherPublicKey]),
+      format: 'der',
+      type: 'spki',
+    });
+    try {
+      const shared = diffieHellman({ privateKey, publicKey });
+      return shared.some((byte) => byte !== 0) ? shared : undefined;
+    } catch {
+      return undefined;
+    }
+  };
 }
+
+export const agree = (secret: Uint8Array, otherPublicKey: Uint8Array): ReturnType<Agree> =>
+  agreeWith(secret)(otherPublicKey);
 
 /** HKDF-SHA256 (RFC 5869), 32 bytes unless told. */
 export const hkdf = (secret: Uint8Array, salt: Uint8Array, info: Uint8Array, length = 32): Uint8Array =>

@@ -94,8 +94,8 @@ export interface UnmaskCase {
   readonly cut: Body<'cut'>;
   readonly ownCutHash: Uint8Array;
   readonly unmask: Body<'unmask'>;
-  /** Of each acknowledgement: whether it is that member's signature on this cut. */
-  readonly holds: readonly boolean[];
+  /** Whether an acknowledgement is that member's signature on this cut; asked last, since it takes longest. */
+  readonly holds: (ack: Body<'unmask'>['acks'][number]) => boolean;
 }
 
 const distinct = (keys: readonly Uint8Array[]): boolean => new Set(keys.map(hex)).size === keys.length;
@@ -235,11 +235,11 @@ export const nodeChecks = {
     /** no member signed twice */
     signersDistinct: ({ unmask }: UnmaskCase) =>
       new Set(unmask.acks.map(({ index }) => index)).size === unmask.acks.length,
-    /** every signature is that of a survivor on this cut */
-    signaturesHold: ({ unmask, cut, holds }: UnmaskCase) =>
-      unmask.acks.every(({ index }, k) => holds[k] === true && cut.surviving[index] === true),
     /** T signatures, so that no other cut can have as many */
     enoughSigned: ({ unmask, session }: UnmaskCase) => unmask.acks.length >= session.sizes.cutThreshold,
+    /** every signature is that of a survivor on this cut */
+    signaturesHold: ({ unmask, cut, holds }: UnmaskCase) =>
+      unmask.acks.every((ack) => cut.surviving[ack.index] === true && holds(ack)),
   },
 } as const;
 

@@ -1,5 +1,5 @@
 import { decodeBody, encodeBody, type SealedShares, type Signed } from './bodies.ts';
-import { agree, digest, hkdf, keyInfo, keyPairOf, openSealed, sha256Bytes, shareKey } from './keys.ts';
+import { type Agree, digest, hkdf, keyInfo, keyPairOf, openSealed, sha256Bytes, shareKey } from './keys.ts';
 import type { NodeKnowledge } from './node-checks.ts';
 import type { Secrets } from './node-state.ts';
 import { hex, type Member, noShardSeed, sameBytes, type Session, type Shard, verifySigned } from './session.ts';
@@ -34,9 +34,9 @@ export function membersOf(
 export function openShares(
   { selfShareHash, maskShareHash, ciphertext }: SealedShares,
   dealer: number,
-  { session, shard, place, secrets }: { session: Session; shard: Shard; place: number; secrets: Secrets },
+  { session, shard, place, agree }: { session: Session; shard: Shard; place: number; agree: Agree },
 ): { opens: boolean; hashesMatch: boolean; self: Uint8Array; mask: Uint8Array } {
-  const agreed = agree(secrets.share.secret, session.members[dealer]!.advert.shareKey);
+  const agreed = agree(session.members[dealer]!.advert.shareKey);
   const plaintext = agreed && openSealed(shareKey(agreed, shard.sessionId, dealer, place), ciphertext);
   if (plaintext?.length !== 64) return { opens: false, hashesMatch: false, self: noShardSeed, mask: noShardSeed };
   const self = plaintext.subarray(0, 32);

@@ -9,7 +9,7 @@ import {
   type SealedShares,
   type Signed,
 } from './bodies.ts';
-import { agree, hkdf, maskSeed, seal, selfMaskSeed, sha256Bytes, shareKey } from './keys.ts';
+import { agreeWith, hkdf, maskSeed, seal, selfMaskSeed, sha256Bytes, shareKey } from './keys.ts';
 import type { MaskTerm } from './mask.ts';
 import { failedCheck, nodeChecks } from './node-checks.ts';
 import { ackHolds, cutHashOf, deriveSecrets, membersOf, openShares, placesOf, sharingHashOf } from './node-secrets.ts';
@@ -268,8 +268,9 @@ class NodeMachine {
     const selfShares = deal(secrets.self, 'self-shares');
     const maskShares = deal(secrets.mask.secret, 'mask-shares');
     const sealed: SealedShares[] = [];
+    const agree = agreeWith(secrets.share.secret);
     for (const [rank, place] of shard.places.entries()) {
-      const agreed = agree(secrets.share.secret, members[place]!.advert.shareKey);
+      const agreed = agree(members[place]!.advert.shareKey);
       if (!agreed) return this.#end(`the share key of member ${place} is of small order`);
       sealed.push({
         selfShareHash: sha256Bytes(selfShares[rank]!),
@@ -296,8 +297,9 @@ class NodeMachine {
     if (body === ignored || body.index !== place) return this.#stay();
     const sharing = placesOf(body.sharing).filter((other) => other < session!.members.length);
     if (sharing.length !== body.sealed.length) return this.#stay();
+    const shareAgree = agreeWith(secrets!.share.secret);
     const opened = body.sealed.map((sealed, k) =>
-      openShares(sealed, sharing[k]!, { session: session!, shard, place: place, secrets: secrets! }),
+      openShares(sealed, sharing[k]!, { session: session!, shard, place: place, agree: shareAgree }),
     );
     const failed = failedCheck(this.#checks.delivery, { session: session!, shard, place: place, sharing, opened });
     if (failed) {
@@ -310,10 +312,11 @@ class NodeMachine {
       });
       return this.#end(`${failed}: the shares of member ${sharing[at]}`, [complaint]);
     }
+    const agree = agreeWith(secrets!.mask.secret);
     const terms: MaskTerm[] = [{ seed: selfMaskSeed(secrets!.self, shard.sessionId, place), sign: 1 }];
     for (const other of sharing) {
       if (other === place) continue;
-      const agreed = agree(secrets!.mask.secret, session!.members[other]!.advert.maskKey);
+      const agreed = agree(session!.members[other]!.advert.maskKey);
       if (!agreed) return this.#end(`the mask key of member ${other} is of small order`);
       terms.push({ seed: maskSeed(agreed, shard.sessionId, place, other), sign: other > place ? 1 : -1 });
     }
@@ -377,13 +380,12 @@ class NodeMachine {
     const shard = session!.shardOf[place!]!;
     const body = this.#read('unmask', event.body, session!.shards[0]!.sessionId);
     if (body === ignored) return this.#stay();
-    const holds = body.acks.map((ack) => ackHolds(session!, body.cutHash, ack));
     const failed = failedCheck(this.#checks.unmask, {
       session: session!,
       cut: cut!.body,
       ownCutHash: cut!.hash,
       unmask: body,
-      holds,
+      holds: (ack) => ackHolds(session!, body.cutHash, ack),
     });
     if (failed) return this.#end(failed);
     const opening = this.#seal('opening', {

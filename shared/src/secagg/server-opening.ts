@@ -1,5 +1,5 @@
 import type { Body } from './bodies.ts';
-import { agree, maskSeed, selfMaskSeed, sha256Bytes, x25519PublicKey } from './keys.ts';
+import { agreeWith, maskSeed, selfMaskSeed, sha256Bytes, x25519PublicKey } from './keys.ts';
 import type { MaskTerm } from './mask.ts';
 import { type Blame, type ServerState, type ShardOpening, sharingIn } from './server-state.ts';
 import { hex, sameBytes, type Shard } from './session.ts';
@@ -10,8 +10,6 @@ import { combineShares, weightsAtZero } from './shamir.ts';
 export interface Opened {
   readonly shards: readonly ShardOpening[];
   readonly blamed: readonly Blame[];
-  /** Places of shards in which too few opened: left out whole. */
-  readonly leftOut: readonly number[];
 }
 
 // Thousands of key agreements, asked for at several steps of one session: the openings that came tell them apart.
@@ -28,23 +26,37 @@ export function openCut(state: ServerState): Opened {
 }
 
 function openShardsOf(state: ServerState): Opened {
-  const { session, cut, openings } = state;
   const shards: ShardOpening[] = [];
   const blamed: Blame[] = [];
-  const leftOut: number[] = [];
-  for (const shard of session!.shards) {
-    if (!shard.places.some((place) => cut!.surviving[place])) continue;
-    const openers = shard.places.filter((place) => openings.has(place)).slice(0, shard.sizes.threshold);
-    if (openers.length < shard.sizes.threshold) {
-      leftOut.push(...shard.places.filter((place) => cut!.surviving[place]));
-      continue;
-    }
+  for (const { shard, openers } of openedShards(state)) {
+    if (openers.length < shard.sizes.threshold) continue;
     const opened = openShard(state, shard, openers);
     if ('terms' in opened) shards.push(opened);
     else blamed.push(...opened.blamed);
   }
-  return { shards, blamed, leftOut };
+  return { shards, blamed };
 }
+
+/** Who is in the sum, and whose shard is left out whole since too few of it opened: without opening anything again. */
+export function summedIn(state: ServerState): {
+  readonly summed: readonly number[];
+  readonly leftOut: readonly number[];
+} {
+  const placesIn = (opens: boolean): number[] =>
+    openedShards(state)
+      .filter(({ shard, openers }) => openers.length >= shard.sizes.threshold === opens)
+      .flatMap(({ shard }) => shard.places.filter((place) => state.cut!.surviving[place]));
+  return { summed: placesIn(true).toSorted((a, b) => a - b), leftOut: placesIn(false) };
+}
+
+/** Shards with survivors, and the first t of each who opened. */
+const openedShards = ({ session, cut, openings }: ServerState): { shard: Shard; openers: readonly number[] }[] =>
+  session!.shards
+    .filter(({ places }) => places.some((place) => cut!.surviving[place]))
+    .map((shard) => ({
+      shard,
+      openers: shard.places.filter((place) => openings.has(place)).slice(0, shard.sizes.threshold),
+    }));
 
 /** From t openings the secret of each dealer; one that misses its commitment names the dealer, not a holder. */
 function openShard(
@@ -74,9 +86,10 @@ function openShard(
     } else if (survives) {
       terms.push({ seed: selfMaskSeed(secret, shard.sessionId, dealer), sign: -1 });
     } else {
+      const agree = agreeWith(secret);
       for (const member of summed) {
         // Not zero: this member agreed on it when it masked its input.
-        const agreed = agree(secret, session!.members[member]!.advert.maskKey)!;
+        const agreed = agree(session!.members[member]!.advert.maskKey)!;
         // The survivor added +PRG where the dropped place is above its own.
         terms.push({ seed: maskSeed(agreed, shard.sessionId, dealer, member), sign: dealer > member ? -1 : 1 });
       }

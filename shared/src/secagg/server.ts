@@ -2,7 +2,7 @@ import { leafHash, merkleRoot } from '../merkle-tree.ts';
 import { type Body, decodeBody, encodeBody, roundIdOf, type Signed } from './bodies.ts';
 import { cutHashOf, membersOf, placesOf, sharingHashOf } from './node-secrets.ts';
 import { headerOf, messagesToAll, messagesToEach, offerOf, receiptTo } from './server-messages.ts';
-import { badShare, openCut } from './server-opening.ts';
+import { badShare, openCut, summedIn } from './server-opening.ts';
 import {
   type Blame,
   openShards,
@@ -330,9 +330,9 @@ class ServerMachine {
 
   #finish(event: ServerEvent): ServerStep {
     if (this.#state.phase !== 'unmasking') return this.#stay();
-    const { shards, leftOut } = openCut(this.#state);
-    const summed = shards.flatMap((shard) => shard.summed).toSorted((a, b) => a - b);
-    return this.#then(event, {}, (machine) => machine.#enter('ended', {}, [{ kind: 'finished', summed, leftOut }]));
+    return this.#then(event, {}, (machine) =>
+      machine.#enter('ended', {}, [{ kind: 'finished', ...summedIn(this.#state) }]),
+    );
   }
 }
 

@@ -9,14 +9,19 @@ export interface SessionCase {
   readonly members: number;
   /** Who drops after the shares are dealt, before the vector is sent: what costs the server most. */
   readonly dropped: number;
+  /** The messages of one session are the same in each ring: only its vectors are masked once for each. */
+  readonly rings: readonly Ring[];
+  readonly words: number;
+}
+
+export interface Ring {
   /** q: bits of one quantised coordinate. */
   readonly quantizedBits: number;
   /** b: bits of the ring, enough for the sum of n such coordinates. */
   readonly bits: number;
-  readonly words: number;
 }
 
-export interface SessionFigures extends SessionCase {
+export interface SessionFigures extends Omit<SessionCase, 'rings'>, Ring {
   readonly threshold: number;
   readonly shards: number;
   readonly vectorBytes: number;
@@ -25,6 +30,8 @@ export interface SessionFigures extends SessionCase {
   /** Without the model that is offered. */
   readonly downBytes: number;
   readonly nodeCpuS: number;
+  /** How many of the members were measured; the others send what they must, and their vectors are not masked. */
+  readonly measuredMembers: number;
   /** From the first opening to the sum without masks. */
   readonly unmaskCpuS: number;
   /** Shards whose masks were taken off in this run; the time is scaled to all of them. */
@@ -33,7 +40,6 @@ export interface SessionFigures extends SessionCase {
   readonly plainSumCpuS: number;
 }
 
-const measuredMembers = 3;
 const plainVectors = 4;
 
 const cpuS = (): number => {
@@ -45,10 +51,12 @@ const cpuS = (): number => {
 const trusting = (): typeof secagg.nodeChecks => ({
   ...secagg.nodeChecks,
   roster: { ...secagg.nodeChecks.roster, advertsSigned: () => true },
+  unmask: { ...secagg.nodeChecks.unmask, signaturesHold: () => true },
 });
 
-export function measureSession(work: SessionCase): SessionFigures {
-  const { members, dropped, words, bits } = work;
+/** @returns one row of figures for each ring */
+export function measureSession(work: SessionCase): SessionFigures[] {
+  const { members, dropped, rings, words } = work;
   // spread over the roster, so that signs of both kinds are left over
   const drops = new Map<number, DropStep>(
     Array.from({ length: dropped }, (_, k) => [Math.floor((k * members) / dropped), 'maskedInput']),
@@ -60,16 +68,18 @@ export function measureSession(work: SessionCase): SessionFigures {
       { cpu: 0, up: 0, down: 0 },
     ]),
   );
-  const vectorBytes = Math.ceil((words * bits) / 8);
+  const vectorBytes = ({ bits }: Ring): number => secagg.packedBytes(words, bits);
   const left = new Map<string, number>();
   const count = (terms: readonly secagg.MaskTerm[]): void => {
     for (const { seed, sign } of terms) left.set(hex(seed), (left.get(hex(seed)) ?? 0) + sign);
   };
-  let [unmaskCpu, unmaskedShards] = [0, 0];
+  let [openingCpu, unmaskedShards] = [0, 0];
+  const maskingCpu = new Map(rings.map((ring) => [ring, 0]));
+  const unmaskingCpu = new Map(rings.map((ring) => [ring, 0]));
   const session = new SessionInProcess({
     members,
     words,
-    bits,
+    bits: rings[0]!.bits,
     seed: `bench ${members}`,
     offer: { droppingShare: Math.ceil((10_000 * dropped) / members) },
     drops,
@@ -80,7 +90,7 @@ export function measureSession(work: SessionCase): SessionFigures {
       const spent = cpuS() - before;
       const member = who === 'coordinator' ? undefined : measured.get(who);
       if (member) member.cpu += spent;
-      if (who === 'coordinator' && (step === 'opening' || step === 'unmasked')) unmaskCpu += spent;
+      if (who === 'coordinator' && (step === 'opening' || step === 'unmasked')) openingCpu += spent;
       return result;
     },
     passed: ({ from, to, signed, proof }) => {
@@ -93,47 +103,61 @@ export function measureSession(work: SessionCase): SessionFigures {
     mask: (place, { terms }) => {
       if (!drops.has(place)) count(terms);
       const member = measured.get(place);
-      if (!member) return { chunkRoot: createHash('sha256').update(String(place)).digest(), lengthBytes: vectorBytes };
-      const before = cpuS();
-      const vector = secagg.ringWords(bits, words);
-      secagg.addMasks(vector, terms);
-      secagg.reduceWords(vector, bits);
-      const packed = secagg.packWords(vector, bits);
-      const root = new secagg.ChunkRoot();
-      root.add(packed);
-      const chunkRoot = root.root();
-      member.cpu += cpuS() - before;
-      return { chunkRoot, lengthBytes: packed.length };
+      const lengthBytes = vectorBytes(rings[0]!);
+      let chunkRoot: Uint8Array = createHash('sha256').update(String(place)).digest();
+      for (const ring of member ? rings : []) {
+        const before = cpuS();
+        const packed = maskedVector(words, ring, terms);
+        const root = new secagg.ChunkRoot();
+        root.add(packed);
+        chunkRoot = root.root();
+        maskingCpu.set(ring, maskingCpu.get(ring)! + cpuS() - before);
+      }
+      return { chunkRoot, lengthBytes };
     },
     unmask: (shards) => {
       for (const { terms } of shards) count(terms);
       const taken = shards.length === 1 ? shards : shards.slice(0, 1);
       unmaskedShards = taken.length;
-      const sum = secagg.ringWords(bits, words);
-      const before = cpuS();
-      for (const { terms } of taken) secagg.addMasks(sum, terms);
-      secagg.reduceWords(sum, bits);
-      unmaskCpu += ((cpuS() - before) * shards.length) / taken.length;
+      for (const ring of rings) {
+        const sum = secagg.ringWords(ring.bits, words);
+        const before = cpuS();
+        for (const { terms } of taken) secagg.addMasks(sum, terms);
+        secagg.reduceWords(sum, ring.bits);
+        unmaskingCpu.set(ring, ((cpuS() - before) * shards.length) / taken.length);
+      }
     },
   }).run();
   if (session.outcome?.kind !== 'finished') throw new Error(`the session ended: ${session.outcome?.reason}`);
   const uncancelled = [...left.values()].filter((sign) => sign !== 0).length;
   if (uncancelled > 0) throw new Error(`${uncancelled} masks are left in the sum`);
   const mean = (of: (member: { cpu: number; up: number; down: number }) => number): number =>
-    [...measured.values()].reduce((sum, member) => sum + of(member), 0) / measuredMembers;
+    [...measured.values()].reduce((sum, member) => sum + of(member), 0) / measured.size;
   const { shards, sizes } = session.server.session!;
-  return {
-    ...work,
+  const plainSumCpuS = plainSum(words, survivors.length);
+  return rings.map((ring) => ({
+    members,
+    dropped,
+    words,
+    ...ring,
     threshold: sizes.shards[0]!.threshold,
     shards: shards.length,
-    vectorBytes,
+    vectorBytes: vectorBytes(ring),
     upBytes: mean(({ up }) => up),
     downBytes: mean(({ down }) => down),
-    nodeCpuS: mean(({ cpu }) => cpu),
-    unmaskCpuS: unmaskCpu,
+    nodeCpuS: mean(({ cpu }) => cpu) + maskingCpu.get(ring)! / measured.size,
+    measuredMembers: measured.size,
+    unmaskCpuS: openingCpu + unmaskingCpu.get(ring)!,
     unmaskedShards,
-    plainSumCpuS: plainSum(words, survivors.length),
-  };
+    plainSumCpuS,
+  }));
+}
+
+function maskedVector(words: number, { bits }: Ring, terms: readonly secagg.MaskTerm[]): Uint8Array {
+  const vector = secagg.ringWords(bits, words);
+  secagg.addMasks(vector, terms);
+  secagg.reduceWords(vector, bits);
+  return secagg.packWords(vector, bits);
 }
 
 function plainSum(words: number, vectors: number): number {

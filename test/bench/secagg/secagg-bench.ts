@@ -36,12 +36,15 @@ const ringBitsFor = (members: number, quantizedBits: number): number => {
 function casesOf(quick: boolean): SessionCase[] {
   const drops = quick ? [0.3] : [0.1, 0.3];
   return (quick ? [10, 30] : [10, 30, 100, 1000]).flatMap((members) =>
-    drops.flatMap((share) =>
-      [
+    drops.map((share) => ({
+      members,
+      dropped: Math.floor(members * share),
+      words,
+      rings: [
         { quantizedBits: 16, bits: 32 },
         { quantizedBits: 4, bits: ringBitsFor(members, 4) },
-      ].map((ring) => ({ members, dropped: Math.floor(members * share), words, ...ring })),
-    ),
+      ],
+    })),
   );
 }
 
@@ -61,13 +64,13 @@ export function measureSecagg({
   const skipped: string[] = [];
   if (!python) skipped.push("Flower's SecAgg+: no Python with flwr");
   for (const work of casesOf(quick)) {
-    report(`Weft: ${work.members} members, ${work.dropped} dropped, ${work.bits} bits`);
+    report(`Weft: ${work.members} members, ${work.dropped} dropped`);
     const figures = measureSession(work);
-    sessions.push(figures);
+    sessions.push(...figures);
     // In pairs, so that a change of the machine's load meets both. A thousand would take Flower hours.
-    if (!python || work.bits !== 32 || work.members > 100) continue;
+    if (!python || work.members > 100) continue;
     report(`Flower: ${work.members} members, ${work.dropped} dropped`);
-    const ran = runFlower(python, work, figures.threshold);
+    const ran = runFlower(python, work, figures[0]!.threshold);
     if (typeof ran === 'string') skipped.push(`Flower's SecAgg+ with ${work.members} members: ${ran}`);
     else flower.push({ ...ran, members: work.members, dropped: work.dropped });
   }
@@ -115,9 +118,9 @@ export function secaggRows({ sessions, flower }: SecaggRun): string[][] {
       kib(run.vectorBytes),
       kib(run.upBytes),
       kib(run.downBytes),
-      `${((100 * (run.upBytes + run.downBytes)) / run.vectorBytes).toFixed(2)} %`,
-      seconds(run.nodeCpuS),
-      `${seconds(run.unmaskCpuS)}${run.unmaskedShards < run.shards ? ` (from ${run.unmaskedShards} shard)` : ''}`,
+      `${overPercent(run).toFixed(2)} %`,
+      `${seconds(run.nodeCpuS)}${run.measuredMembers < run.members ? ` (of ${run.measuredMembers})` : ''}`,
+      `${seconds(run.unmaskCpuS)}${run.unmaskedShards < run.shards ? ` (masks of ${run.unmaskedShards} shard, times ${run.shards})` : ''}`,
       seconds(run.plainSumCpuS),
     ]),
     ...flower.map((run) => [
@@ -146,6 +149,48 @@ export function againstFlower({ sessions, flower }: SecaggRun): string[] {
     return [
       `n = ${run.members}, ${run.dropped} dropped, ${run.bits} bits: ${ratio(run.vectorBytes + run.upBytes, other.upBytes)} of Flower's bytes up, ` +
         `${ratio(run.nodeCpuS, other.nodeCpuS)} of its node CPU, ${ratio(run.unmaskCpuS, other.unmaskCpuS)} of its unmasking`,
+    ];
+  });
+}
+
+interface Target {
+  readonly name: string;
+  readonly of: (run: SessionFigures) => boolean;
+  readonly figure: (run: SessionFigures) => number;
+  readonly limit: number;
+  readonly unit: 's' | '%';
+}
+
+const at32 = (members: number, dropped: number) => (run: SessionFigures) =>
+  run.bits === 32 && run.members === members && run.dropped === dropped;
+const overPercent = (run: SessionFigures): number => (100 * (run.upBytes + run.downBytes)) / run.vectorBytes;
+
+/** What a session should take at most, on two cores of today. */
+const targets: readonly Target[] = [
+  { name: 'reach: node, n = 100', of: at32(100, 30), figure: (run) => run.nodeCpuS, limit: 1, unit: 's' },
+  { name: 'reach: server unmask, n = 100', of: at32(100, 30), figure: (run) => run.unmaskCpuS, limit: 8, unit: 's' },
+  { name: 'reach: node, n = 30', of: at32(30, 9), figure: (run) => run.nodeCpuS, limit: 0.2, unit: 's' },
+  { name: 'reach: server unmask, n = 30', of: at32(30, 9), figure: (run) => run.unmaskCpuS, limit: 1.5, unit: 's' },
+  { name: 'aim: server unmask, n = 30', of: at32(30, 9), figure: (run) => run.unmaskCpuS, limit: 0.7, unit: 's' },
+  ...[10, 30, 100].map((members) => ({
+    name: `reach: bytes beside the vector, n = ${members}`,
+    of: at32(members, Math.floor(members * 0.3)),
+    figure: overPercent,
+    limit: 2,
+    unit: '%' as const,
+  })),
+];
+
+/** One line a target: what this run took, and by how much that is under or over. */
+export function againstTargets({ sessions }: SecaggRun): string[] {
+  return targets.flatMap(({ name, of, figure, limit, unit }) => {
+    const run = sessions.find(of);
+    if (!run) return [];
+    const taken = figure(run);
+    const apart = `${Math.abs((100 * (taken - limit)) / limit).toFixed(0)} %`;
+    const verdict = taken <= limit ? `reached, ${apart} below` : `missed by ${apart}`;
+    return [
+      `${name}, ${run.dropped} dropped, ${run.bits} bits: ${taken.toFixed(2)} ${unit} of at most ${limit} ${unit}, ${verdict}`,
     ];
   });
 }

@@ -30,7 +30,7 @@ function summedUpdates({ participants, secure }: RunState): Map<NodeId, Accepted
 }
 
 const summedNodes = (session: SecureSession): NodeId[] =>
-  secagg.openCut(session.server).shards.flatMap(({ summed }) => summed.map((place) => nodeAt(session, place)));
+  secagg.summedIn(session.server).summed.map((place) => nodeAt(session, place));
 
 /** Without a gate in the spec whatever is finite is committed; with one, what its file is scored no worse with. */
 export function takeCandidate(turn: Turn, { finite, ...candidate }: Aggregate): void {
