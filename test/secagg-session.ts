@@ -31,9 +31,25 @@ export interface SessionOptions {
   ) => { readonly chunkRoot: Uint8Array; readonly lengthBytes: number };
   readonly unmask: (shards: readonly secagg.ShardOpening[]) => void;
   readonly passed?: (message: Passed) => void;
+  /** Each event and the state that it meets. */
+  readonly met?: (meeting: Meeting) => void;
   /** Every step of a machine runs inside; a bench takes its time. */
   readonly around?: <T>(who: number | 'coordinator', step: string, work: () => T) => T;
 }
+
+export type Meeting =
+  | {
+      readonly who: 'coordinator';
+      readonly options: secagg.ServerOptions;
+      readonly state: secagg.ServerState;
+      readonly event: secagg.ServerEvent;
+    }
+  | {
+      readonly who: number;
+      readonly options: secagg.NodeOptions;
+      readonly state: secagg.NodeState;
+      readonly event: secagg.NodeEvent;
+    };
 
 export interface SessionMember {
   readonly identity: Identity;
@@ -163,6 +179,7 @@ export class SessionInProcess {
   }
 
   #serve(event: secagg.ServerEvent): void {
+    this.#options.met?.({ who: 'coordinator', options: this.#serverOptions, state: this.server, event });
     const step = this.#around('coordinator', event.kind, () =>
       secagg.stepServer(this.#serverOptions, this.server, event, this.#now),
     );
@@ -201,6 +218,7 @@ export class SessionInProcess {
   }
 
   #tell(place: number, event: secagg.NodeEvent): void {
+    this.#options.met?.({ who: place, options: this.#nodeOptions[place]!, state: this.#nodes[place]!, event });
     const step = this.#around(place, event.kind, () =>
       secagg.stepNode(this.#nodeOptions[place]!, this.#nodes[place]!, event, this.#now, () => {
         throw new Error('the secret was given');

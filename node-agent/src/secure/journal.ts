@@ -23,6 +23,17 @@ const headerSchema = z.strictObject({
     leastSize: z.number().int().optional(),
   }),
 });
+const bytes = z.instanceof(Uint8Array);
+const signed = z.strictObject({ body: bytes, signature: bytes });
+const places = z.strictObject({ place: z.number().int(), proof: z.array(bytes) });
+/** As the machine's type has them: of a file that somebody changed no field reaches it that it does not know. */
+const eventSchema: z.ZodType<secagg.NodeEvent> = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('offer'), signed, consistency: z.array(bytes), secret: bytes.optional() }),
+  z.strictObject({ kind: z.enum(['roster', 'shardSeed', 'shareDelivery', 'unmask']), body: bytes }),
+  z.strictObject({ kind: z.literal('masked'), chunkRoot: bytes, lengthBytes: z.number().int() }),
+  z.strictObject({ kind: z.literal('cut'), signed, proof: places }),
+  z.strictObject({ kind: z.enum(['done', 'abort', 'tick']) }),
+]);
 const roundsSchema = z.record(z.string(), z.number().int());
 
 const fileOf = (folder: string, runId: string, round: number): string => join(folder, `${runId}.${round}.journal`);
@@ -76,15 +87,26 @@ export async function appendJournal(
  */
 export async function readJournal(folder: string, runId: RunId, round: number): Promise<Journal | undefined> {
   try {
-    const lines = (await readFile(fileOf(folder, runId, round), 'utf8')).split('\n');
+    return parseJournal(await readFile(fileOf(folder, runId, round), 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** @returns undefined for a text with any whole line that no journal has */
+export function parseJournal(text: string): Journal | undefined {
+  const lines = text.split('\n');
+  try {
     const header = headerSchema.parse(fromLine(lines[0] ?? ''));
     // The last piece is what follows the last line end: nothing, or a line without an end.
-    const events = lines.slice(1, -1).map((line) => fromLine(line) as secagg.NodeEvent);
+    const events = lines.slice(1, -1).map((line): secagg.NodeEvent => eventSchema.parse(fromLine(line)));
     return { ...header, events };
   } catch {
     return undefined;
   }
 }
+
+export const formatJournal = ({ events, ...header }: Journal): string => [header, ...events].map(toLine).join('');
 
 /** The last round of each run in which this node began a session: none begins twice. */
 export async function readLastRounds(home: string): Promise<ReadonlyMap<string, number>> {

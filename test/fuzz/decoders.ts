@@ -1,0 +1,269 @@
+import { createHash } from 'node:crypto';
+import { create, fromBinary, toBinary, type DescMessage } from '@bufbuild/protobuf';
+import * as proto from '@weft/proto';
+import { encodeCharge, formatJournal, parseJournal, parseLedger, parsePolicy } from '@weft/node-agent';
+import {
+  createIdentity,
+  domains,
+  endorse,
+  endorsementText,
+  type ErrorCode,
+  formatInvite,
+  log,
+  merkle,
+  modelSigning,
+  openEnvelope,
+  parseBody,
+  parseEndorsement,
+  parseInvite,
+  parseModelStatement,
+  privacy,
+  sealEnvelope,
+  signModel,
+} from '@weft/shared';
+import { bytesLike } from './damage.ts';
+import { demand, type FuzzTarget, fuzzTarget, sameBytes, takes } from './target.ts';
+
+/** Files, notes and messages that somebody else wrote: of each an honest example, and the errors that may refuse it. */
+
+const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
+const utf8 = (string: string): Uint8Array => new Uint8Array(Buffer.from(string));
+const hash = new Uint8Array(32).fill(5);
+const { identity } = createIdentity(new Uint8Array(32).fill(1));
+const { identity: other } = createIdentity(new Uint8Array(32).fill(2));
+
+/** @param written what the parsed value is as bytes again, where it has one form only */
+const decoder = (
+  name: string,
+  part: number,
+  examples: readonly Uint8Array[],
+  codes: readonly ErrorCode[],
+  written: (bytes: Uint8Array) => Uint8Array | undefined,
+): FuzzTarget =>
+  fuzzTarget(name, part, bytesLike(examples), (bytes) =>
+    takes(() => {
+      const again = written(bytes);
+      demand(again === undefined || sameBytes(again, bytes), 'what was read is written in another way');
+    }, codes),
+  );
+
+const ofRound = { at: 1n, runId: hash.subarray(0, 16), round: 2 };
+const leafExamples = [
+  log.encodeLeaf('enrol', { at: 1n, node: hash, organisation: hash }),
+  log.encodeLeaf('roster', { ...ofRound, members: 3, memberRoot: hash, advertRoot: hash }),
+  log.encodeLeaf('cut', { ...ofRound, cutHash: hash, inputRoot: hash, surviving: 3, dropped: 1 }),
+  log.encodeLeaf('abort', { ...ofRound, code: Buffer.from('WEFT_SECAGG_ABORTED') }),
+];
+const tree = new log.LogTree();
+for (const leaf of leafExamples) tree.append(merkle.leafHash(leaf));
+const origin = log.logOrigin('f_fuzz');
+const checkpoint = log.formatCheckpoint({ origin, ...tree.head(), extensions: ['more'] });
+const note = log.signNote(checkpoint, log.verifierKey(origin, identity.publicKey), (message) => identity.sign(message));
+const cosigned = log.formatNote(note);
+const proof = log.formatProof(1, [hash, hash], cosigned);
+
+const logTargets = [
+  decoder('log: signed note', 4, [utf8(cosigned)], ['WEFT_LOG_MALFORMED'], (bytes) =>
+    utf8(log.formatNote(log.parseNote(bytes))),
+  ),
+  decoder(
+    'log: verifier key',
+    2,
+    [utf8(log.formatVerifierKey(log.verifierKey(origin, identity.publicKey)))],
+    ['WEFT_LOG_MALFORMED'],
+    (bytes) => {
+      log.parseVerifierKey(text(bytes));
+      return undefined;
+    },
+  ),
+  decoder('log: checkpoint', 4, [utf8(checkpoint)], ['WEFT_LOG_MALFORMED'], (bytes) => {
+    const given = text(bytes);
+    demand(log.formatCheckpoint(log.parseCheckpoint(given)) === given, 'a checkpoint has two forms');
+    return undefined;
+  }),
+  decoder('log: proof', 3, [utf8(proof)], ['WEFT_LOG_MALFORMED'], (bytes) => {
+    log.parseProof(bytes);
+    return undefined;
+  }),
+  decoder('log: leaf', 4, leafExamples, ['WEFT_LOG_MALFORMED'], (bytes) => {
+    const { name, version: _version, type: _type, ...body } = log.decodeLeaf(bytes);
+    return log.encodeLeaf(name, body);
+  }),
+  decoder('log: bundle of entries', 4, [log.encodeBundle(leafExamples)], ['WEFT_LOG_MALFORMED'], (bytes) =>
+    log.encodeBundle(log.decodeBundle(bytes, leafExamples.length)),
+  ),
+];
+
+const trunk = signedModel();
+function signedModel(): string {
+  const files = [{ path: 'adapter_config.json', sha256: Buffer.from(hash).toString('hex') }];
+  return modelSigning.signFiles({ name: 'adapter', files } as never, identity);
+}
+const envelopeOf = (payload: Uint8Array): Uint8Array => {
+  const { dsseEnvelope, ...rest } = JSON.parse(trunk) as { dsseEnvelope: Record<string, unknown> };
+  return utf8(
+    JSON.stringify({ ...rest, dsseEnvelope: { ...dsseEnvelope, payload: Buffer.from(payload).toString('base64') } }),
+  );
+};
+const payloadOf = (): Uint8Array =>
+  new Uint8Array(
+    Buffer.from((JSON.parse(trunk) as { dsseEnvelope: { payload: string } }).dsseEnvelope.payload, 'base64'),
+  );
+const readBundle = (bytes: Uint8Array): undefined => {
+  modelSigning.parseBundle(bytes);
+  return undefined;
+};
+const modelTargets = [
+  decoder('model signature: bundle', 2, [utf8(trunk)], ['WEFT_STATEMENT_MALFORMED'], readBundle),
+  decoder('model signature: statement', 2, [payloadOf()], ['WEFT_STATEMENT_MALFORMED'], (bytes) =>
+    readBundle(envelopeOf(bytes)),
+  ),
+  decoder(
+    "a publisher's word for a model",
+    2,
+    [utf8(signModel(other, Buffer.from(hash).toString('hex') as never))],
+    ['WEFT_MODEL_STATEMENT_INVALID'],
+    (bytes) => {
+      parseModelStatement(text(bytes));
+      return undefined;
+    },
+  ),
+];
+
+const policy = `secureAggregation: required
+trustedOrganisations:
+  - ${'ab'.repeat(32)}
+smallestCohort: 5
+leastExamples: 10
+`;
+const charge = {
+  at: '2026-01-01T00:00:00.000Z',
+  dataSet: 'notes',
+  federationId: 'f_fuzz',
+  runId: 'r_fuzz',
+  runName: 'a run, {of} "braces"',
+  round: 1,
+  payloadSha256: Buffer.from(hash).toString('hex'),
+  noiseMultiplier: 1,
+  spending: privacy.nothingSpent(),
+};
+const firstCharge = utf8(encodeCharge(parseLedger(new Uint8Array()), charge));
+const ledger = Buffer.concat([firstCharge, utf8(encodeCharge(parseLedger(firstCharge), { ...charge, round: 2 }))]);
+const journal = formatJournal({
+  lastRound: 1,
+  memberKeys: [hash, hash],
+  memberEndorsements: [hash],
+  checkpoint: { size: 1, root: hash },
+  events: [
+    { kind: 'offer', signed: { body: hash, signature: hash }, consistency: [hash], secret: hash },
+    { kind: 'roster', body: hash },
+    { kind: 'masked', chunkRoot: hash, lengthBytes: 8 },
+    { kind: 'cut', signed: { body: hash, signature: hash }, proof: { place: 1, proof: [hash] } },
+    { kind: 'tick' },
+  ],
+});
+
+const nodeFiles = [
+  decoder('policy file', 0.3, [utf8(policy)], ['WEFT_POLICY_INVALID'], (bytes) => {
+    parsePolicy(text(bytes));
+    return undefined;
+  }),
+  decoder('privacy ledger', 3, [new Uint8Array(ledger)], ['WEFT_PRIVACY_LEDGER_DAMAGED'], (bytes) => {
+    // Lines are chained: what is read is a beginning of what was written, however the rest was changed.
+    const { charges } = parseLedger(bytes);
+    demand(charges.length <= 2 && charges.every(({ round }, k) => round === k + 1), 'a charge that nobody wrote');
+    return undefined;
+  }),
+  fuzzTarget('session journal', 2, bytesLike([utf8(journal)]), (bytes) => {
+    const read = parseJournal(text(bytes));
+    demand(read === undefined || parseJournal(formatJournal(read)) !== undefined, 'a journal that cannot be written');
+    return read !== undefined;
+  }),
+];
+
+const invite = {
+  protocolVersion: 1,
+  federationId: 'f_fuzz',
+  coordinatorKey: hash,
+  token: hash,
+  certificateDer: new Uint8Array(40),
+  address: 'localhost:7000',
+};
+const inviteText = formatInvite(invite);
+const inviteBody = toBinary(proto.InviteSchema, create(proto.InviteSchema, invite));
+const withChecksum = (body: Uint8Array): string => {
+  const checksum = createHash('sha256').update(body).digest().subarray(0, 4);
+  return `weft1_${Buffer.concat([body, checksum]).toString('base64url')}`;
+};
+const inviteCodes = ['WEFT_INVITE_MALFORMED', 'WEFT_PROTOCOL_VERSION'] as const;
+const sealed = sealEnvelope(domains.update, proto.UpdateSchema, { weight: 3n, payloadBytes: 12n }, identity);
+
+const words = [
+  decoder(
+    'endorsement',
+    3,
+    [utf8(endorsementText(endorse(other, 'f_fuzz', hash)))],
+    ['WEFT_ENDORSEMENT_INVALID'],
+    (bytes) => {
+      const given = text(bytes).trim();
+      demand(endorsementText(parseEndorsement(given)) === given, 'an endorsement has two forms');
+      return undefined;
+    },
+  ),
+  decoder('invite', 3, [utf8(inviteText)], inviteCodes, (bytes) => {
+    parseInvite(text(bytes));
+    return undefined;
+  }),
+  decoder('invite, its checksum made to match', 3, [inviteBody], inviteCodes, (bytes) => {
+    parseInvite(withChecksum(bytes));
+    return undefined;
+  }),
+  decoder(
+    'signed envelope',
+    1,
+    [toBinary(proto.EnvelopeSchema, sealed)],
+    ['WEFT_SIGNATURE_INVALID', 'WEFT_MESSAGE_MALFORMED'],
+    (bytes) => {
+      let envelope: proto.Envelope;
+      try {
+        envelope = fromBinary(proto.EnvelopeSchema, bytes);
+      } catch {
+        return undefined;
+      }
+      openEnvelope(domains.update, proto.UpdateSchema, envelope, identity.publicKey);
+      demand(sameBytes(envelope.body, sealed.body), 'a signature holds over another body');
+      return undefined;
+    },
+  ),
+];
+
+/** Of each message on the wire an example with something in every field that a default would leave out. */
+const messages: readonly [DescMessage, object][] = [
+  [
+    proto.EnrollBodySchema,
+    { protocolVersion: 1, federationId: 'f', inviteToken: hash, publicKey: hash, nodeName: 'a' },
+  ],
+  [proto.NodeMessageSchema, { kind: { case: 'hello', value: { transcriptSignature: hash } } }],
+  [proto.CoordinatorMessageSchema, { kind: { case: 'challenge', value: { nonce: hash } } }],
+  [proto.RoundOfferSchema, { round: 3 }],
+  [proto.UpdateSchema, { weight: 3n, payloadBytes: 12n, clipped: true }],
+  [proto.SecureMessageSchema, { body: hash, signature: hash }],
+  [proto.ReceiptSchema, {}],
+  [proto.CertificateBodySchema, {}],
+  [proto.UploadRequestSchema, { kind: { case: 'chunk', value: hash } }],
+  [proto.DownloadRequestSchema, {}],
+];
+const wire = messages.map(([schema, value]) =>
+  decoder(
+    `wire: ${schema.typeName.replace('weft.v1.', '')}`,
+    1.5,
+    [toBinary(schema, create(schema, value as never))],
+    ['WEFT_MESSAGE_MALFORMED'],
+    (bytes) => {
+      parseBody(schema, bytes);
+      return undefined;
+    },
+  ),
+);
+
+export const decoderTargets: readonly FuzzTarget[] = [...logTargets, ...modelTargets, ...nodeFiles, ...words, ...wire];

@@ -1,0 +1,98 @@
+import { createHash } from 'node:crypto';
+import fc from 'fast-check';
+import { secagg } from '@weft/shared';
+import { type Meeting, SessionInProcess } from '../secagg-session.ts';
+import { bytesLike, faults, inflict } from './damage.ts';
+import { demand, type FuzzTarget, fuzzTarget, sameBytes, takes } from './target.ts';
+
+/** Bodies and machines of secure aggregation: what passed in one honest session, damaged, into each state that it went through. */
+
+type Event = secagg.NodeEvent | secagg.ServerEvent;
+
+const meetings: Meeting[] = [];
+new SessionInProcess({
+  members: 4,
+  words: 8,
+  bits: 16,
+  seed: 'fuzz',
+  drops: new Map([[2, 'maskedInput']]),
+  offer: { smallestSurvivors: 1 },
+  mask: (place) => ({ chunkRoot: createHash('sha256').update(String(place)).digest(), lengthBytes: 16 }),
+  unmask: () => undefined,
+  met: (meeting) => meetings.push(meeting),
+}).run();
+
+const bodyOf = (event: Event): Uint8Array | undefined =>
+  'signed' in event ? event.signed.body : 'body' in event ? event.body : undefined;
+const recorded = meetings.flatMap(({ event }) => {
+  const body = bodyOf(event);
+  return body && event.kind in secagg.bodies ? [{ name: event.kind as secagg.BodyName, body }] : [];
+});
+const names = Object.keys(secagg.bodies) as secagg.BodyName[];
+
+const hash = new Uint8Array(32).fill(5);
+const header = { roundId: hash, sessionId: hash, index: 1 };
+/** Bodies that this session has none of: it is too small for shards, and all goes well in it. */
+const rarely: { readonly [N in secagg.BodyName]?: Uint8Array } = {
+  reveal: secagg.encodeBody('reveal', { ...header, rosterRoot: hash, random: hash }),
+  shardSeed: secagg.encodeBody('shardSeed', {
+    ...header,
+    reveals: [{ body: hash, signature: new Uint8Array(64) }],
+  }),
+  receipt: secagg.encodeBody('receipt', { ...header, maskedInputHash: hash, loggedByMs: 1n }),
+  complaint: secagg.encodeBody('complaint', { ...header, dealer: 2, reason: 1 }),
+  abort: secagg.encodeBody('abort', { ...header, reason: 0 }),
+};
+
+export const bodyTargets: readonly FuzzTarget[] = names.map((name) => {
+  const own = recorded.filter((one) => one.name === name).map(({ body }) => body);
+  const examples = own.length > 0 ? own : [rarely[name]!];
+  return fuzzTarget(`secagg body ${name}`, 4, bytesLike(examples), (bytes) =>
+    takes(
+      () =>
+        demand(sameBytes(secagg.encodeBody(name, secagg.decodeBody(name, bytes)), bytes), 'a body has two encodings'),
+      ['WEFT_SECAGG_MALFORMED'],
+    ),
+  );
+});
+
+const withBody = <E extends Event>(event: E, change: (body: Uint8Array) => Uint8Array): E => {
+  if ('signed' in event) return { ...event, signed: { ...event.signed, body: change(event.signed.body) } };
+  return 'body' in event ? { ...event, body: change(event.body) } : event;
+};
+const harmed = <E extends Event>(events: readonly E[]): fc.Arbitrary<{ event: E; whole: boolean }> =>
+  fc.tuple(fc.constantFrom(...events), fc.option(faults)).map(([event, harm]) => ({
+    event: harm ? withBody(event, (body) => inflict(body, harm)) : event,
+    whole: harm === null,
+  }));
+
+const atServer = meetings.filter((met) => met.who === 'coordinator');
+const atNodes = meetings.filter((met) => met.who !== 'coordinator');
+
+export const machineTargets: readonly FuzzTarget[] = [
+  fuzzTarget(
+    'secagg node, each message in each state',
+    1,
+    fc.tuple(fc.constantFrom(...atNodes), harmed(atNodes.map(({ event }) => event))),
+    ([{ options, state }, { event }]) => {
+      const { effects } = secagg.stepNode(options, state, event, 0, (length) => new Uint8Array(length));
+      const sent = effects.flatMap((effect) => (effect.kind === 'send' ? [effect.name] : []));
+      demand(sent.length <= 1, `one message was answered with ${sent.join()}`);
+      // An opening leaves a node in two states only, and after the signatures held.
+      demand(sent[0] !== 'opening' || ['acknowledged', 'opened'].includes(state.phase), `opened while ${state.phase}`);
+      demand(state.phase !== 'ended' || effects.length === 0, 'it answered after the end');
+      return effects.some(({ kind }) => kind === 'journal');
+    },
+  ),
+  fuzzTarget(
+    'secagg coordinator, each message in each state',
+    1,
+    fc.tuple(fc.constantFrom(...atServer), harmed(atServer.map(({ event }) => event))),
+    ([{ options, state }, { event, whole }]) => {
+      const { effects } = secagg.stepServer(options, state, event, 0);
+      const changed = bodyOf(event) !== undefined && !whole;
+      demand(!changed || !effects.some(({ kind }) => kind === 'unmask'), 'a damaged body opened the sum');
+      return effects.some(({ kind }) => kind === 'journal');
+    },
+  ),
+];
