@@ -89,5 +89,5 @@ export function signedWords(words: RingWords, bits: number): Int32Array {
 
 /** accumulator += words. The sums run over b bits until they are reduced. */
 export function addToRing(accumulator: RingWords, words: RingWords): void {
-  for (let i = 0; i < words.length; i++) accumulator[i]! += words[i]!;
+  for (let i = 0; i < words.length; i++) accumulator[i] = (accumulator[i]! + words[i]!) | 0;
 }

@@ -4,6 +4,7 @@ import { parseRunSpec, type RunSpecInput } from './run-spec.ts';
 import * as privacy from './privacy/index.ts';
 import { dequantizeSum } from './quantization.ts';
 import { costOfUpdate, decodeSum, payloadOf, updateEncoding } from './update-encoding.ts';
+import { createSeededRandom } from './random.ts';
 import { addToRing } from './ring.ts';
 import { reduceWords, ringWords } from './secagg/mask.ts';
 import { unpackWords } from './secagg/packing.ts';
@@ -79,6 +80,33 @@ describe('the encoding of an update', () => {
     const alone = { ...encoding.grid };
     const mean = dequantizeSum({ coordinates, weightSum: 1 }, alone, { weightCap: 1, rotationSeed: 'r' });
     decoded.meanDelta.forEach((value, i) => expect(value).toBeCloseTo(mean[i]!, 9));
+  });
+
+  it('brings noisy updates of few bits back from the ring, within the bound of noise and rounding', () => {
+    for (const quantizationBits of [4, 8]) {
+      const nodes = 10;
+      const values = 2000;
+      const run = { quantizationBits, weighting: 'uniform', clipNormL2: 1 } as const;
+      const encoding = updateEncoding(specOf(nodes, run, { noiseMultiplier: 0.1 }), values);
+      const { noise, offered } = encoding;
+      const random = createSeededRandom('noisy');
+      const sum = ringWords(offered.bits, offered.words);
+      const exact = new Float64Array(values);
+      for (let node = 0; node < nodes; node++) {
+        const delta = Float32Array.from({ length: values }, () => (random.uniform() - 0.5) / 40);
+        delta.forEach((value, i) => (exact[i]! += value / nodes));
+        const key = new Uint8Array(32).fill(node + 1);
+        const update = privacy.encodeNoisyUpdate(delta, noise!, { rotationSeed: 'r', key })!;
+        addToRing(sum, unpackWords(payloadOf(encoding, update, { weight: 1 }), offered.words, offered.bits)!);
+      }
+      reduceWords(sum, offered.bits);
+      const { meanDelta } = decodeSum(encoding, sum, { rotationSeed: 'r', nodes });
+      const error = Math.hypot(...meanDelta.map((value, i) => value - exact[i]!));
+      // Variances of noise and of rounding, a sixth of a unit on average and a quarter at most, add up.
+      const bound = Math.sqrt((values * (noise!.nodeVariance + 0.25)) / nodes) / noise!.scale;
+      expect(error / bound).toBeGreaterThan(0.85);
+      expect(error / bound).toBeLessThan(1.1);
+    }
   });
 
   it('is refused where no ring is wide enough', () => {

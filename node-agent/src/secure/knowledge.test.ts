@@ -39,13 +39,15 @@ const knowledge = knowledgeOf({
   policy: defaultPolicy,
 });
 
-const offerOf = (specHash: string): secagg.Body<'offer'> =>
+const offerOf = (specHash: string, changes: Partial<secagg.Body<'offer'>> = {}): secagg.Body<'offer'> =>
   ({
     ...updateEncoding(spec, values).offered,
     minMembers: spec.cohort.minimum,
     ...secureSizes(spec.aggregation.secure),
     smallestSurvivors: spec.aggregation.secure.smallestSurvivors,
+    maxMembers: spec.cohort.maximum,
     specHash: Buffer.from(specHash, 'hex'),
+    ...changes,
   }) as unknown as secagg.Body<'offer'>;
 
 test('an offer under another spec than the one that was agreed to is refused, though all its numbers are the same', () => {
@@ -56,4 +58,22 @@ test('an offer under another spec than the one that was agreed to is refused, th
     aggregation: { ...aggregation, secure: { ...aggregation.secure, publishInputs: true } },
   };
   expect(knowledge.policy.refusal!(offerOf(hashRunSpec(publishing)))).toBe('specHash');
+});
+
+test('a ring of another width, length or scale is refused by its name, and so are more members than it was made for', () => {
+  const { words, bits, scale, clipNormL2, noiseMultiplier } = updateEncoding(spec, values).offered;
+  const others: Partial<secagg.Body<'offer'>>[] = [
+    { words: words + 1 },
+    { bits: bits - 1 },
+    { bits: bits + 1 },
+    { scale: scale * 2 },
+    { clipNormL2: clipNormL2 * 1.01 },
+    { noiseMultiplier: noiseMultiplier / 2 },
+    { maxMembers: spec.cohort.maximum + 1 },
+  ];
+  for (const change of others)
+    expect(knowledge.policy.refusal!(offerOf(hashRunSpec(spec), change))).toBe(Object.keys(change)[0]);
+  expect(
+    knowledge.policy.refusal!(offerOf(hashRunSpec(spec), { maxMembers: spec.cohort.maximum - 1 })),
+  ).toBeUndefined();
 });

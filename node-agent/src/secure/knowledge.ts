@@ -82,5 +82,7 @@ function differenceFromSpec(
   };
   // Whoever answers this offer signs its hash, and so the whole spec: what it publishes, too.
   if (!Buffer.from(offer.specHash).equals(Buffer.from(hashRunSpec(spec), 'hex'))) return 'specHash';
+  // The ring is as wide as the sum over so many needs; more could carry it out.
+  if (offer.maxMembers > spec.cohort.maximum) return 'maxMembers';
   return (Object.keys(due) as (keyof typeof due)[]).find((name) => offer[name] !== due[name]);
 }
