@@ -1,30 +1,38 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { log, WeftError } from '@weft/shared';
 
-/** Reads a file of a log by its path in tlog-tiles; undefined where there is none. */
-export type ReadLog = (path: string) => Promise<Uint8Array | undefined>;
+/**
+ * Reads a file of a log, or one that lies beside it, by its path; undefined where there is none.
+ * @throws WEFT_LOG_MALFORMED for more bytes than that; a bundle's where it is left out
+ */
+export type ReadLog = (path: string, maxBytes?: number) => Promise<Uint8Array | undefined>;
 
 /** @param place the folder `log` of a coordinator's home or a copy of it, or an address: that of the coordinator, or of its /log */
 export const logSource = (place: string): ReadLog => (/^https?:\/\//.test(place) ? fromUrl(place) : fromFolder(place));
 
 const fromFolder =
   (folder: string): ReadLog =>
-  async (path) => {
+  async (path, maxBytes = log.maxBundleBytes) => {
     try {
-      return await readFile(join(folder, path));
+      const file = join(folder, path);
+      if ((await stat(file)).size > maxBytes) throw tooLong(path, maxBytes);
+      return await readFile(file);
     } catch (error) {
       if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
       throw error;
     }
   };
 
-/** @throws WEFT_ADMIN_UNREACHABLE; WEFT_LOG_MALFORMED for more bytes than any file of a log has */
+const tooLong = (path: string, maxBytes: number): WeftError =>
+  new WeftError('WEFT_LOG_MALFORMED', `${path} is longer than ${maxBytes} bytes`);
+
+/** @throws WEFT_ADMIN_UNREACHABLE */
 function fromUrl(place: string): ReadLog {
   const base = new URL(place);
   if (base.pathname === '/') base.pathname = '/log';
   const root = base.href.replace(/\/$/, '');
-  return async (path) => {
+  return async (path, maxBytes = log.maxBundleBytes) => {
     const answer = await fetch(`${root}/${path}`).catch((cause: unknown) => {
       throw new WeftError('WEFT_ADMIN_UNREACHABLE', `nobody answers at ${root}`, {}, { cause });
     });
@@ -35,8 +43,7 @@ function fromUrl(place: string): ReadLog {
     let sizeBytes = 0;
     for await (const piece of answer.body) {
       sizeBytes += piece.length;
-      if (sizeBytes > log.maxBundleBytes)
-        throw new WeftError('WEFT_LOG_MALFORMED', `${path} is longer than ${log.maxBundleBytes} bytes`);
+      if (sizeBytes > maxBytes) throw tooLong(path, maxBytes);
       pieces.push(piece);
     }
     return Buffer.concat(pieces);

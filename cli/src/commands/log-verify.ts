@@ -1,9 +1,11 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { isSha256, log, sha256File } from '@weft/shared';
+import { isSha256, log, sha256File, WeftError } from '@weft/shared';
 import type { CommandModule } from '../command.ts';
-import { logArgument, logSource } from '../log-source.ts';
+import { onInterrupt } from '../interrupt.ts';
+import { logArgument, logSource, type ReadLog } from '../log-source.ts';
+import { cacheWords, modelWords } from '../model-options.ts';
 import { reportFindings } from '../report-findings.ts';
 
 interface LogVerifyOptions {
@@ -12,6 +14,9 @@ interface LogVerifyOptions {
   readonly adapter?: string;
   readonly since?: string;
   readonly cosigner: readonly string[];
+  readonly recompute?: true;
+  readonly model?: string;
+  readonly cache?: string;
   readonly json?: true;
 }
 
@@ -22,10 +27,29 @@ async function adapterHash(adapter: string): Promise<string> {
   return sha256File(isFolder ? join(adapter, 'adapter_model.safetensors') : adapter);
 }
 
+/** What public data give again, beyond the leaves. */
+async function recomputing(
+  read: ReadLog,
+  { model: path, cache }: LogVerifyOptions,
+): Promise<log.VerifyOptions['recompute']> {
+  const { recomputeRun } = await import('@weft/coordinator/audit');
+  let model: Parameters<typeof recomputeRun>[1]['model'];
+  if (path !== undefined) {
+    const { openModel } = await import('@weft/trainer');
+    const { sha256, config } = await openModel(path, { cacheDir: cache, signal: onInterrupt('stopping') });
+    model = { sha256, dimensions: config };
+  }
+  return (run) => recomputeRun(run, { read, model, now: Date.now() });
+}
+
 const run = async (place: string, options: LogVerifyOptions): Promise<void> => {
-  const { key, adapter, since, cosigner, json } = options;
+  const { key, adapter, since, cosigner, recompute, json } = options;
+  if (options.model !== undefined && recompute === undefined)
+    throw new WeftError('WEFT_FLAG_DISAGREES', '--model is for --recompute: the leaves alone need no model');
+  const read = logSource(place);
   const findings = log.verifyLog({
-    read: logSource(place),
+    read,
+    recompute: recompute === undefined ? undefined : await recomputing(read, options),
     key: key === undefined ? undefined : log.parseVerifierKey(key),
     cosigners: cosigner.map(log.parseVerifierKey),
     since: since === undefined ? undefined : await readFile(since),
@@ -38,6 +62,7 @@ const run = async (place: string, options: LogVerifyOptions): Promise<void> => {
 export const command: CommandModule = {
   examples: [
     'weft log verify http://127.0.0.1:7480 --adapter adapter',
+    'weft log verify ~/.weft/coordinator/log --recompute --model models/weft-tiny-llama',
     'weft log verify ~/.weft/coordinator/log --key "$(cat vkey)" --json',
   ],
   configure: (command: Command): void => {
@@ -49,6 +74,9 @@ export const command: CommandModule = {
       .option('--adapter <path>', 'an adapter, or its SHA-256: it must be the result of a round')
       .option('--since <file>', 'a checkpoint that you saw before: it must be the start of this log')
       .option('--cosigner <vkey>', 'the key of an organisation that cosigns; may be given again', collect, [])
+      .option('--recompute', 'recompute what public data allow: first adapters, and rounds that publish their inputs')
+      .option('--model <path>', `the base model of what is recomputed: ${modelWords}`)
+      .option('--cache <dir>', cacheWords)
       .option('--json', 'one JSON line a claim: {"verdict","claim","entry","party","runId"}')
       .addHelpText('after', '\nEnds with 0 when nothing failed, with 3 when a claim does not hold.')
       .action((place: string, _options: unknown, command: Command) => run(place, command.opts<LogVerifyOptions>()));

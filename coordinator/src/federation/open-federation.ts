@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { createLiveFeed, type LiveFeed } from '../admin/live-feed.ts';
 import type { CoordinatorHome } from '../home/home.ts';
 import { createLogWatchers } from '../log/log-watchers.ts';
+import { openPublishedRounds } from '../log/published-rounds.ts';
 import { openTransparencyLog, type TransparencyLog } from '../log/transparency-log.ts';
 import { createModels, type Models } from '../models/models.ts';
 import { createRegistry, type Registry } from '../registry/registry.ts';
@@ -49,7 +50,8 @@ export async function openFederation(closers: AsyncDisposableStack, options: Fed
   // Before everything else that listens: whoever hears of a row finds it in the registry already.
   const registry = createRegistry({ store });
   // Before the runs, so that the log of a row is there when they act on it.
-  const transparencyLog = await openTransparencyLog({ store, identity, folder: join(home.path, 'log'), logger });
+  const logFolder = join(home.path, 'log');
+  const transparencyLog = await openTransparencyLog({ store, identity, folder: logFolder, logger });
   closers.defer(() => transparencyLog.close());
   const tickets = createTickets();
   const live = createLiveFeed();
@@ -70,6 +72,7 @@ export async function openFederation(closers: AsyncDisposableStack, options: Fed
   const runs = await createRuns({
     transparencyLog,
     watchers,
+    published: openPublishedRounds(logFolder),
     store,
     blobs,
     identity,

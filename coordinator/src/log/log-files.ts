@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readFile, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { log } from '@weft/shared';
 import { writeFileAtomically } from '@weft/trainer';
@@ -15,6 +15,8 @@ export interface LogFiles {
   readWitnesses(): Promise<log.Witness[]>;
   /** @returns undefined for a path that is no file of a log */
   read(path: string): Promise<Uint8Array | undefined>;
+  /** Where a body or a manifest lies that is beside the log; undefined where there is none. */
+  find(path: string): Promise<string | undefined>;
 }
 
 export interface SignedHead {
@@ -68,6 +70,11 @@ export function openLogFiles(folder: string): LogFiles {
     async read(path) {
       if (!textFiles.includes(path) && !log.isTilePath(path)) return undefined;
       return readIfThere(join(folder, path));
+    },
+    async find(path) {
+      const file = join(folder, path);
+      const found = log.isBodyPath(path) && (await stat(file).catch(() => undefined))?.isFile() === true;
+      return found ? file : undefined;
     },
   };
 }

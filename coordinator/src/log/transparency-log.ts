@@ -30,6 +30,8 @@ export interface TransparencyLog {
   keepCosigned(cosigned: CosignedFiles): Promise<void>;
   /** A file of tlog-tiles by its path, as far as it is on the disk. */
   read(path: string): Promise<Uint8Array | undefined>;
+  /** A body or manifest beside it, as a file: bodies may be long. */
+  find(path: string): Promise<string | undefined>;
   /** When all leaves so far are on the disk, or could not be written. */
   written(): Promise<void>;
   close(): Promise<void>;
@@ -168,6 +170,7 @@ export async function openTransparencyLog({
       return line;
     },
     read: (path) => files.read(path),
+    find: (path) => files.find(path),
     written: () => line,
     async close() {
       unsubscribe();

@@ -7,21 +7,32 @@ import {
   updateEncoding,
   WeftError,
   type AdapterLayout,
+  type NodeId,
   type Sha256,
   type UpdateEncoding,
 } from '@weft/shared';
 import { encodeAdapter, readAdapter } from '../adapters/adapter-file.ts';
 import { gatherState, scatterState } from '../aggregation/factor-slices.ts';
-import type { Aggregate, Effect, RunState } from '../round/index.ts';
+import type { AcceptedUpdate, Aggregate, Effect, RunState } from '../round/index.ts';
 import type { BlobInfo } from '../store/events.ts';
 import type { RunContext } from './run-context.ts';
 
+interface SummedUpdates extends Pick<Extract<Effect, { kind: 'aggregate' }>, 'masks'> {
+  readonly updates: ReadonlyMap<NodeId, Pick<AcceptedUpdate, 'payload'>>;
+}
+
+/** What the arithmetic of a round needs of the process around it; an audit has the same. */
+export interface AggregateContext extends Pick<RunContext, 'aggregator' | 'onPoint'> {
+  readonly blobs: Pick<RunContext['blobs'], 'adapters' | 'updates'>;
+  readonly clock: Pick<RunContext['clock'], 'now'>;
+}
+
 /** Adds the accepted updates up and makes the next adapter version durable. Doing it again gives the same bytes. */
 export async function aggregateRound(
-  context: RunContext,
-  state: RunState,
+  context: AggregateContext,
+  state: Pick<RunState, 'spec' | 'factor' | 'clipNormL2' | 'runId' | 'round' | 'adapter' | 'momentum'>,
   layout: AdapterLayout,
-  { updates, masks }: Extract<Effect, { kind: 'aggregate' }>,
+  { updates, masks }: SummedUpdates,
 ): Promise<Aggregate> {
   const startedAt = context.clock.now();
   const { spec, factor, clipNormL2, runId, round } = state;
@@ -68,12 +79,12 @@ const inOrder = <T>(updates: ReadonlyMap<string, T>): T[] =>
   [...updates].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, update]) => update);
 
 const readRangeOf =
-  ({ blobs }: RunContext, { form: { bits } }: UpdateEncoding, sha256: Sha256) =>
+  ({ blobs }: AggregateContext, { form: { bits } }: UpdateEncoding, sha256: Sha256) =>
   (from: number, to: number): Promise<Uint8Array> =>
     blobs.updates.readRange(sha256, (from * bits) / 8, (to * bits) / 8);
 
 async function* readUpdate(
-  { blobs, onPoint }: RunContext,
+  { blobs, onPoint }: AggregateContext,
   { sha256, sizeBytes }: BlobInfo,
 ): AsyncGenerator<Uint8Array> {
   onPoint('before-addition');
@@ -87,7 +98,7 @@ async function* readUpdate(
   onPoint('after-addition');
 }
 
-async function readMomentum({ blobs }: RunContext, { sha256 }: BlobInfo): Promise<Float64Array> {
+async function readMomentum({ blobs }: AggregateContext, { sha256 }: BlobInfo): Promise<Float64Array> {
   const pieces: Uint8Array[] = [];
   for await (const piece of blobs.adapters.read(sha256)) pieces.push(piece);
   const bytes = new Uint8Array(Buffer.concat(pieces));

@@ -10,6 +10,7 @@ import type { RoundTiming } from '../round/index.ts';
 import type { Store } from '../store/store.ts';
 import type { Clock } from './clock.ts';
 import type { OnPoint } from './points.ts';
+import type { Publisher } from './publisher.ts';
 import type { RunBlobs } from './run-blobs.ts';
 
 /** What the runs need of the process around them. */
@@ -27,6 +28,7 @@ export interface RunContext {
   readonly transparencyLog: Pick<TransparencyLog, 'head' | 'prove'>;
   /** Who is shown the log; nobody without one. */
   readonly watchers: Omit<LogWatchers, 'close'> | undefined;
+  readonly publisher: Publisher;
   readonly clock: Clock;
   readonly random: SeededRandom;
   readonly models: Models;

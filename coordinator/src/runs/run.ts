@@ -272,8 +272,10 @@ export class Run {
   }
 
   async #discard({ round, payloads, adapters }: Extract<Effect, { kind: 'discardUpdates' }>): Promise<void> {
-    for (const sha256 of payloads) await this.#context.blobs.updates.remove(sha256);
-    for (const sha256 of adapters) await this.#context.blobs.adapters.remove(sha256);
+    const { publisher, blobs } = this.#context;
+    await publisher.publishRound(this.id, this.#state.spec, round);
+    for (const sha256 of payloads) await blobs.updates.remove(sha256);
+    for (const sha256 of adapters) await blobs.adapters.remove(sha256);
     await removePartials(this.#context, (name) => !belongsToRound(name, this.id, round));
   }
 

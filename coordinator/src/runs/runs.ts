@@ -27,6 +27,7 @@ import { createAggregator } from '../aggregation/aggregator.ts';
 import { createAdapterScorer, type AdapterScorer } from '../evaluation/adapter-scorer.ts';
 import { checkGateData } from '../evaluation/gate-data.ts';
 import type { NodeGateway, RunInbox } from '../federation/ports.ts';
+import type { PublishedRounds } from '../log/published-rounds.ts';
 import { noLog } from '../log/transparency-log.ts';
 import type { Models } from '../models/models.ts';
 import { defaultTiming, type RoundTiming } from '../round/index.ts';
@@ -37,6 +38,7 @@ import { systemClock, type Clock } from './clock.ts';
 import { exportRun } from './export-run.ts';
 import { toInputs } from './node-says.ts';
 import type { OnPoint } from './points.ts';
+import { createPublisher, noPublisher } from './publisher.ts';
 import { Run } from './run.ts';
 import type { RunBlobs } from './run-blobs.ts';
 import type { RunContext } from './run-context.ts';
@@ -52,6 +54,8 @@ export interface RunsOptions {
   readonly models: Models;
   /** What offers name and prove; an empty log without it. */
   readonly transparencyLog?: RunContext['transparencyLog'];
+  /** Where specs and published rounds lie beside the log; nothing is published without it. */
+  readonly published?: PublishedRounds;
   readonly scorer?: AdapterScorer;
   readonly cacheDir?: string | undefined;
   readonly watchers?: RunContext['watchers'];
@@ -87,15 +91,21 @@ export interface Runs extends RunInbox {
 export async function createRuns(options: RunsOptions): Promise<Runs> {
   const { store, blobs, gateway, models } = options;
   const aggregator = createAggregator();
+  const clock = options.clock ?? systemClock;
+  const logger = options.logger ?? pino({ level: 'silent' });
+  const publisher = options.published
+    ? createPublisher({ store, blobs, clock, logger }, options.published)
+    : noPublisher;
   const context: RunContext = {
     ...options,
+    publisher,
     federationId: toFederationId(options.identity.publicKey),
     transparencyLog: options.transparencyLog ?? noLog,
     watchers: options.watchers,
-    clock: options.clock ?? systemClock,
+    clock,
     random: options.random ?? systemRandom,
     timing: { ...defaultTiming, ...options.timing },
-    logger: options.logger ?? pino({ level: 'silent' }),
+    logger,
     onPoint: options.onPoint ?? (() => {}),
     aggregator,
     scorer: options.scorer ?? createAdapterScorer(),
@@ -105,6 +115,10 @@ export async function createRuns(options: RunsOptions): Promise<Runs> {
   const active = (): Run[] => [...runs.values()].filter((run) => !run.hasEnded);
   const uploads = createUploads(context, (id) => runs.get(id));
 
+  for (const { id, state } of runs.values()) {
+    await publisher.publishSpec(state.spec);
+    await publisher.recover(id, state.spec);
+  }
   const needed = new Set(active().flatMap((run) => run.neededUpdates()));
   for (const sha256 of await blobs.updates.list()) if (!needed.has(sha256)) await blobs.updates.remove(sha256);
   await removePartials(context, (name) => active().some((run) => run.needsPartial(name)));
@@ -149,6 +163,8 @@ export async function createRuns(options: RunsOptions): Promise<Runs> {
       const adapter = await blobs.adapters.put(
         await encodeAdapter(layout, initAdapter(layout, spec.seed), spec.baseModel),
       );
+      // The leaf Offer names it by hash.
+      await publisher.publishSpec(spec);
       const created = store.append({
         kind: 'run.created',
         runId: createRunId(context.random),
@@ -222,6 +238,7 @@ export async function createRuns(options: RunsOptions): Promise<Runs> {
 
     async close() {
       unsubscribe();
+      publisher.close();
       views.close();
       await Promise.all([...runs.values()].map((run) => run.close()));
       await aggregator.close();

@@ -41,6 +41,18 @@ export {
   tilesSince,
   tileWidth,
 } from './tiles.ts';
+export {
+  bodiesOf,
+  bodyPath,
+  expiredRounds,
+  formatManifest,
+  isBodyPath,
+  manifestPath,
+  maxManifestBytes,
+  parseManifest,
+  windowEnd,
+  type RoundManifest,
+} from './round-bodies.ts';
 export { checkProof, formatProof, parseProof, type TlogProof } from './tlog-proof.ts';
 export { type Finding } from './verify-leaves.ts';
 export {
@@ -63,4 +75,4 @@ export {
   witnessKeyOf,
   type Witness,
 } from './witness.ts';
-export { verifyLog, type VerifyOptions } from './verify-log.ts';
+export { verifyLog, type LoggedRun, type VerifyOptions } from './verify-log.ts';

@@ -1,5 +1,6 @@
 import { isWeftError, WeftError } from '../errors/weft-error.ts';
 import { toFederationId } from '../identity.ts';
+import type { RunId } from '../ids.ts';
 import { leafHash } from '../merkle-tree.ts';
 import { logOrigin, parseCheckpoint, type Checkpoint } from './checkpoint.ts';
 import { decodeLeaf, type Leaf } from './leaves.ts';
@@ -25,8 +26,16 @@ export interface VerifyOptions {
   /** A checkpoint that was seen before. */
   readonly since?: Uint8Array | undefined;
   readonly runId?: string | undefined;
+  /** Looks at a run with more than its leaves; where it is left out, the report says what was not looked at. */
+  readonly recompute?: ((run: LoggedRun) => AsyncIterable<Finding>) | undefined;
   /** SHA-256 of an adapter that is to be a result of the log, in hex. */
   readonly adapterSha256?: string | undefined;
+}
+
+/** The leaves of one run, with their places. */
+export interface LoggedRun {
+  readonly runId: RunId;
+  readonly leaves: readonly { readonly leaf: Leaf; readonly entry: number }[];
 }
 
 /** Hashes and entries are held in memory: this many are about 2 GiB, and a federation writes a few a round. */
@@ -199,8 +208,12 @@ function compareSince(since: Uint8Array, key: VerifierKey, tree: LogTree, now: C
       };
 }
 
-function* walk(entries: readonly Uint8Array[], { runId, adapterSha256 }: VerifyOptions): Generator<Finding> {
+async function* walk(
+  entries: readonly Uint8Array[],
+  { runId, adapterSha256, recompute }: VerifyOptions,
+): AsyncGenerator<Finding> {
   const walked = new LeafWalk();
+  const leavesOf = new Map<string, LoggedRun['leaves'][number][]>();
   let found: (Finding & { readonly runId: string }) | undefined;
   for (const [entry, bytes] of entries.entries()) {
     let leaf: Leaf;
@@ -213,6 +226,12 @@ function* walk(entries: readonly Uint8Array[], { runId, adapterSha256 }: VerifyO
     }
     for (const finding of walked.take(leaf, entry))
       if (runId === undefined || finding.runId === undefined || finding.runId === runId) yield finding;
+    if ('runId' in leaf) {
+      const id = `r_${Buffer.from(leaf.runId).toString('hex')}`;
+      const leaves = leavesOf.get(id) ?? [];
+      leavesOf.set(id, leaves);
+      leaves.push({ leaf, entry });
+    }
     const ofRun =
       leaf.name === 'result' && (runId === undefined || runId === `r_${Buffer.from(leaf.runId).toString('hex')}`);
     if (ofRun && leaf.name === 'result' && Buffer.from(leaf.adapterHash).toString('hex') === adapterSha256)
@@ -245,6 +264,10 @@ function* walk(entries: readonly Uint8Array[], { runId, adapterSha256 }: VerifyO
       claim: `run ${id}: ${results} results, each from the one before${rollbacks === 0 ? '' : ` or where one of ${rollbacks} roll-backs lead`}, end in adapter ${adapter}`,
       runId: id,
     };
+    if (recompute !== undefined) {
+      yield* recompute({ runId: id as RunId, leaves: leavesOf.get(id) ?? [] });
+      continue;
+    }
     const unseen = [
       `that the first adapter, ${Buffer.from(first.adapterHash).toString('hex')}, follows from the run’s seed`,
       'that the updates add up to the results',

@@ -1,0 +1,182 @@
+import { UpdateSchema } from '@weft/proto';
+import {
+  domains,
+  factorSize,
+  log,
+  parseBody,
+  secagg,
+  sha256,
+  updateEncoding,
+  verifyBody,
+  type AdapterLayout,
+  type NodeId,
+  type RunId,
+  type RunSpec,
+  type TrainedFactor,
+} from '@weft/shared';
+import { aggregateRound, type AggregateContext } from '../runs/aggregate-round.ts';
+import type { BlobInfo } from '../store/events.ts';
+import { coordinator, hex, maxVectorBytes, readBody, readManifest, Refuted, type ReadPublished } from './evidence.ts';
+import { replaySession, requireSame, type ReplayedSession, type SecureRoundLeaves } from './replay-session.ts';
+
+export interface RoundToRecompute {
+  readonly runId: RunId;
+  readonly spec: RunSpec;
+  readonly leaves: SecureRoundLeaves;
+  readonly read: ReadPublished;
+  /** Undefined where the base model is not at hand: then the sum is not applied. */
+  readonly layout: AdapterLayout | undefined;
+  /** Of the server optimizer after the round before, as it was recomputed; undefined before the first. */
+  readonly momentum: BlobInfo | undefined;
+  readonly context: AggregateContext;
+}
+
+/**
+ * One published round, from signatures to the adapter.
+ * @returns the optimizer's momentum after it, for the round that follows
+ * @throws Refuted, NotThere, WEFT_LOG_MALFORMED
+ */
+export async function* recomputeRound(round: RoundToRecompute): AsyncGenerator<log.Finding, BlobInfo | undefined> {
+  const { runId, leaves, read, context } = round;
+  const { leaf: result, entry } = leaves.result;
+  const manifest = await readManifest(read, runId, result.round);
+  const session = await replay(round, manifest);
+  yield {
+    verdict: 'holds',
+    claim: `round ${result.round}: ${session.members.length} members signed the offer, and with it the spec that publishes; what they signed makes roster, cut and opening`,
+    entry,
+    runId,
+  };
+  const { terms, summed } = takeMasks(session, entry);
+  const updates = await takeInputs(round, manifest, session, summed);
+  yield {
+    verdict: 'holds',
+    claim: `round ${result.round}: ${updates.size} masked updates are the ones that their members signed`,
+    entry,
+    runId,
+  };
+  if (round.layout === undefined) {
+    const claim = `round ${result.round}: that they add up to adapter ${hex(result.adapterHash)}: no access to the base model, name it with --model`;
+    yield { verdict: 'not checked', claim, entry, runId };
+    return undefined;
+  }
+  const factor = factors[leaves.offer.leaf.factor] ?? 'both';
+  const clipNormL2 = requireEncoding(round.spec, factorSize(round.layout, factor), session.offer, leaves.offer);
+  const what = `the adapter that round ${result.round} begins with`;
+  const before = await context.blobs.adapters.put(
+    await readBody(read, manifest.previousAdapter, { what, entry, maxBytes: maxVectorBytes }),
+  );
+  requireSame('adapter before', leaves.result, result.previousAdapter, Buffer.from(before.sha256, 'hex'));
+  const aggregate = await aggregateRound(
+    context,
+    {
+      spec: round.spec,
+      factor,
+      clipNormL2,
+      runId,
+      round: result.round,
+      adapter: before,
+      momentum: round.momentum,
+    },
+    round.layout,
+    { updates, masks: terms },
+  );
+  for (const { payload } of updates.values()) await context.blobs.updates.remove(payload.sha256);
+  requireSame('adapter', leaves.result, result.adapterHash, Buffer.from(aggregate.adapter.sha256, 'hex'));
+  requireSame('sum of weights', leaves.result, result.weightSum, BigInt(aggregate.weightSum));
+  const claim = `round ${result.round}: unmasked, decoded and applied to the adapter before, they make adapter ${aggregate.adapter.sha256}`;
+  yield { verdict: 'holds', claim, entry, runId };
+  return aggregate.momentum;
+}
+
+const factors: Readonly<Record<number, TrainedFactor>> = { 1: 'A', 2: 'B', 3: 'both' };
+
+/**
+ * What members were offered is what the spec asks for; a clip norm that adapts is the one that they took.
+ * @returns the clip norm. @throws Refuted
+ */
+function requireEncoding(
+  spec: RunSpec,
+  values: number,
+  offer: ReplayedSession['offer'],
+  place: { readonly entry: number },
+): number {
+  const clipNormL2 = spec.privacy?.adaptiveClipping === true ? offer.clipNormL2 : spec.aggregation.clipNormL2;
+  const { offered } = updateEncoding(spec, values, clipNormL2);
+  for (const name of Object.keys(offered) as (keyof typeof offered)[])
+    if (offer[name] !== offered[name])
+      throw new Refuted({
+        claim: `members were offered ${name} ${String(offer[name])}, the spec gives ${String(offered[name])}`,
+        entry: place.entry,
+        party: coordinator,
+      });
+  return clipNormL2;
+}
+
+async function replay({ leaves, read }: RoundToRecompute, manifest: log.RoundManifest): Promise<ReplayedSession> {
+  const { entry } = leaves.open;
+  const messages = [];
+  for (const message of manifest.messages) {
+    if (message.kind === 'deadline') {
+      messages.push({ kind: message.kind } as const);
+      continue;
+    }
+    const { kind, signature } = message;
+    const what = `a message ${kind} of round ${manifest.round}`;
+    const body = await readBody(read, message.body, { what, entry });
+    messages.push({ kind, signed: { body, signature: Buffer.from(signature, 'hex') } });
+  }
+  const what = `the offer of the session of round ${manifest.round}`;
+  return replaySession(leaves, {
+    offer: await readBody(read, manifest.offer, { what, entry: leaves.offer.entry }),
+    invited: manifest.invited.map((key) => Buffer.from(key, 'hex')),
+    messages,
+  });
+}
+
+/** From the members' openings to what takes the masks off. @throws Refuted with the member that dealt another secret */
+function takeMasks({ server }: ReplayedSession, entry: number) {
+  const { shards, blamed } = secagg.openCut(server);
+  const [liar] = blamed;
+  if (liar !== undefined)
+    throw new Refuted({ claim: `n_${liar.nodeId}: ${liar.because}`, entry, party: `n_${liar.nodeId}` });
+  return { terms: shards.flatMap(({ terms }) => terms), summed: shards.flatMap(({ summed }) => summed) };
+}
+
+/** The vectors of all that are summed, each the one that its member signed twice: in its Update and its MaskedInput. */
+async function takeInputs(
+  { leaves, read, context }: RoundToRecompute,
+  manifest: log.RoundManifest,
+  { server, members }: ReplayedSession,
+  summed: readonly number[],
+): Promise<Map<NodeId, { payload: BlobInfo }>> {
+  const { leaf: result, entry } = leaves.result;
+  const inputOf = new Map(manifest.inputs.map((input) => [input.publicKey, input]));
+  const updates = new Map<NodeId, { payload: BlobInfo }>();
+  const updateHashes: Uint8Array[] = [];
+  for (const place of summed) {
+    const { nodeId, identityKey } = members[place]!;
+    const refute = (claim: string): never => {
+      throw new Refuted({ claim, entry, party: coordinator });
+    };
+    const input = inputOf.get(hex(identityKey)) ?? refute(`the update of ${nodeId} is summed and not published`);
+    const body = await readBody(read, input.update, { what: `the signed update of ${nodeId}`, entry });
+    if (!verifyBody(domains.update, body, Buffer.from(input.signature, 'hex'), identityKey))
+      refute(`the update of ${nodeId} is not signed by it`);
+    const update = parseBody(UpdateSchema, body);
+    if (update.payloadSha256 !== input.vector)
+      refute(`the vector that is published for ${nodeId} is not the one that its update names`);
+    updateHashes.push(Buffer.from(sha256(body), 'hex'));
+    const what = `the masked vector of ${nodeId} in round ${result.round}`;
+    const vector = await readBody(read, input.vector, { what, entry, maxBytes: maxVectorBytes });
+    const signed = secagg.decodeBody('maskedInput', server.inputs.get(place)!.body);
+    const root = new secagg.ChunkRoot();
+    root.add(vector);
+    if (hex(root.root()) !== hex(signed.chunkRoot) || BigInt(vector.length) !== signed.lengthBytes)
+      refute(`${what} does not have the chunk root that ${nodeId} signed`);
+    updates.set(nodeId, { payload: await context.blobs.updates.put(vector) });
+  }
+  requireSame('number of updates', leaves.result, result.updates, updates.size);
+  requireSame('root over updates', leaves.result, result.updateRoot, log.sortedRoot(updateHashes));
+  return updates;
+}
