@@ -7,6 +7,7 @@ export { dismissDistrust, distrustWords, readDistrust, type Distrust } from './l
 export { encodeCharge, parseLedger } from './ledger/ledger-line.ts';
 export { readSent, type Sent } from './home/sent-record.ts';
 export { trustRenewal } from './trust.ts';
+export { createPendingUpdates } from './round/pending-updates.ts';
 export { batchOrderSeed, type RoundSubject } from './round/seeds.ts';
 export { createLocalData, type LocalExamples } from './round/local-data.ts';
 export { trainRound, type LocalWork, type TrainingOffer } from './round/train-update.ts';

@@ -1,21 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readStatus, type NodeEvent } from '@weft/node-agent';
-import {
-  addToRing,
-  costOfUpdate,
-  createIdentity,
-  decodeSum,
-  privacy,
-  secagg,
-  updateEncoding,
-  type ExportView,
-  type Identity,
-  type RunDetailView,
-} from '@weft/shared';
+import { costOfUpdate, createIdentity, privacy, updateEncoding, type Identity, type RunDetailView } from '@weft/shared';
 import { runWeft } from '../run-weft.ts';
 import { afterEach, describe, expect, test } from 'vitest';
 import { openFederation, sentences, type TestFederation, type TestNode } from './federation.ts';
+import { meanOf, publishedB } from './published.ts';
 
 let federation: TestFederation;
 afterEach(() => federation.close());
@@ -71,7 +61,7 @@ describe('secure aggregation in a federation', () => {
     expect(run.state).toBe('finished');
     expect(plain).toHaveLength(3);
     expect(run.roundsDone[0]).toMatchObject({ contributors: 3, clippedShare: null });
-    const trained = await publishedB(runId);
+    const trained = await publishedB(federation, runId);
     expect(trained).toEqual(Float32Array.from(meanOf(run, plain, trained.length)));
   });
 
@@ -112,7 +102,7 @@ describe('secure aggregation in a federation', () => {
       const round = run.roundsDone.at(-1)!;
       const survivors = round.nodes.filter(({ nodeId, bytesUp }) => bytesUp > 0 && nodeId !== gone);
       expect(survivors).toHaveLength(4);
-      const published = await publishedB(runId);
+      const published = await publishedB(federation, runId);
       expect(published).toEqual(
         Float32Array.from(
           meanOf(
@@ -248,7 +238,7 @@ describe('secure aggregation in a federation', () => {
     }
     const run = await federation.runUntil(runId, hasEnded);
     expect(run.state).toBe('finished');
-    const published = await publishedB(runId);
+    const published = await publishedB(federation, runId);
     const noise = updateEncoding(run.spec, published.length).noise!;
     expect(published).toEqual(Float32Array.from(meanOf(run, payloads, published.length)));
 
@@ -323,41 +313,3 @@ describe('secure aggregation in a federation', () => {
     await federation.admin('POST', `/api/runs/${runId}/stop`);
   });
 });
-
-/** What the sum of these updates, as they lay on the nodes' disks before any mask, says that the first round's step is. */
-function meanOf(
-  { spec, id, roundsDone }: RunDetailView,
-  payloads: readonly Uint8Array[],
-  values: number,
-): Float64Array {
-  const encoding = updateEncoding(spec, values);
-  const { words, bits } = encoding.offered;
-  const sum = secagg.ringWords(bits, words);
-  for (const payload of payloads) addToRing(sum, secagg.unpackWords(payload, words, bits)!);
-  secagg.reduceWords(sum, bits);
-  const rotationSeed = privacy.rotationSeed(id, roundsDone.at(-1)!.round);
-  return decodeSum(encoding, sum, { rotationSeed, nodes: payloads.length }).meanDelta;
-}
-
-async function publishedB(runId: string): Promise<Float32Array> {
-  const { files } = await federation.admin<ExportView>('GET', `/api/runs/${runId}/adapter`);
-  return factorB(Buffer.from(files.find(({ name }) => name.endsWith('.safetensors'))!.base64, 'base64'));
-}
-
-/** B of every target, in layout order; it starts from zero. */
-function factorB(file: Buffer): Float32Array {
-  const headerBytes = Number(file.readBigUInt64LE(0));
-  const header = JSON.parse(file.subarray(8, 8 + headerBytes).toString()) as Record<string, { data_offsets: number[] }>;
-  const parts = Object.entries(header)
-    .filter(([name]) => name.includes('lora_B'))
-    .map(
-      ([
-        ,
-        {
-          data_offsets: [start, end],
-        },
-      ]) => file.subarray(8 + headerBytes + start!, 8 + headerBytes + end!),
-    );
-  const bytes = new Uint8Array(Buffer.concat(parts));
-  return new Float32Array(bytes.buffer);
-}

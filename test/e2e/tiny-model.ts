@@ -12,7 +12,7 @@ import {
 const specialTokens = ['<|endoftext|>'];
 const vocabSize = 320;
 
-const config: ModelConfig = {
+export const tinyModelConfig: ModelConfig = {
   family: 'llama',
   hiddenSize: 32,
   intermediateSize: 64,
@@ -31,8 +31,8 @@ const config: ModelConfig = {
 export async function writeTinyModel(folder: string, text: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   const bpe = trainBpe([text], { vocabSize, specialTokens });
-  const shapes = weightShapes(config);
-  const tensors = [...initWeights(config, 1)].map(([name, data]) => ({
+  const shapes = weightShapes(tinyModelConfig);
+  const tensors = [...initWeights(tinyModelConfig, 1)].map(([name, data]) => ({
     name,
     dtype: 'F32' as const,
     shape: shapes.get(name)!,
@@ -46,16 +46,16 @@ export async function writeTinyModel(folder: string, text: string): Promise<void
       architectures: ['LlamaForCausalLM'],
       model_type: 'llama',
       hidden_act: 'silu',
-      hidden_size: config.hiddenSize,
-      intermediate_size: config.intermediateSize,
-      num_hidden_layers: config.layers,
-      num_attention_heads: config.heads,
-      num_key_value_heads: config.kvHeads,
-      head_dim: config.headDim,
+      hidden_size: tinyModelConfig.hiddenSize,
+      intermediate_size: tinyModelConfig.intermediateSize,
+      num_hidden_layers: tinyModelConfig.layers,
+      num_attention_heads: tinyModelConfig.heads,
+      num_key_value_heads: tinyModelConfig.kvHeads,
+      head_dim: tinyModelConfig.headDim,
       vocab_size: vocabSize,
-      max_position_embeddings: config.maxPositions,
-      rope_theta: config.ropeTheta,
-      rms_norm_eps: config.rmsNormEps,
+      max_position_embeddings: tinyModelConfig.maxPositions,
+      rope_theta: tinyModelConfig.ropeTheta,
+      rms_norm_eps: tinyModelConfig.rmsNormEps,
       tie_word_embeddings: true,
       eos_token_id: 0,
     }),
