@@ -1,7 +1,7 @@
 import { parseRunSpec, payloadOf, updateEncoding, type UpdateEncoding } from '@weft/shared';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { createPaddingCheck, createPayloadCheck } from './payload.ts';
+import { createUploadCheck } from './payload.ts';
 
 const encodingOf = (mode: 'plain' | 'secure', quantizationBits: number, values = 5): UpdateEncoding =>
   updateEncoding(
@@ -17,6 +17,8 @@ const encodingOf = (mode: 'plain' | 'secure', quantizationBits: number, values =
   );
 const payload = (encoding: UpdateEncoding, coordinates: Int32Array, weight: number): Uint8Array =>
   payloadOf(encoding, { coordinates, normL2: 1, clipped: false, saturatedValues: 0 }, { weight });
+const plainCheck = (encoding: UpdateEncoding, weight: number) =>
+  createUploadCheck({ masked: false, encoding, weight }).take;
 const inPieces = (check: (piece: Uint8Array) => void, bytes: Uint8Array, sizeBytes: number): void => {
   for (let at = 0; at < bytes.length; at += sizeBytes) check(bytes.subarray(at, at + sizeBytes));
 };
@@ -30,11 +32,11 @@ describe('the words of an update that travels plain', () => {
     fc.assert(
       fc.property(pieces, weights, fc.nat({ max: dim - 1 }), fc.boolean(), (sizeBytes, weight, at, isAbove) => {
         const coordinates = new Int32Array(dim).fill(isAbove ? coordinateCap : -coordinateCap);
-        inPieces(createPayloadCheck(encoding, weight), payload(encoding, coordinates, weight), sizeBytes);
+        inPieces(plainCheck(encoding, weight), payload(encoding, coordinates, weight), sizeBytes);
         coordinates[at]! += isAbove ? 1 : -1;
-        expect(() =>
-          inPieces(createPayloadCheck(encoding, weight), payload(encoding, coordinates, weight), sizeBytes),
-        ).toThrow(`coordinate ${at} is ${coordinates[at]}, the ring takes ±${coordinateCap}`);
+        expect(() => inPieces(plainCheck(encoding, weight), payload(encoding, coordinates, weight), sizeBytes)).toThrow(
+          `coordinate ${at} is ${coordinates[at]}, the ring takes ±${coordinateCap}`,
+        );
       }),
       { numRuns: 20 },
     );
@@ -46,7 +48,7 @@ describe('the words of an update that travels plain', () => {
     fc.assert(
       fc.property(pieces, weights, weights, (sizeBytes, weight, other) => {
         const bytes = payload(encoding, new Int32Array(encoding.grid.dim), other);
-        const check = (): void => inPieces(createPayloadCheck(encoding, weight), bytes, sizeBytes);
+        const check = (): void => inPieces(plainCheck(encoding, weight), bytes, sizeBytes);
         if (weight === other) expect(check).not.toThrow();
         else expect(check).toThrow(`of the signed weight ${weight}`);
       }),
@@ -67,7 +69,8 @@ test('bits behind the last word of a masked vector are refused by name, whatever
       (bytes, sizeBytes) => {
         const last = bytes.length - 1;
         const stray = bytes[last]! >>> (8 - spare);
-        const check = (): void => inPieces(createPaddingCheck(encoding), bytes, sizeBytes);
+        const check = (): void =>
+          inPieces(createUploadCheck({ masked: true, encoding, weight: 0 }).take, bytes, sizeBytes);
         if (stray === 0) expect(check).not.toThrow();
         else
           expect(check).toThrow(

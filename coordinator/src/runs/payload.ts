@@ -1,13 +1,40 @@
-import { secagg, signedWords, toRing, WeftError, wordsOf, type UpdateEncoding } from '@weft/shared';
+import { secagg, signedWords, toRing, WeftError, wordsOf, type Sha256, type UpdateEncoding } from '@weft/shared';
+import type { BoundUpdate } from './binding.ts';
 
 type PieceCheck = (piece: Uint8Array) => void;
+
+/** Looks at an update's bytes as they pass, in pieces of any size. */
+export interface UploadCheck {
+  /** @throws WEFT_UPDATE_WRONG_RING, WEFT_UPDATE_WRONG_WEIGHT */
+  readonly take: PieceCheck;
+  /** Once all have passed; of what travels plain there is none. */
+  readonly chunkRoot: () => Sha256 | undefined;
+}
+
+/** In mode plain each word is looked at; of a masked vector its end, and the root over its chunks is kept. */
+export function createUploadCheck({
+  masked,
+  encoding,
+  weight,
+}: Pick<BoundUpdate, 'masked' | 'encoding' | 'weight'>): UploadCheck {
+  if (!masked) return { take: createPayloadCheck(encoding, weight), chunkRoot: () => undefined };
+  const root = new secagg.ChunkRoot();
+  const checkPadding = createPaddingCheck(encoding);
+  return {
+    take(piece) {
+      checkPadding(piece);
+      root.add(piece);
+    },
+    chunkRoot: () => Buffer.from(root.root()).toString('hex') as Sha256,
+  };
+}
 
 /**
  * Looks at an update's ring words as they pass: coordinates of at most Q in magnitude, then the limbs of the weight that
  * the signed Update names. A coordinate beyond the cap could carry the sum out of the ring.
  * @throws WEFT_UPDATE_WRONG_RING, WEFT_UPDATE_WRONG_WEIGHT
  */
-export function createPayloadCheck({ form, grid }: UpdateEncoding, weight: number): PieceCheck {
+function createPayloadCheck({ form, grid }: UpdateEncoding, weight: number): PieceCheck {
   const { dim, bits } = form;
   const { coordinateCap } = grid;
   const unpacker = new secagg.WordUnpacker(bits, wordsOf(form));
@@ -38,7 +65,7 @@ export function createPayloadCheck({ form, grid }: UpdateEncoding, weight: numbe
  * Of a masked vector every word is as likely as any other; only the bits behind the last one must be zero.
  * @throws WEFT_UPDATE_WRONG_RING
  */
-export function createPaddingCheck({ offered: { words, bits }, payloadBytes }: UpdateEncoding): PieceCheck {
+function createPaddingCheck({ offered: { words, bits }, payloadBytes }: UpdateEncoding): PieceCheck {
   let passed = 0;
   return (piece) => {
     passed += piece.length;

@@ -1,10 +1,10 @@
 import { UpdateSchema, type Envelope } from '@weft/proto';
-import { domains, openEnvelope, parseBody, secagg, sha256, WeftError, type NodeId, type Sha256 } from '@weft/shared';
+import { domains, openEnvelope, parseBody, sha256, WeftError, type NodeId, type Sha256 } from '@weft/shared';
 import type { UploadSink, UploadState } from '../federation/ports.ts';
 import { checkUpload } from '../round/index.ts';
 import type { PartialBlob } from '../store/blob-store.ts';
 import { checkBinding, type BoundUpdate } from './binding.ts';
-import { createPaddingCheck, createPayloadCheck } from './payload.ts';
+import { createUploadCheck } from './payload.ts';
 import { findAccepted, sealReceipt } from './receipts.ts';
 import type { Run } from './run.ts';
 import type { RunContext } from './run-context.ts';
@@ -89,7 +89,7 @@ export function createUploads(context: RunContext, runOf: (runId: string) => Run
       // The process died between the file and its row: nothing is missing but the row.
       if ((await blobs.updates.sizeBytes(bound.payload.sha256)) === bound.payload.sizeBytes) {
         return repeatedSink(async () => {
-          const check = checkOf(bound);
+          const check = createUploadCheck(bound);
           for await (const piece of blobs.updates.read(bound.payload.sha256)) check.take(piece);
           return accept(check.chunkRoot());
         });
@@ -144,20 +144,6 @@ export function createUploads(context: RunContext, runOf: (runId: string) => Run
   };
 }
 
-/** In mode plain each word is looked at; of a masked vector only the root over its chunks can be kept. */
-function checkOf(bound: BoundUpdate): { take: (piece: Uint8Array) => void; chunkRoot: () => Sha256 | undefined } {
-  if (!bound.masked) return { take: createPayloadCheck(bound.encoding, bound.weight), chunkRoot: () => undefined };
-  const root = new secagg.ChunkRoot();
-  const checkPadding = createPaddingCheck(bound.encoding);
-  return {
-    take(piece) {
-      checkPadding(piece);
-      root.add(piece);
-    },
-    chunkRoot: () => Buffer.from(root.root()).toString('hex') as Sha256,
-  };
-}
-
 const takenOver = (): WeftError =>
   new WeftError('WEFT_TRANSFER_TRUNCATED', 'a later connection of this node took the upload over');
 
@@ -183,7 +169,7 @@ function partialSink(partial: PartialBlob, bound: BoundUpdate, owner: SinkOwner)
       owner.heard();
     },
     async finish() {
-      const check = checkOf(bound);
+      const check = createUploadCheck(bound);
       try {
         owner.requireCurrent();
         await partial.seal(payload, check.take);
