@@ -17,6 +17,7 @@ interface LogVerifyOptions {
   readonly recompute?: true;
   readonly model?: string;
   readonly cache?: string;
+  readonly organisation: readonly string[];
   readonly json?: true;
 }
 
@@ -25,6 +26,11 @@ async function adapterHash(adapter: string): Promise<string> {
   if (isSha256(adapter)) return adapter;
   const isFolder = (await stat(adapter)).isDirectory();
   return sha256File(isFolder ? join(adapter, 'adapter_model.safetensors') : adapter);
+}
+
+function organisationKey(text: string): string {
+  if (/^[0-9a-f]{64}$/.test(text)) return text;
+  throw new WeftError('WEFT_USAGE', 'the key of an organisation is 64 hex digits, as `weft org create` prints it');
 }
 
 /** What public data give again, beyond the leaves. */
@@ -43,7 +49,7 @@ async function recomputing(
 }
 
 const run = async (place: string, options: LogVerifyOptions): Promise<void> => {
-  const { key, adapter, since, cosigner, recompute, json } = options;
+  const { key, adapter, since, cosigner, organisation, recompute, json } = options;
   if (options.model !== undefined && recompute === undefined)
     throw new WeftError('WEFT_FLAG_DISAGREES', '--model is for --recompute: the leaves alone need no model');
   const read = logSource(place);
@@ -52,6 +58,7 @@ const run = async (place: string, options: LogVerifyOptions): Promise<void> => {
     recompute: recompute === undefined ? undefined : await recomputing(read, options),
     key: key === undefined ? undefined : log.parseVerifierKey(key),
     cosigners: cosigner.map(log.parseVerifierKey),
+    organisations: organisation.length === 0 ? undefined : organisation.map(organisationKey),
     since: since === undefined ? undefined : await readFile(since),
     runId: options.run,
     adapterSha256: adapter === undefined ? undefined : await adapterHash(adapter),
@@ -73,7 +80,13 @@ export const command: CommandModule = {
       .option('--run <id>', 'the lines of this run only')
       .option('--adapter <path>', 'an adapter, or its SHA-256: it must be the result of a round')
       .option('--since <file>', 'a checkpoint that you saw before: it must be the start of this log')
-      .option('--cosigner <vkey>', 'the key of an organisation that cosigns; may be given again', collect, [])
+      .option(
+        '--organisation <key>',
+        'the key of an organisation that you trust: only those count as cosigning; may be given again',
+        collect,
+        [],
+      )
+      .option('--cosigner <vkey>', 'a key that cosigns, from elsewhere than the log; may be given again', collect, [])
       .option('--recompute', 'recompute what public data allow: first adapters, and rounds that publish their inputs')
       .option('--model <path>', `the base model of what is recomputed: ${modelWords}`)
       .option('--cache <dir>', cacheWords)

@@ -108,6 +108,11 @@ export class LeafWalk {
     return !passed.has(adapter);
   }
 
+  /** The organisation, in hex, that stands for an enrolled node; undefined for one that is not, or no more. */
+  organisationOf(node: Uint8Array): string | undefined {
+    return this.#enrolled.get(hex(node));
+  }
+
   /** In words: how many nodes, and how many organisations stand for them. */
   get membership(): string {
     const words = [...this.#enrolled.values()].filter((organisation) => organisation !== nobody);

@@ -1,20 +1,10 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { createIdentity, toFederationId } from '../identity.ts';
-import { leafHash } from '../merkle-tree.ts';
-import { formatCheckpoint, logOrigin } from './checkpoint.ts';
+import { logFilesOf, logKeyOf } from '../../test/log/built-log.ts';
+import { createIdentity } from '../identity.ts';
 import { encodeLeaf, floatBits } from './leaves.ts';
-import { LogTree } from './log-tree.ts';
-import {
-  cosignatureOf,
-  formatNote,
-  formatVerifierKey,
-  parseNote,
-  signNote,
-  verifierKey,
-  withSignature,
-} from './signed-note.ts';
-import { bundlePath, bundlesOf, encodeBundle, tileBytes, tilePath, tilesOf, tileWidth } from './tiles.ts';
+import { cosignatureOf, formatNote, formatVerifierKey, parseNote, verifierKey, withSignature } from './signed-note.ts';
+import { bundlePath, encodeBundle } from './tiles.ts';
 import { type Finding } from './verify-leaves.ts';
 import { verifyLog, type VerifyOptions } from './verify-log.ts';
 
@@ -84,22 +74,11 @@ const honest = (): Uint8Array[] => [
 const last = Buffer.from(hash(22)).toString('hex');
 
 const { identity } = createIdentity();
-const origin = logOrigin(toFederationId(identity.publicKey));
-const key = verifierKey(origin, identity.publicKey);
+const key = logKeyOf(identity);
+const origin = key.name;
 
-/** The files that a coordinator with this history writes. */
-function filesOf(entries: readonly Uint8Array[], signer = identity): Map<string, Uint8Array> {
-  const tree = new LogTree();
-  for (const entry of entries) tree.append(leafHash(entry));
-  const files = new Map<string, Uint8Array>();
-  for (const tile of tilesOf(tree.size)) files.set(tilePath(tile), tileBytes(tree, tile));
-  for (const { index, width } of bundlesOf(tree.size))
-    files.set(bundlePath({ index, width }), encodeBundle(entries.slice(index * tileWidth, index * tileWidth + width)));
-  const text = formatCheckpoint({ origin, ...tree.head(), extensions: [] });
-  files.set('checkpoint', Buffer.from(formatNote(signNote(text, key, (message) => signer.sign(message)))));
-  files.set('vkey', Buffer.from(`${formatVerifierKey(key)}\n`));
-  return files;
-}
+const filesOf = (entries: readonly Uint8Array[], signer = identity): Map<string, Uint8Array> =>
+  logFilesOf(entries, identity, signer);
 
 let files: Map<string, Uint8Array>;
 beforeEach(() => {
@@ -126,7 +105,7 @@ describe('an honest log', () => {
       findings.filter((f) => f.verdict === verdict).map(({ claim }) => claim);
     expect(claims('holds').some((claim) => claim.endsWith(`end in adapter ${last}`))).toBe(true);
     expect(claims('holds')).toContain(`adapter ${last} is the result of round 2`);
-    expect(claims('warning')).toEqual([expect.stringContaining('0 of 0 named organisations cosigned')]);
+    expect(claims('warning')).toEqual([expect.stringContaining('0 organisations cosigned the checkpoint of')]);
     expect(claims('not checked')).toHaveLength(3);
     for (const claim of claims('not checked')) expect(claim).toMatch(/: no access$/);
   });
@@ -147,7 +126,7 @@ describe('an honest log', () => {
     );
     files.set('checkpoint', Buffer.from(formatNote(note)));
     const findings = await verify({ key, cosigners: [witnessKey] });
-    expect(findings).toContainEqual({ verdict: 'holds', claim: '1 of 1 named organisations cosigned the checkpoint' });
+    expect(findings).toContainEqual({ verdict: 'holds', claim: '1 of 1 named keys cosigned the checkpoint' });
   });
 });
 

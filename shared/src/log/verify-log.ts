@@ -15,14 +15,17 @@ import {
 } from './signed-note.ts';
 import { bundlePath, bundlesOf, decodeBundle, tileBytes, tilePath, tilesOf, tileWidth } from './tiles.ts';
 import { LeafWalk, type Finding } from './verify-leaves.ts';
+import { verifyWitnesses } from './verify-witnesses.ts';
 
 export interface VerifyOptions {
   /** A file of the log by its path; undefined where it is not there. */
   readonly read: (path: string) => Promise<Uint8Array | undefined>;
   /** Of the coordinator; without it the key that lies beside the log is taken, and said to be unchecked. */
   readonly key?: VerifierKey | undefined;
-  /** Organisations that look after this log. */
+  /** Keys that the reader knows to cosign this log. */
   readonly cosigners?: readonly VerifierKey[];
+  /** Keys of organisations, in hex, that the reader trusts; without any, those count that the log's list of witnesses names. */
+  readonly organisations?: readonly string[] | undefined;
   /** A checkpoint that was seen before. */
   readonly since?: Uint8Array | undefined;
   readonly runId?: string | undefined;
@@ -50,12 +53,14 @@ const coordinator = 'the coordinator';
 export async function* verifyLog(options: VerifyOptions): AsyncGenerator<Finding, void, undefined> {
   const opened = yield* openCheckpoint(options);
   if (opened === undefined) return;
-  const { key, checkpoint } = opened;
+  const { key, note, checkpoint, isCosignedByName } = opened;
   const read = yield* readEntries(options, checkpoint);
   if (read === undefined) return;
   const { tree, entries } = read;
   if (options.since !== undefined) yield compareSince(options.since, key, tree, checkpoint);
-  yield* walk(entries, options);
+  const walked = new LeafWalk();
+  yield* walk(walked, entries, options);
+  yield* verifyWitnesses(options.read, { key, note, tree, walked, isCosignedByName }, options.organisations);
 }
 
 async function* openCheckpoint({ read, key: pinned, cosigners = [] }: VerifyOptions) {
@@ -105,13 +110,11 @@ async function* openCheckpoint({ read, key: pinned, cosigners = [] }: VerifyOpti
     if (state === 'bad') yield fails(`the cosignature of ${cosigner.name} does not hold`, server);
     if (state === 'good') cosigned++;
   }
-  const claim = `${cosigned} of ${cosigners.length} named organisations cosigned the checkpoint`;
-  yield (
-    cosigned === 0
-      ? { verdict: 'warning', claim: `${claim}: that all were shown the same log rests on the coordinator’s word` }
-      : { verdict: 'holds', claim }
-  ) as Finding;
-  return { key, checkpoint };
+  if (cosigners.length > 0) {
+    const claim = `${cosigned} of ${cosigners.length} named keys cosigned the checkpoint`;
+    yield { verdict: cosigned === 0 ? 'warning' : 'holds', claim } as Finding;
+  }
+  return { key, note, checkpoint, isCosignedByName: cosigned > 0 };
 }
 
 /** All entries, if they are the ones that the checkpoint signs and the tiles say the same. */
@@ -209,10 +212,10 @@ function compareSince(since: Uint8Array, key: VerifierKey, tree: LogTree, now: C
 }
 
 async function* walk(
+  walked: LeafWalk,
   entries: readonly Uint8Array[],
   { runId, adapterSha256, recompute }: VerifyOptions,
 ): AsyncGenerator<Finding> {
-  const walked = new LeafWalk();
   const leavesOf = new Map<string, LoggedRun['leaves'][number][]>();
   let found: (Finding & { readonly runId: string }) | undefined;
   for (const [entry, bytes] of entries.entries()) {

@@ -65,7 +65,10 @@ export function parseWitnesses(bytes: Uint8Array): Witness[] {
   const lines = text.split('\n').slice(0, -1);
   if (lines.length > maxWitnesses)
     throw malformed(`a list of ${lines.length} witnesses, at most ${maxWitnesses} are allowed`);
-  return lines.map(parseLine);
+  const witnesses = lines.map(parseLine);
+  if (new Set(witnesses.map(({ key }) => key.name)).size !== witnesses.length)
+    throw malformed('a list of witnesses names one of them twice');
+  return witnesses;
 }
 
 const malformed = (what: string): WeftError => new WeftError('WEFT_LOG_MALFORMED', what);
