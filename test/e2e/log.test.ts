@@ -1,6 +1,7 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, expect, test } from 'vitest';
+import { createIdentity, type Identity } from '@weft/shared';
+import { afterEach, expect, test, vi } from 'vitest';
 import { runWeft } from '../run-weft.ts';
 import { openFederation, sentences, type TestFederation } from './federation.ts';
 
@@ -59,4 +60,37 @@ test('a node is shown the end of each round in the log, holds every offer agains
   expect(kept.about).toContain('two histories');
   expect(kept.checkpoints[0]).toBe(seen.checkpoint);
   expect(kept.statements.length + kept.checkpoints.length).toBeGreaterThan(1);
+}, 120_000);
+
+test('nodes of two organisations cosign what they saw, and weft log verify names both organisations', async () => {
+  federation = await openFederation();
+  const organisations = [createIdentity().identity, createIdentity().identity];
+  const hexOf = ({ publicKey }: Identity): string => Buffer.from(publicKey).toString('hex');
+  const places = await Promise.all(
+    names.map((name, at) => {
+      const organisation = organisations[at];
+      return federation.join(name, sentences(name, 60), organisation && { organisation });
+    }),
+  );
+  const run = await federation.createRun({ ...spec, rounds: 1 });
+  const policy = { smallestCohort: 3, witness: 'yes' } as const;
+  for (const [at, name] of names.entries()) await federation.startNode(name, places[at]!, { policy });
+  await federation.admin('POST', `/api/runs/${run.id}/start`);
+  await federation.runUntil(run.id, ({ state }) => state === 'finished');
+  const folder = join(federation.folder, 'coordinator', 'log');
+  // Its own signature, one for each organisation, and that of a node that belongs to none.
+  const signatures = async (): Promise<number> =>
+    (await readFile(join(folder, 'checkpoint'), 'utf8')).split('\n').filter((line) => line.startsWith('\u2014')).length;
+  await vi.waitUntil(async () => (await signatures()) === 4, 60_000);
+
+  const verified = await runWeft(['log', 'verify', federation.coordinator.httpUrl]);
+  expect(verified.stderr).toBe('');
+  expect(verified.stdout).toMatch(/holds +2 organisations cosigned the checkpoint of 8 entries: /);
+  for (const organisation of organisations) expect(verified.stdout).toContain(hexOf(organisation));
+  const trusting = await runWeft(['log', 'verify', folder, '--organisation', hexOf(organisations[0]!), '--json']);
+  expect(trusting.status).toBe(0);
+  expect(trusting.stdout).toContain('1 organisation of the 1 that you trust cosigned the checkpoint of 8 entries');
+  // A restart keeps what was signed; nobody else may put lines into it that hold.
+  await federation.restart();
+  expect((await runWeft(['log', 'verify', folder])).stdout).toContain('2 organisations cosigned');
 }, 120_000);
