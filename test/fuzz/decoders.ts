@@ -60,6 +60,13 @@ const origin = log.logOrigin('f_fuzz');
 const checkpoint = log.formatCheckpoint({ origin, ...tree.head(), extensions: ['more'] });
 const note = log.signNote(checkpoint, log.verifierKey(origin, identity.publicKey), (message) => identity.sign(message));
 const cosigned = log.formatNote(note);
+const witnesses = log.formatWitnesses(
+  [endorse(other, 'f_fuzz', identity.publicKey), new Uint8Array()].map((endorsement, k) => {
+    const nodeKey = [identity, other][k]!.publicKey;
+    const key = log.witnessKeyOf(nodeKey, other.publicKey);
+    return { key, nodeKey, nodeSignature: log.signWitnessKey(identity, 'f_fuzz', other.publicKey), endorsement };
+  }),
+);
 const proof = log.formatProof(1, [hash, hash], cosigned);
 
 const logTargets = [
@@ -81,6 +88,9 @@ const logTargets = [
     demand(log.formatCheckpoint(log.parseCheckpoint(given)) === given, 'a checkpoint has two forms');
     return undefined;
   }),
+  decoder('log: list of witnesses', 4, [utf8(witnesses)], ['WEFT_LOG_MALFORMED'], (bytes) =>
+    utf8(log.formatWitnesses(log.parseWitnesses(bytes))),
+  ),
   decoder('log: proof', 3, [utf8(proof)], ['WEFT_LOG_MALFORMED'], (bytes) => {
     log.parseProof(bytes);
     return undefined;
