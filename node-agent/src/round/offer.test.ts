@@ -51,6 +51,7 @@ const good = () => ({
   adapter: blob('adapter_model.safetensors'),
   factor: Factor.B as Factor,
   batchSeed: 7n,
+  clipNormL2: 10,
 });
 type OfferInit = Omit<ReturnType<typeof good>, 'adapter'> & { adapter?: ReturnType<typeof blob> };
 const seal = (
@@ -65,6 +66,7 @@ test('an offer whose parts fit together is read', () => {
     kind: 'train',
     factor: 'B',
     batchSeed: 7n,
+    clipNormL2: 10,
     spec,
   });
 });
@@ -102,10 +104,32 @@ const refused: [string, string, Envelope][] = [
     'WEFT_NODE_OFFER_INVALID',
     seal({ ...good(), adapter: blob('adapter_model.safetensors', 2n ** 50n) }),
   ],
+  ['that clips to another norm than its spec', 'WEFT_NODE_OFFER_INVALID', seal({ ...good(), clipNormL2: 10.01 })],
 ];
 
 test.each(refused)('an offer %s is refused', (_what, code, envelope) => {
   expect(() => openOffer(envelope, federation)).toThrow(expect.objectContaining({ code }));
+});
+
+test('where the run adapts it, the clip norm is one that so many rounds can have led to', () => {
+  const adapting = runSpecBytes(
+    parseRunSpec({
+      ...spec,
+      cohort: { minimum: 11, maximum: 11 },
+      aggregation: { weighting: 'uniform' },
+      evaluation: { heldOutShare: 0 },
+      privacy: { noiseMultiplier: 1, adaptiveClipping: true },
+    }),
+  );
+  const at = (round: number, clipNormL2: number) => () =>
+    openOffer(seal({ ...good(), runSpec: adapting, round, clipNormL2 }), federation);
+  const refusal: unknown = expect.objectContaining({ code: 'WEFT_NODE_OFFER_INVALID' });
+  expect(at(0, 10)().clipNormL2).toBe(10);
+  expect(at(2, 10 * Math.exp(0.2))().clipNormL2).toBeCloseTo(12.214, 3);
+  expect(at(2, 10 * Math.exp(-0.15))().clipNormL2).toBeCloseTo(8.607, 3);
+  expect(at(0, 10.1)).toThrow(refusal);
+  for (const norm of [10 * Math.exp(0.21), 10 * Math.exp(-0.21), 0, -10, Number.NaN, Number.POSITIVE_INFINITY])
+    expect(at(2, norm)).toThrow(refusal);
 });
 
 test('run and round are known for the answer as soon as the signature held, and not before', () => {
