@@ -45,10 +45,38 @@ assert sha(name.encode(), b"\n", material)[:4].hex() == key_id, "the key id"
 
 text, _, signatures = (folder / "checkpoint").read_text().rpartition("\n\n")
 text += "\n"
-dash, signer, signature = signatures.strip().split(" ")
-signature = base64.b64decode(signature)
+own, *cosigners = [line.split(" ") for line in signatures.strip().split("\n")]
+dash, signer, signature = own[0], own[1], base64.b64decode(own[2])
 assert (dash, signer, signature[:4].hex()) == ("\u2014", name, key_id), "the signature's line"
 Ed25519PublicKey.from_public_bytes(material[1:]).verify(signature[4:], text.encode())
+
+# Witnesses: C2SP tlog-cosignature, and the chain from an organisation to its node to the node's witness key.
+federation = name.removeprefix("weft-log/").encode()
+witnesses = {}
+listed = folder / "witnesses"
+for line in listed.read_text().splitlines() if listed.exists() else []:
+    vkey, node, node_signature, word = line.split(" ")
+    witness_name, witness_id, witness = vkey.split("+", 2)
+    witness, node, node_signature = base64.b64decode(witness), base64.b64decode(node), base64.b64decode(node_signature)
+    assert witness[0] == 4 and len(witness) == 33, "a cosigner's key"
+    assert sha(witness_name.encode(), b"\n", witness)[:4].hex() == witness_id, "the cosigner's key id"
+    signed = b"weft/1/witness\0" + federation + b"\0" + witness[1:]
+    Ed25519PublicKey.from_public_bytes(node).verify(node_signature, signed)
+    organisation = None
+    if word != "-":
+        organisation, endorsement = base64.b64decode(word)[:32], base64.b64decode(word)[32:]
+        Ed25519PublicKey.from_public_bytes(organisation).verify(endorsement, b"weft/1/enrol\0" + federation + b"\0" + node)
+    witnesses[witness_name, witness_id] = witness[1:], organisation
+organisations = set()
+for dash, signer, signature in cosigners:
+    signature = base64.b64decode(signature)
+    witness, organisation = witnesses[signer, signature[:4].hex()]
+    seconds = int.from_bytes(signature[4:12], "big")
+    Ed25519PublicKey.from_public_bytes(witness).verify(
+        signature[12:], f"cosignature/v1\ntime {seconds}\n{text}".encode()
+    )
+    if organisation is not None:
+        organisations.add(organisation.hex())
 
 origin, size, signed_root = text.split("\n")[:3]
 size = int(size)
@@ -82,4 +110,4 @@ for entry in entries:
         run, before, after = entry[11:27].hex(), entry[31:63].hex(), entry[63:95].hex()
         assert adapters.get(run, before) == before, "each result continues the one before"
         adapters[run] = after
-print(json.dumps({"entries": len(entries), "types": [entry[2] for entry in entries], "adapters": adapters}))
+print(json.dumps({"organisations": sorted(organisations), "entries": len(entries), "types": [entry[2] for entry in entries], "adapters": adapters}))

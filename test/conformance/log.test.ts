@@ -2,8 +2,8 @@ import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
-import type { ExportView, RunDetailView } from '@weft/shared';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createIdentity, type ExportView, type RunDetailView } from '@weft/shared';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { openFederation, sentences, type TestFederation } from '../e2e/federation.ts';
 import { runProgram, runWeft } from '../run-weft.ts';
 import { findPython, skips } from './python.ts';
@@ -11,6 +11,8 @@ import { findPython, skips } from './python.ts';
 const python = findPython(['cryptography']);
 const script = fileURLToPath(new URL('log.py', import.meta.url));
 
+/** The first two nodes are theirs, and cosign. */
+const organisations = [createIdentity().identity, createIdentity().identity];
 let federation: TestFederation;
 let run: RunDetailView;
 const folder = (): string => join(federation.folder, 'coordinator', 'log');
@@ -19,7 +21,10 @@ beforeAll(async () => {
   federation = await openFederation();
   const names = ['ana', 'ben', 'eva'];
   const places = [];
-  for (const name of names) places.push(await federation.join(name, sentences(name, 60)));
+  for (const [at, name] of names.entries()) {
+    const organisation = organisations[at];
+    places.push(await federation.join(name, sentences(name, 60), organisation && { organisation }));
+  }
   const { id } = await federation.createRun({
     aggregation: { clipNormL2: 10 },
     cohort: { minimum: 3, maximum: 3 },
@@ -27,9 +32,16 @@ beforeAll(async () => {
   });
   await federation.admin('POST', `/api/runs/${id}/start`);
   for (const [at, name] of names.entries())
-    await federation.startNode(name, places[at]!, { policy: { smallestCohort: 3 } });
+    await federation.startNode(name, places[at]!, {
+      policy: { smallestCohort: 3, witness: organisations[at] ? 'yes' : 'no' },
+    });
   run = await federation.runUntil(id, ({ state }) => state !== 'created' && state !== 'running');
-}, 120_000);
+  // The federation's own signature and those of two witnesses, on the newest checkpoint.
+  await vi.waitUntil(
+    async () => (await readFile(join(folder(), 'checkpoint'), 'utf8')).split('\n\u2014 ').length === 4,
+    60_000,
+  );
+}, 180_000);
 afterAll(() => federation.close());
 
 describe('the log of a federation', () => {
@@ -51,7 +63,7 @@ describe('the log of a federation', () => {
     expect(verified.stderr).toBe('');
     expect(verified.status).toBe(0);
     expect(verified.stdout).toContain(`adapter ${run.adapterSha256} is the result of round 1`);
-    expect(verified.stdout).toContain('warning');
+    expect(verified.stdout).toContain('2 organisations cosigned the checkpoint of 13 entries');
     expect(verified.stdout).toContain('not checked');
     const shown = await runWeft(['log', 'show', folder(), '--json']);
     const names = shown.stdout
@@ -81,7 +93,13 @@ describe('the log of a federation', () => {
     async () => {
       const second = await runProgram(python as string, [script, folder()], { env: process.env });
       expect(second.stderr).toBe('');
-      const found = JSON.parse(second.stdout) as { entries: number; adapters: Record<string, string> };
+      const found = JSON.parse(second.stdout) as {
+        entries: number;
+        adapters: Record<string, string>;
+        organisations: string[];
+      };
+      const keys = organisations.map(({ publicKey }) => Buffer.from(publicKey).toString('hex'));
+      expect(found.organisations).toEqual(keys.toSorted());
       expect(found.entries).toBe(13);
       expect(found.adapters).toEqual({ [run.id.slice(2)]: run.adapterSha256 });
     },
