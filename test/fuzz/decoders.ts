@@ -19,8 +19,10 @@ import {
   parseModelStatement,
   privacy,
   sealEnvelope,
+  secagg,
   signModel,
 } from '@weft/shared';
+import fc from 'fast-check';
 import { bytesLike } from './damage.ts';
 import { demand, type FuzzTarget, fuzzTarget, sameBytes, takes } from './target.ts';
 
@@ -208,7 +210,42 @@ const withChecksum = (body: Uint8Array): string => {
 const inviteCodes = ['WEFT_INVITE_MALFORMED', 'WEFT_PROTOCOL_VERSION'] as const;
 const sealed = sealEnvelope(domains.update, proto.UpdateSchema, { weight: 3n, payloadBytes: 12n }, identity);
 
+const ringWidths = [8, 11, 16, 18, 23, 31, 32] as const;
+const packed = ringWidths.map((bits) => {
+  const ringWords = secagg.ringWords(bits, 13);
+  for (let i = 0; i < ringWords.length; i++) ringWords[i] = Math.imul(0x9e37_79b9, i + 1);
+  secagg.reduceWords(ringWords, bits);
+  return secagg.packWords(ringWords, bits);
+});
+
+/** An update as the coordinator reads it: whole or in pieces it is the same words, which pack to the same bytes. */
+const packedWords = fuzzTarget(
+  'packed ring words',
+  2,
+  fc.record({ bytes: bytesLike(packed), bits: fc.constantFrom(...ringWidths), cut: fc.nat({ max: 60 }) }),
+  ({ bytes, bits, cut }) => {
+    const length = Math.floor((8 * bytes.length) / bits);
+    const whole = secagg.unpackWords(bytes, length, bits);
+    const unpacker = new secagg.WordUnpacker(bits, length);
+    const read: number[] = [];
+    let isWhole = true;
+    try {
+      read.push(...unpacker.read(bytes.subarray(0, cut)), ...unpacker.read(bytes.subarray(cut)));
+      unpacker.end();
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      isWhole = false;
+    }
+    demand(isWhole === (whole !== undefined), 'pieces are taken, and the whole is not, or the other way round');
+    if (whole === undefined) return false;
+    demand(whole.length === read.length && whole.every((word, i) => word === read[i]), 'pieces hold other words');
+    demand(sameBytes(secagg.packWords(whole, bits), bytes), 'what was read is written in another way');
+    return true;
+  },
+);
+
 const words = [
+  packedWords,
   decoder(
     'endorsement',
     3,
