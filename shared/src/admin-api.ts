@@ -168,6 +168,8 @@ export const runDetailViewSchema = runViewSchema.extend({
   roundsDone: z.array(roundViewSchema),
   /** Loss of the last adapter, when the run has ended. */
   finalHeldOutLoss: z.number().nullable(),
+  /** How far one node can move the aggregate of a round, in clip norms; null where no bound is known. */
+  boost: z.object({ clipNorms: z.number().nullable(), nodes: z.number().int(), because: z.string() }),
   /** What the committed rounds cost a node that was in all of them; null in a run without noise. */
   privacy: z
     .object({ epsilonSpent: z.number(), delta: z.number(), epsilonPlanned: z.number(), verdict: z.string() })

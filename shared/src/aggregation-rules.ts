@@ -40,6 +40,10 @@ export function leastUpdates(rule: AggregationRule, byzantine: number): number {
   }
 }
 
+/** trimmed-mean: ⌈β·n⌉ at each end, but never all: with as many hostile, each coordinate lies among the honest ones. */
+export const trimmedAtEachEnd = (nodes: number, trimShare: number): number =>
+  Math.min(Math.ceil(trimShare * nodes), Math.ceil(nodes / 2) - 1);
+
 interface RuleChoice {
   readonly cohort: { readonly minimum: number; readonly maximum: number };
   readonly aggregation: {

@@ -11,7 +11,8 @@ export {
 export { toWeftError } from './errors/system-error.ts';
 export type { ErrorEntry, ExitCode, GrpcStatusName } from './errors/entry.ts';
 export * from './adapter-layout.ts';
-export { aggregationRules, leastUpdates } from './aggregation-rules.ts';
+export { boostOfMean, boostOfRule, largestBoost, type BoostCase, type LargestBoost } from './aggregation-boost.ts';
+export { aggregationRules, leastUpdates, trimmedAtEachEnd } from './aggregation-rules.ts';
 export {
   gateFormats,
   isKeptByGate,

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { availableParallelism } from 'node:os';
 import { findGguf, findPython } from '../conformance/python.ts';
 import { againstSixteen, bitsRows, measureBits } from './bits-bench.ts';
+import { boostRows, measureBoosts } from './boost/boost-bench.ts';
 import { cases } from './cases.ts';
 import { figuresOf } from './figures.ts';
 import { generatingFigures, generatingRows, measureGenerating } from './generate/generate-bench.ts';
@@ -12,11 +13,12 @@ import { againstFlower, againstTargets, measureSecagg, secaggRows } from './seca
 import { measureTraining } from './train-bench.ts';
 
 // `pnpm bench train [--quick] [--case NAME] [--threads N] [--json | --profile]`, `pnpm bench generate [--quick] [--threads N] [--json]`,
-// `pnpm bench secagg [--quick] [--json]`, `pnpm bench bits [--quick] [--json]`
+// `pnpm bench secagg [--quick] [--json]`, `pnpm bench bits [--quick] [--json]`, `pnpm bench boost [--quick] [--json]`
 const usage = `usage: pnpm bench train [--quick] [--case ${cases.map(({ name }) => name).join('|')}] [--threads N] [--gguf FILE] [--json | --profile]
        pnpm bench generate [--quick] [--threads N] [--gguf FILE] [--json]
        pnpm bench secagg [--quick] [--json]
-       pnpm bench bits [--quick] [--json]`;
+       pnpm bench bits [--quick] [--json]
+       pnpm bench boost [--quick] [--json]`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -37,7 +39,7 @@ const verb = positionals.join();
 if (values.help) {
   process.stdout.write(`${usage}\n`);
 } else if (
-  !['train', 'generate', 'secagg', 'bits'].includes(verb) ||
+  !['train', 'generate', 'secagg', 'bits', 'boost'].includes(verb) ||
   unknown !== undefined ||
   !Number.isSafeInteger(threads) ||
   threads < 1
@@ -48,6 +50,9 @@ if (values.help) {
   const report = (line: string): void => void process.stderr.write(`${line}\n`);
   const run = await measureBits({ quick: values.quick, report });
   process.stdout.write(values.json ? `${JSON.stringify(run)}\n` : `${aligned(bitsRows(run))}${againstSixteen(run)}`);
+} else if (verb === 'boost') {
+  const measured = measureBoosts({ quick: values.quick });
+  process.stdout.write(values.json ? `${JSON.stringify(measured)}\n` : aligned(boostRows(measured)));
 } else if (verb === 'secagg') {
   const report = (line: string): void => void process.stderr.write(`${line}\n`);
   const run = measureSecagg({ quick: values.quick, python: findPython(['flwr']), report });

@@ -2,11 +2,20 @@ import { readFile, stat } from 'node:fs/promises';
 import { extname } from 'node:path';
 import process from 'node:process';
 import type { Command } from 'commander';
-import { WeftError, gateDataViewSchema, gateFormats, maxGateDataBytes, runViewSchema, sha256 } from '@weft/shared';
+import {
+  WeftError,
+  gateDataViewSchema,
+  gateFormats,
+  maxGateDataBytes,
+  runDetailViewSchema,
+  runViewSchema,
+  sha256,
+} from '@weft/shared';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { openAdminClient, type AdminClient } from '../admin-client.ts';
 import type { CommandModule } from '../command.ts';
+import { boostLine } from '../boost-line.ts';
 import { addHomeOption, type HomeOption } from '../coordinator-home.ts';
 import { pathOfModel } from '../model-options.ts';
 
@@ -100,8 +109,10 @@ const run = async (file: string, options: CreateOptions): Promise<void> => {
   const gate = options.gateData === undefined ? undefined : await sendGateData(client, options.gateData);
   const view = await client.post('/api/runs', runViewSchema, gate === undefined ? based : withGate(based, gate));
   process.stdout.write(options.json ? `${JSON.stringify(view)}\n` : `${view.id}\n`);
-  if (!options.json)
-    process.stderr.write(`${view.name}: ${view.rounds} rounds; begin with \`weft run start ${view.id}\`\n`);
+  if (options.json) return;
+  const { boost } = await client.get(`/api/runs/${view.id}`, runDetailViewSchema);
+  process.stderr.write(`one hostile node ${boostLine(boost)}\n`);
+  process.stderr.write(`${view.name}: ${view.rounds} rounds; begin with \`weft run start ${view.id}\`\n`);
 };
 
 export const command: CommandModule = {

@@ -4,6 +4,7 @@ import { runDetailViewSchema, type RoundView, type RunDetailView, type VersionVi
 import { openAdminClient } from '../admin-client.ts';
 import type { CommandModule } from '../command.ts';
 import { addHomeOption } from '../coordinator-home.ts';
+import { boostLine } from '../boost-line.ts';
 import { findRun, runArgument, type RunOptions } from '../run-order.ts';
 import { formatLoss, formatTable, formatTime } from '../table.ts';
 
@@ -82,6 +83,7 @@ const shown = (run: RunDetailView): string => {
     name: run.name,
     state: run.reason === null ? run.state : `${run.state}: ${run.reason}`,
     aggregation: aggregationLine(run.spec.aggregation),
+    'one node': boostLine(run.boost),
     gate: gateLine(run.spec.evaluation),
     'base model': `${run.spec.baseModel.name} ${run.spec.baseModel.sha256}`,
     spec: run.specSha256,

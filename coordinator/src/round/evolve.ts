@@ -209,7 +209,10 @@ const moveDeadlines = (state: RunState, ms: number): RunState => ({
   secure: state.secure && postpone(state.secure, ms),
 });
 
-/** As after the round that made this version: its momentum, and the factor that was due next. */
+/**
+ * As after the round that made this version: its momentum, and the factor that was due next. The clip norm stays where it
+ * is, since nodes hold each one against the one before.
+ */
 function rollBack(state: RunState, sha256: Sha256): RunState {
   const version = findVersion(state, sha256);
   if (version === undefined) return state;

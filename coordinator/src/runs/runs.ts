@@ -4,6 +4,7 @@ import {
   factorSize,
   hashRunSpec,
   isSha256,
+  largestBoost,
   organisationIn,
   parseRunSpec,
   toFederationId,
@@ -191,7 +192,9 @@ export async function createRuns(options: RunsOptions): Promise<Runs> {
     show(id) {
       const { layout, state } = get(id);
       const detail = views.detail(state.runId, state.bytesDown);
-      return { ...detail, privacy: privacyView(detail, layout) };
+      const { spec } = detail;
+      const boost = largestBoost(spec, factorSize(layout, trainedFactor(spec.adapter.schedule, 0)));
+      return { ...detail, boost, privacy: privacyView(detail, layout) };
     },
     export: (id) => exportRun(context, get(id)),
 

@@ -20,7 +20,7 @@ export interface RunViews {
   runs(): RunView[];
   run(id: RunId): RunView;
   /** @param bytesDown of the round that is under way; those of earlier rounds are in their rows */
-  detail(id: RunId, bytesDown?: ReadonlyMap<NodeId, number>): Omit<RunDetailView, 'privacy'>;
+  detail(id: RunId, bytesDown?: ReadonlyMap<NodeId, number>): Omit<RunDetailView, 'privacy' | 'boost'>;
   close(): void;
 }
 

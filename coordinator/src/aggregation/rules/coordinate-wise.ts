@@ -1,3 +1,4 @@
+import { trimmedAtEachEnd } from '@weft/shared';
 import type { Combine } from './rule.ts';
 
 /** Calls `reduce` with the sorted values of each coordinate. */
@@ -19,10 +20,6 @@ export const medianOfSorted = (sorted: Float64Array): number => {
 
 /** Yin et al. 2018, Definition 1. With fewer than half of n hostile each coordinate lies among the honest ones. */
 export const coordinateMedian: Combine = eachSorted(medianOfSorted);
-
-/** ⌈β·n⌉ at each end, but never all: with as many hostile, each coordinate lies among the honest ones. */
-export const trimmedAtEachEnd = (nodes: number, trimShare: number): number =>
-  Math.min(Math.ceil(trimShare * nodes), Math.ceil(nodes / 2) - 1);
 
 /** Yin et al. 2018, Definition 2: of each coordinate the mean without the share β of the largest and of the smallest. */
 export const trimmedMean = (trimShare: number): Combine =>

@@ -1,10 +1,9 @@
-import { aggregationRules, createSeededRandom, leastUpdates } from '@weft/shared';
+import { aggregationRules, createSeededRandom, leastUpdates, trimmedAtEachEnd } from '@weft/shared';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { aggregateByRule, rangesOf } from './by-ranges.ts';
 import { pickByKrum } from './bulyan.ts';
 import { Distances } from './distances.ts';
-import { trimmedAtEachEnd } from './coordinate-wise.ts';
 import type { RuleSettings } from './rule.ts';
 
 const settings = (rule: RuleSettings['rule'], robust: Partial<RuleSettings['robust']> = {}): RuleSettings => ({

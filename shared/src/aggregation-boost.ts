@@ -1,0 +1,132 @@
+import { trimmedAtEachEnd } from './aggregation-rules.ts';
+import type { RunSpec } from './run-spec.ts';
+import { updateEncoding } from './update-encoding.ts';
+
+/** How far one node can move the aggregate of a round, and why no farther. */
+export interface LargestBoost {
+  /** ‖aggregate with its worst update − aggregate with an honest one‖ at most, in clip norms; null: no bound is known. */
+  readonly clipNorms: number | null;
+  readonly because: string;
+}
+
+/** What a bound depends on, beside the rule. Honest updates have a norm of one clip norm at most. */
+export interface BoostCase {
+  readonly nodes: number;
+  /** L2 norm that a hostile update can have, in clip norms. */
+  readonly hostileNorm: number;
+  readonly byzantine: number;
+  readonly trimShare: number;
+  /** In clip norms. */
+  readonly radius: number;
+  readonly iterations: number;
+}
+
+type Rule = Exclude<RunSpec['aggregation']['rule'], 'mean'>;
+
+/** The mean of n where one of them is anything up to `hostileNorm`: (h + 1)/n. */
+export const boostOfMean = ({ nodes, hostileNorm }: Pick<BoostCase, 'nodes' | 'hostileNorm'>): LargestBoost => ({
+  clipNorms: (hostileNorm + 1) / nodes,
+  because: 'its share of the mean',
+});
+
+/**
+ * Of each coordinate the mean of what is left of n values without t at each end. One value that moves from the lowest place
+ * to the highest shifts each value that is kept by one place, so the mean moves by (z₍n−t₎ − z₍t₎)/(n − 2t), z the others
+ * in ascending order. At least t of these are as high as z₍n−t₎ and t others as low as z₍t₎; so t·(z₍n−t₎ − z₍t₎)² ≤ 2·Σ z²,
+ * and over all coordinates Σ z² ≤ n − 1. [own, by counting; the median is t = ⌈n/2⌉ − 1 of Yin et al. 2018, Definition 1.]
+ */
+function boostOfTrimming(nodes: number, trimmed: number, hostileNorm: number): LargestBoost {
+  if (trimmed < 1) return boostOfMean({ nodes, hostileNorm });
+  return {
+    clipNorms: Math.sqrt((2 * (nodes - 1)) / trimmed) / (nodes - 2 * trimmed),
+    because: `each coordinate leaves out ${trimmed} of ${nodes} values at each end`,
+  };
+}
+
+/**
+ * The mean of m picked by the sum of squared distances to the n − f − 2 closest (Blanchard et al. 2017, section 4). A hostile
+ * update that is picked has no larger score than an honest one that is not, and honest ones are 2 from each other at most:
+ * so one of its neighbours is within 2, and its norm at most 3. The other m − 1 picked may change altogether, by 2 each:
+ * (3 + 1 + 2·(m − 1))/m = 2 + 2/m. [own, from the definition]
+ */
+const boostOfKrum = (picked: number): LargestBoost => ({
+  clipNorms: 2 + 2 / picked,
+  because: 'what is picked lies near an honest update',
+});
+
+/**
+ * Of each rule that looks at single updates.
+ *
+ * - geometric median: with a share α = 1/n hostile and all others within r of a point, it is within
+ *   r·(1 − α)/√(1 − 2α) of that point (Minsker 2015, Lemma 2.1); the point is the origin and r one clip norm. Of the exact
+ *   median: after few iterations it may be farther out.
+ * - norm-bounding: an update is cut to the radius, so its share of the mean is (R + min(R, 1))/n (Sun et al. 2019, 4.2).
+ * - centred clipping: a step v ← v + 1/n Σ clip(xᵢ − v) without the hostile term brings no two points farther apart (it is
+ *   a gradient step on a 1-smooth convex loss), and that term differs by 2τ/n at most: 2τ·L/n after L steps (of
+ *   Karimireddy et al. 2021, Algorithm 2; [own], and far from tight where L is large).
+ * - Bulyan: the paper bounds a coordinate by the honest updates' spread up to constants that it does not give.
+ */
+export function boostOfRule(rule: Rule, given: BoostCase): LargestBoost {
+  const { nodes, hostileNorm, byzantine, trimShare, radius, iterations } = given;
+  switch (rule) {
+    case 'coordinate-median':
+      return boostOfTrimming(nodes, Math.ceil(nodes / 2) - 1, hostileNorm);
+    case 'trimmed-mean':
+      return boostOfTrimming(nodes, trimmedAtEachEnd(nodes, trimShare), hostileNorm);
+    case 'krum':
+      return boostOfKrum(1);
+    case 'multi-krum':
+      return boostOfKrum(nodes - byzantine - 2);
+    case 'bulyan':
+      return { clipNorms: null, because: 'no bound with its constant is published; `pnpm bench boost` measures it' };
+    case 'geometric-median': {
+      const share = 1 / nodes;
+      const clipNorms = 1 + (1 - share) / Math.sqrt(1 - 2 * share);
+      return { clipNorms, because: 'the majority holds the median near it' };
+    }
+    case 'norm-bounding':
+      return {
+        clipNorms: (radius + Math.min(radius, 1)) / nodes,
+        because: 'each update is cut to the radius before the mean',
+      };
+    case 'centred-clipping':
+      return {
+        clipNorms: (2 * radius * iterations) / nodes,
+        because: 'each step takes at most the radius from a node',
+      };
+  }
+}
+
+/**
+ * What a run's spec lets one node do in a round, at its smallest cohort.
+ *
+ * In mode plain the coordinator checks that each coordinate of an update is within the range Q of the grid, not its norm: a
+ * hostile one has a norm of Q·√d/(s·C) clip norms, whatever weight w it claims, and the honest ones may claim 1 each while
+ * the mean multiplies by w_max: it moves by w_max·h/n.
+ *
+ * In mode secure nothing of one update is seen. A member that does not clip reaches every sum in the ring, ±2^(b−1) in
+ * each coordinate, and, without noise, a weight that makes the divisor 1. With noise the sum is divided by n.
+ * @param values coordinates of the trained factor
+ */
+export function largestBoost(spec: RunSpec, values: number): LargestBoost & { readonly nodes: number } {
+  const { aggregation, cohort } = spec;
+  const { mode, rule, clipNormL2, weighting, robust } = aggregation;
+  const nodes = cohort.minimum;
+  const { grid, form, noise, offered } = updateEncoding(spec, values);
+  const root = Math.sqrt(grid.dim);
+  if (mode === 'secure') {
+    const divisor = noise ? nodes : 1;
+    const clipNorms = (2 ** (form.bits - 1) * root * offered.weightCap) / (grid.scale * clipNormL2 * divisor) + 1;
+    const because = `a masked update is not seen, and the ring takes ±2^${form.bits - 1} in each of ${grid.dim} coordinates`;
+    return { clipNorms, because, nodes };
+  }
+  const hostileNorm = (grid.coordinateCap * root) / (grid.scale * clipNormL2);
+  if (rule !== 'mean')
+    return { ...boostOfRule(rule, { ...robust, nodes, hostileNorm, radius: robust.radius / clipNormL2 }), nodes };
+  if (weighting === 'uniform') return { ...boostOfMean({ nodes, hostileNorm }), nodes };
+  return {
+    clipNorms: (offered.weightCap * hostileNorm) / nodes + 1,
+    because: 'its coordinates may be those of the largest weight whatever weight it claims',
+    nodes,
+  };
+}
