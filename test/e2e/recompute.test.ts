@@ -3,11 +3,14 @@ import { cp, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { secagg, type log, type RunDetailView } from '@weft/shared';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { runWeft } from '../run-weft.ts';
+import { runWeft, type Finished } from '../run-weft.ts';
 import { openFederation, sentences, type TestFederation } from './federation.ts';
 
 let federation: TestFederation;
 let run: RunDetailView;
+/** Each is a process of its own. */
+const nodes: Promise<Finished>[] = [];
+const policies: Finished[] = [];
 const names = ['ana', 'ben', 'eva'];
 const folder = (): string => join(federation.folder, 'coordinator', 'log');
 const manifestOf = (at: string, round = 1): string => join(at, 'rounds', run.id, `${round}.json`);
@@ -32,8 +35,12 @@ beforeAll(async () => {
     rounds: 2,
   });
   await federation.admin('POST', `/api/runs/${id}/start`);
-  for (const [at, name] of names.entries())
-    await federation.startNode(name, places[at]!, { policy: { smallestCohort: 3, publishMaskedInputs: 'yes' } });
+  const policy = ['--yes', '--smallest-cohort', '3', '--publish-masked-inputs', 'yes'];
+  for (const { home, dataPath } of places) {
+    policies.push(await runWeft(['node', 'policy', 'init', '--home', home, ...policy]));
+    const argv = ['node', 'start', '--home', home, '--data', dataPath, '--threads', '1', '--until-run-ends'];
+    nodes.push(runWeft(argv));
+  }
   run = await federation.runUntil(id, ({ state }) => state !== 'created' && state !== 'running');
 }, 120_000);
 afterAll(() => federation.close());
@@ -73,6 +80,7 @@ const resultEntry = async (): Promise<number> => {
 
 describe('a run that publishes its masked inputs', () => {
   test('is recomputed by anyone, from the seed to the adapter', async () => {
+    for (const ended of [...policies, ...(await Promise.all(nodes))]) expect(ended).toMatchObject({ status: 0 });
     expect(run).toMatchObject({ state: 'finished', roundsCommitted: 2 });
     const { status, stdout, stderr } = await verify(federation.coordinator.httpUrl, '--adapter', run.adapterSha256!);
     expect(stderr).toBe('');
