@@ -208,6 +208,7 @@ describe('a node that is owed the end of a round', () => {
         adapter: { name: 'adapter_model.safetensors', sha256: sha256('adapter'), sizeBytes: 5n },
         factor: Factor.B,
         batchSeed: 7n,
+        clipNormL2: spec.aggregation.clipNormL2,
       },
       identity,
     );
