@@ -7,7 +7,7 @@ import type { NodeEvent, NodeSummary } from './events.ts';
 import { readFederation, writeFederation, type Federation } from './home/federation-file.ts';
 import { openHome, type NodeHome } from './home/home.ts';
 import { readLedger } from './ledger/ledger-file.ts';
-import { createPrivacyLedger, defaultDataSet, ledgerFolderIn, type PrivacyBudget } from './ledger/privacy-ledger.ts';
+import { createPrivacyLedger, ledgerFolderIn } from './ledger/privacy-ledger.ts';
 import { createLogWatch } from './log/log-watch.ts';
 import { readOwed, type OwedRound } from './log/owed-rounds.ts';
 import { createBaseModels } from './model/base-models.ts';
@@ -43,12 +43,6 @@ export interface NodeOptions {
   readonly backoff?: Backoff | undefined;
   /** What holds in place of the home's policy.yaml. */
   readonly policy?: PolicyInput | undefined;
-  /** ε and δ that the data may spend in all, in place of the policy's; with one no round without noise is taken part in. */
-  readonly privacyBudget?: PrivacyBudget | undefined;
-  /** Where the privacy ledger lies when several homes train on the same data; by default in the home. */
-  readonly ledgerFolder?: string | undefined;
-  /** Under which name this data is charged. */
-  readonly dataSet?: string | undefined;
   /** How long after the end of a round its leaf in the log is awaited, while connected. */
   readonly endShownWithinMs?: number | undefined;
   /** Sees each serialised message that leaves. */
@@ -78,7 +72,7 @@ export async function startNode(options: NodeOptions): Promise<NodeAgent> {
         : checkPolicy(options.policy, 'the policy that the node was started with');
     const policy = withPublished(written, await readPublished(options.home, written));
     const device = allowedDevice(policy, options.device ?? 'auto');
-    await readLedger(options.ledgerFolder ?? ledgerFolderIn(options.home));
+    await readLedger(ledgerFolderIn(options.home, policy.privacyLedger));
     const records = await readRecords(options.dataPaths);
     await requireModel(options.modelPath);
     const owed = await readOwed(options.home);
@@ -214,9 +208,9 @@ function runAgent(
     pendingFolder: home.pendingFolder,
     policy,
     ledger: createPrivacyLedger({
-      folder: options.ledgerFolder ?? ledgerFolderIn(home.path),
-      dataSet: options.dataSet ?? defaultDataSet,
-      budget: options.privacyBudget ?? budgetOf(policy),
+      folder: ledgerFolderIn(home.path, policy.privacyLedger),
+      dataSet: policy.dataSet,
+      budget: budgetOf(policy),
       delta: policy.privacyDelta,
     }),
     cacheFolder: home.cacheFolder,

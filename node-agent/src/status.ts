@@ -88,11 +88,8 @@ export interface PrivacyStatus {
 
 const lastLines = 6;
 
-/**
- * @param ledgerFolder where the ledger lies, if not in the home
- * @throws WEFT_NODE_NOT_JOINED, WEFT_NODE_HOME_DAMAGED
- */
-export async function readStatus(home: string, ledgerFolder = ledgerFolderIn(home)): Promise<NodeStatus> {
+/** @throws WEFT_NODE_NOT_JOINED, WEFT_NODE_HOME_DAMAGED */
+export async function readStatus(home: string): Promise<NodeStatus> {
   const { coordinatorKey, certificates, version: _version, ...federation } = await readFederation(home);
   const sent = await readSent(home);
   const updates = sent.filter((entry) => entry.kind === 'update');
@@ -110,8 +107,8 @@ export async function readStatus(home: string, ledgerFolder = ledgerFolderIn(hom
     readPolicy(home).then((inForce) => inForce.policy),
     undefined,
   );
-  const { privacyDelta, trustedOrganisations } = policy ?? defaultPolicy;
-  const spent = await orFault(readStatements(ledgerFolder, privacyDelta), []);
+  const { privacyDelta, privacyLedger, trustedOrganisations } = policy ?? defaultPolicy;
+  const spent = await orFault(readStatements(ledgerFolderIn(home, privacyLedger), privacyDelta), []);
   const listed = trustedOrganisations === 'any' ? 0 : new Set(trustedOrganisations).size;
   return {
     ...federation,

@@ -1,51 +1,21 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import process from 'node:process';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import type { NodeEvent } from '@weft/node-agent';
 import type { InviteView } from '@weft/shared';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openFederation, sentences, type TestFederation } from './federation.ts';
-
-const entry = fileURLToPath(new URL('../../cli/bin/weft.mjs', import.meta.url));
+import { createWeftProcesses } from './weft-processes.ts';
 
 let federation: TestFederation;
-const children = new Set<ChildProcess>();
+const processes = createWeftProcesses();
+const { weft } = processes;
 beforeEach(async () => {
   federation = await openFederation();
 });
 afterEach(async () => {
-  for (const child of children) child.kill('SIGKILL');
-  children.clear();
+  processes.killAll();
   await federation.close();
 });
-
-/** `weft …` with what it prints, line by line. */
-const weft = (...args: string[]) => {
-  const child = spawn(process.execPath, [entry, ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
-  children.add(child);
-  const lines: string[] = [];
-  const waiting = new Map<(line: string) => boolean, () => void>();
-  createInterface({ input: child.stdout }).on('line', (line) => {
-    lines.push(line);
-    for (const [matches, resolve] of waiting) if (matches(line)) resolve();
-  });
-  let log = '';
-  child.stderr.on('data', (chunk: Buffer) => (log += chunk.toString()));
-  const exited = once(child, 'close').then(([code, signal]) => ({
-    code: code as number | null,
-    signal: signal as string | null,
-    log,
-  }));
-  const says = (event: NodeEvent['event']): Promise<void> => {
-    const matches = (line: string): boolean => (JSON.parse(line) as NodeEvent).event === event;
-    return lines.some(matches) ? Promise.resolve() : new Promise((resolve) => waiting.set(matches, resolve));
-  };
-  return { child, lines, exited, says };
-};
 
 const joinByCommand = async (name: string): Promise<{ home: string; data: string }> => {
   const home = join(federation.folder, name);
@@ -53,7 +23,7 @@ const joinByCommand = async (name: string): Promise<{ home: string; data: string
   await writeFile(data, sentences(name, 120));
   const { invite } = await federation.admin<InviteView>('POST', '/api/invites', { autoApprove: true });
   const joining = weft('node', 'join', '-', '--home', home, '--name', name, '--json');
-  joining.child.stdin.end(invite);
+  joining.child.stdin!.end(invite);
   expect(await joining.exited).toMatchObject({ code: 0, log: expect.stringContaining('secure aggregation') });
   expect(JSON.parse(joining.lines[0]!)).toMatchObject({ nodeName: name, status: 'approved' });
   const policy = weft('node', 'policy', 'init', '--home', home, '--yes', '--secure-aggregation', 'optional', '--json');

@@ -32,13 +32,16 @@ describe("a node's privacy ledger", () => {
     const delta = 1e-5;
     // ε of one round at z = 4 is about 1, of two about 1.5.
     const ana = await federation.startNode('ana', places.ana, {
-      policy: small,
-      privacyBudget: { epsilon: 1.2, delta },
+      policy: { ...small, privacyBudget: 1.2, privacyDelta: delta, privacyLedger: 'home' },
     });
     const ben = await federation.startNode('ben', places.ben, { policy: small });
     await federation.startNode('eva', places.eva, { policy: small });
     const { round } = await ana.event('round-ended', ({ committed }) => committed);
-    expect(await ana.event('declined')).toMatchObject({ round: round + 1, code: 'WEFT_PRIVACY_BUDGET_SPENT' });
+    expect(await ana.event('declined')).toMatchObject({
+      round: round + 1,
+      code: 'WEFT_PRIVACY_BUDGET_SPENT',
+      rule: 'privacyBudget',
+    });
     await stop();
     const [spent] = await readStatements(ledgerFolderIn(ana.home), delta);
     expect(spent).toMatchObject({ dataSet: 'data', rounds: 1, runs: 1, federations: 1 });

@@ -15,8 +15,9 @@ interface NodeLedgerOptions {
 const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
 
 const run = async ({ home, ledger, delta, json }: NodeLedgerOptions): Promise<void> => {
-  const { ledgerFolderIn, readStatements } = await import('@weft/node-agent');
-  const statements = await readStatements(ledger ?? ledgerFolderIn(home), delta);
+  const { ledgerFolderIn, readPolicy, readStatements } = await import('@weft/node-agent');
+  const folder = ledger ?? ledgerFolderIn(home, (await readPolicy(home)).policy.privacyLedger);
+  const statements = await readStatements(folder, delta);
   if (json) {
     process.stdout.write(`${JSON.stringify(statements)}\n`);
     return;
@@ -40,7 +41,7 @@ export const command: CommandModule = {
   examples: ['weft node ledger', 'weft node ledger --home /srv/weft --delta 1e-6 --json'],
   configure: (command: Command): void => {
     addNodeHome(command)
-      .option('--ledger <dir>', 'where the ledger lies, if not in the home')
+      .option('--ledger <dir>', 'where the ledger lies, if not where the policy says')
       .option('--delta <number>', 'δ', delta, 1e-5)
       .option('--json', 'one JSON array on standard output, an object for each data set')
       .action((_options: unknown, command: Command) => run(command.opts<NodeLedgerOptions>()));

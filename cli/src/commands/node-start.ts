@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
 import process from 'node:process';
 import { Option, type Command } from 'commander';
 import { WeftError } from '@weft/shared';
@@ -37,21 +38,26 @@ const policyOfFlags = async (
     readonly trustOrganisation: readonly string[] | undefined;
     readonly privacyBudget: number | undefined;
     readonly privacyDelta: number;
+    readonly ledger: string | undefined;
+    readonly dataSet: string | undefined;
   },
 ): Promise<PolicyInput | undefined> => {
-  const { smallCohort, trustOrganisation, privacyBudget, privacyDelta } = flags;
-  if (smallCohort === undefined && trustOrganisation === undefined && privacyBudget === undefined) return undefined;
+  const { privacyDelta, ...deciding } = flags;
+  const { smallCohort, trustOrganisation, privacyBudget, ledger, dataSet } = deciding;
+  if (Object.values(deciding).every((value) => value === undefined)) return undefined;
   const { readPolicy } = await import('@weft/node-agent');
   const { isWritten, path } = await readPolicy(home);
   if (isWritten)
     throw new WeftError(
       'WEFT_USAGE',
-      `${path} decides: leave out --small-cohort, --trust-organisation and --privacy-budget, and set smallestCohort, trustedOrganisations and privacyBudget there`,
+      `${path} decides: leave out --small-cohort, --trust-organisation, --privacy-budget, --ledger and --data-set, and set smallestCohort, trustedOrganisations, privacyBudget, privacyLedger and dataSet there`,
     );
   return {
     ...(smallCohort && { smallestCohort: 3 }),
     ...(trustOrganisation && { trustedOrganisations: [...trustOrganisation] }),
     ...(privacyBudget !== undefined && { privacyBudget, privacyDelta }),
+    ...(ledger !== undefined && { privacyLedger: ledger === 'home' ? ledger : resolve(ledger) }),
+    ...(dataSet !== undefined && { dataSet }),
   };
 };
 
@@ -85,9 +91,14 @@ const run = async ({
       unpackFolder: cache,
       threads,
       device,
-      policy: await policyOfFlags(home, { smallCohort, trustOrganisation, privacyBudget, privacyDelta }),
-      ledgerFolder: ledger,
-      dataSet,
+      policy: await policyOfFlags(home, {
+        smallCohort,
+        trustOrganisation,
+        privacyBudget,
+        privacyDelta,
+        ledger,
+        dataSet,
+      }),
       untilRunEnds,
       onEvent,
       signal: onInterrupt('sending what was promised, then stopping'),
@@ -134,8 +145,12 @@ export const command: CommandModule = {
         nonNegative({ positive: true }),
       )
       .option('--privacy-delta <number>', 'δ of that budget', delta, 1e-5)
-      .option('--ledger <dir>', 'where the privacy ledger lies, if several homes train on the same data')
-      .option('--data-set <name>', 'under which name this data is charged there', dataSetName)
+
+      .option(
+        '--ledger <dir>',
+        'without a policy.yaml: where ε is counted, one folder for all homes with this data; home, where there is no other',
+      )
+      .option('--data-set <name>', 'without a policy.yaml: under which name this data is charged there', dataSetName)
       .option('--until-run-ends', 'end when the first run has ended, instead of waiting for the next')
       .addHelpText('after', '\nWhat it takes part in says policy.yaml in the home: see `weft node policy`.')
       .option('--json', 'a JSON line for each event on standard output, the last one {"event":"summary"}')

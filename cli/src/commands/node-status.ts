@@ -8,7 +8,6 @@ import { formatTable } from '../table.ts';
 
 interface NodeStatusOptions {
   readonly home: string;
-  readonly ledger?: string;
   readonly json?: true;
 }
 
@@ -91,9 +90,9 @@ const statusText = (status: NodeStatus): string => {
   ].join('');
 };
 
-const run = async ({ home, ledger, json }: NodeStatusOptions): Promise<void> => {
+const run = async ({ home, json }: NodeStatusOptions): Promise<void> => {
   const { readStatus } = await import('@weft/node-agent');
-  const status = await readStatus(home, ledger);
+  const status = await readStatus(home);
   process.stdout.write(json ? `${JSON.stringify(status)}\n` : statusText(status));
 };
 
@@ -101,7 +100,6 @@ export const command: CommandModule = {
   examples: ['weft node status', 'weft node status --home /srv/weft --json'],
   configure: (command: Command): void => {
     addNodeHome(command)
-      .option('--ledger <dir>', 'where the privacy ledger lies, if not in the home')
       .option('--json', 'one JSON object on standard output')
       .action((_options: unknown, command: Command) => run(command.opts<NodeStatusOptions>()));
   },

@@ -14,6 +14,8 @@ const asked = [
   'baseModels',
   'publishers',
   'mostRounds',
+  'privacyBudget',
+  'privacyLedger',
   'metrics',
   'hours',
   'threads',
@@ -29,8 +31,13 @@ const choices: Partial<Record<PolicyKey, readonly string[]>> = {
 };
 
 /** Whether what was answered so far leaves a key nothing to decide. */
-const isIdle = (key: PolicyKey, { trustedOrganisations, baseModels }: Readonly<Record<string, unknown>>): boolean =>
-  (key === 'fewestOrganisations' && trustedOrganisations === 'any') || (key === 'publishers' && baseModels === 'any');
+const isIdle = (
+  key: PolicyKey,
+  { trustedOrganisations, baseModels, privacyBudget }: Readonly<Record<string, unknown>>,
+): boolean =>
+  (key === 'fewestOrganisations' && trustedOrganisations === 'any') ||
+  (key === 'publishers' && baseModels === 'any') ||
+  (key === 'privacyLedger' && privacyBudget === 'none');
 
 const output = process.stderr;
 

@@ -21,6 +21,8 @@ export const policyFlags = {
   publishMaskedInputs: ['word', 'yes: a run with noise may publish masked updates; no'],
   privacyBudget: ['epsilon', 'ε that the data may spend in all; none'],
   privacyDelta: ['number', 'δ of that budget'],
+  privacyLedger: ['dir', 'where ε is counted: home, or the one folder of all homes with this data'],
+  dataSet: ['name', 'name of this data in the ledger'],
   greatestClipNorm: ['norm', 'L2 norm of a delta at most'],
   weighting: ['name,…', 'uniform, examples'],
   greatestServerRate: ['rate', "the server's learning rate at most"],
@@ -45,6 +47,9 @@ const lists: ReadonlySet<string> = new Set<PolicyKey>([
   'devices',
 ]);
 
+/** Words that may look like numbers. */
+const texts: ReadonlySet<string> = new Set<PolicyKey>(['privacyLedger', 'dataSet']);
+
 const flagOf = (key: string): string =>
   `--${key.replace('MiB', '-mib').replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
@@ -67,5 +72,6 @@ export const policyFromFlags = (flags: Readonly<Record<string, string | undefine
 /** What is typed for a key: `any`, a list with commas, a number or a word. */
 export function valueOf(key: string, text: string): unknown {
   if (lists.has(key) && text !== 'any' && text !== 'none') return text.split(',').map((item) => item.trim());
+  if (texts.has(key)) return text;
   return text.trim() !== '' && Number.isFinite(Number(text)) ? Number(text) : text;
 }

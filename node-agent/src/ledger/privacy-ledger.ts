@@ -9,9 +9,9 @@ export interface PrivacyBudget {
   readonly delta: number;
 }
 
-export const ledgerFolderIn = (home: string): string => join(home, 'ledger');
-/** All data of a home is one data set unless told otherwise: what is spent on any of it is spent. */
-export const defaultDataSet = 'data';
+/** @param privacyLedger of the policy */
+export const ledgerFolderIn = (home: string, privacyLedger: string = 'home'): string =>
+  privacyLedger === 'home' || privacyLedger === 'undecided' ? join(home, 'ledger') : privacyLedger;
 
 export interface LedgerOptions {
   /** Shared by all agents that train on the same data, whatever their federations. */

@@ -12,6 +12,8 @@ export const localRules: Partial<Readonly<Record<PolicyKey, string>>> = {
   fewestOrganisations: 'secure/knowledge.ts, over the survivors of each session',
   privacyBudget: 'ledger/privacy-ledger.ts, before a masked update leaves',
   privacyDelta: 'ledger/privacy-ledger.ts',
+  privacyLedger: 'agent.ts, at the start',
+  dataSet: 'ledger/privacy-ledger.ts',
   metrics: 'metrics.ts, at each message that would carry one',
   hours: 'round/rounds.ts, at the offer',
   approval: 'round/rounds.ts, at the offer',

@@ -84,6 +84,8 @@ const refused: [string, string][] = [
   ['more organisations than it lists', `trustedOrganisations: [${'a'.repeat(64)}]\nfewestOrganisations: 2\n`],
   ['publishers where any model is allowed', `publishers: [${'a'.repeat(64)}]\n`],
   ['no way to allow a base model', 'baseModels: none\n'],
+  ['a budget without a place to count it', 'privacyBudget: 3\n'],
+  ['a ledger that depends on the folder of the start', 'privacyLedger: ledger\n'],
   ['a later version', 'version: 2\n'],
   ['a key in other letters', 'SecureAggregation: optional\n'],
   ['too many bytes', `# ${'x'.repeat(maxPolicyBytes)}\n`],

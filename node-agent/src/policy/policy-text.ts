@@ -68,6 +68,11 @@ const words: Readonly<Record<Exclude<PolicyKey, 'version'>, (policy: Policy) => 
       ? 'No privacy budget.'
       : `Over every run the data may spend ε = ${privacyBudget} at δ = ${privacyDelta}, and no round without noise is taken.`,
   privacyDelta: ({ privacyDelta }) => `The δ of a privacy budget is ${privacyDelta}.`,
+  privacyLedger: ({ privacyLedger }) =>
+    privacyLedger === 'undecided' || privacyLedger === 'home'
+      ? 'ε is counted in this home: of another home with the same data it knows nothing.'
+      : `ε is counted in ${privacyLedger}, together with every home that names it.`,
+  dataSet: ({ dataSet }) => `This data is charged as "${dataSet}".`,
   greatestClipNorm: ({ greatestClipNorm }) => `The delta is clipped to an L2 norm of ${greatestClipNorm} at most.`,
   weighting: ({ weighting }) => `Nodes may count by ${list(weighting)}.`,
   greatestServerRate: ({ greatestServerRate }) => `The server's learning rate is ${greatestServerRate} at most.`,

@@ -1,6 +1,8 @@
+import { isAbsolute } from 'node:path';
 import { isSha256, loraTargets } from '@weft/shared';
 import { devices } from '@weft/trainer';
 import { z } from 'zod';
+import { dataSetPattern } from '../ledger/ledger-line.ts';
 import { metricNames } from './metrics.ts';
 
 const any = z.literal('any');
@@ -99,6 +101,20 @@ export const policySchema = z
       .default('none')
       .describe('ε that the data may spend in all, over every run; with one, rounds without noise are declined'),
     privacyDelta: z.number().positive().max(0.1).default(1e-5).describe('δ of that budget'),
+    privacyLedger: z
+      .union([
+        z.enum(['undecided', 'home']),
+        z.string().max(1024).refine(isAbsolute, 'must be home, or the absolute path of a folder'),
+      ])
+      .default('undecided')
+      .describe(
+        'where ε is counted: home, if no other home trains on this data, or the one folder that all such homes name; a budget needs one of the two',
+      ),
+    dataSet: z
+      .string()
+      .regex(dataSetPattern, 'must be letters, digits and _ . -, 64 at most')
+      .default('data')
+      .describe('name of this data in the ledger; what is charged under one name adds up'),
     greatestClipNorm: z
       .number()
       .positive()
@@ -146,13 +162,20 @@ export const policySchema = z
       .default('by-rule')
       .describe('by-hand: a run within the policy still waits for `weft node policy approve`'),
   })
-  .superRefine(({ trustedOrganisations, fewestOrganisations, baseModels, publishers }, context) => {
+  .superRefine((policy, context) => {
+    const { trustedOrganisations, fewestOrganisations, baseModels, publishers, privacyBudget, privacyLedger } = policy;
     const mistake = (path: string, message: string): void =>
       context.addIssue({ code: 'custom', path: [path], message });
     if (baseModels === 'any' && publishers !== 'none')
       mistake('publishers', 'decides nothing while baseModels is any: list hashes there, or none');
     if (baseModels === 'none' && publishers === 'none')
       mistake('publishers', 'must be a list where baseModels is none: otherwise no base model is allowed at all');
+    // two homes with a ledger each would spend the budget twice, and neither could know
+    if (privacyBudget !== 'none' && privacyLedger === 'undecided')
+      mistake(
+        'privacyLedger',
+        'must be said where there is a privacyBudget: home, if no other home trains on this data, or the one folder that all of them name',
+      );
     if (trustedOrganisations === 'any' && fewestOrganisations > 1)
       mistake(
         'fewestOrganisations',

@@ -20,14 +20,14 @@ export const privacyErrors = defineErrors({
     grpc: 'FAILED_PRECONDITION',
     http: 409,
     exit: 4,
-    todo: 'nothing, if the budget is meant: what was spent stays spent (`weft node ledger`); a larger --privacy-budget is a weaker promise to those whose texts these are',
+    todo: 'nothing, if the budget is meant: what was spent stays spent (`weft node ledger`); a larger privacyBudget is a weaker promise to those whose texts these are',
     retry: false,
   },
   WEFT_PRIVACY_NOISE_REQUIRED: {
     grpc: 'PERMISSION_DENIED',
     http: 403,
     exit: 4,
-    todo: 'ask the admin for a run with a privacy section, or start the node without --privacy-budget',
+    todo: 'ask the admin for a run with a privacy section, or take privacyBudget out of policy.yaml',
     retry: false,
   },
   WEFT_PRIVACY_LEDGER_DAMAGED: {
