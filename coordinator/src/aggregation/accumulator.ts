@@ -36,6 +36,11 @@ export class Accumulator {
     this.#position = 0;
   }
 
+  /** Σ of another accumulator of this form, on top. */
+  addSum(words: secagg.RingWords): void {
+    addToRing(this.#sum, words);
+  }
+
   /** Below 2ᵇ each. */
   sum(): secagg.RingWords {
     secagg.reduceWords(this.#sum, this.#bits);

@@ -1,8 +1,10 @@
 import {
+  addToRing,
   createAdapterLayout,
   createSeededRandom,
   decodeSum,
   factorSize,
+  faultOfSum,
   fromRing,
   gatherFactor,
   parseRunSpec,
@@ -229,8 +231,8 @@ describe('with one factor fixed', () => {
     });
     const { next } = await aggregator.aggregate({
       encoding,
-      summed: { nodes: 3, rotationSeed: '' },
-      updates: updates.map((bytes) => stream(bytes)),
+      rotationSeed: '',
+      sums: [{ nodes: 3, updates: updates.map((bytes) => stream(bytes)) }],
       server: { optimizer: 'fedavg', learningRate: 1, momentum: 0 },
       previous,
       momentum: undefined,
@@ -280,8 +282,8 @@ test('the worker thread gives the same bits in any order of updates, and a broke
   );
   const job = (list: readonly Uint8Array[]) => ({
     encoding,
-    summed: { nodes: list.length, rotationSeed: '' },
-    updates: list.map((bytes) => stream(bytes, 65_537)),
+    rotationSeed: '',
+    sums: [{ nodes: list.length, updates: list.map((bytes) => stream(bytes, 65_537)) }],
     server: { optimizer: 'fedavgm', learningRate: 1, momentum: 0.9 } as const,
     previous: new Float32Array(values).fill(0.5),
     momentum: undefined,
@@ -292,4 +294,86 @@ test('the worker thread gives the same bits in any order of updates, and a broke
   expect(one.weightSum).toBe(15);
   expect(Buffer.from(one.next.buffer).equals(Buffer.from(other.next.buffer))).toBe(true);
   expect(other.momentum).toEqual(one.momentum);
+});
+
+describe('sums of shards', () => {
+  const values = 64;
+  const clipNormL2 = 1;
+  const server = { optimizer: 'fedavg', learningRate: 1, momentum: 0 } as const;
+  const encoding = encodingOf(values, { maximum: 40, clipNormL2, weighting: 'uniform' });
+  const { coordinateCap } = encoding.grid;
+  const { words: length, bits } = encoding.offered;
+  const honest = (node: number): Uint8Array => {
+    const random = createSeededRandom(`honest ${node}`);
+    const delta = Float32Array.from({ length: values }, () => random.uniform() - 0.5);
+    const update = quantizeUpdate(delta, encoding.grid, {
+      clipNormL2,
+      weight: 1,
+      weightCap: 1,
+      rotationSeed: '',
+      random,
+    })!;
+    return payloadOf(encoding, update, { weight: 1 });
+  };
+  /** What no node that keeps to the protocol sends. */
+  const poisoned = (coordinates: (place: number) => number, weight = 1): Uint8Array => {
+    const words = secagg.ringWords(bits, length);
+    for (let place = 0; place < values; place++) words[place] = coordinates(place);
+    words[values] = weight;
+    secagg.reduceWords(words, bits);
+    return secagg.packWords(words, bits);
+  };
+  const aggregate = (...shards: (readonly Uint8Array[])[]) =>
+    aggregator.aggregate({
+      encoding,
+      rotationSeed: '',
+      // Masks that cancel, so that the sums are those of mode secure.
+      sums: shards.map((shard) => ({
+        nodes: shard.length,
+        updates: shard.map((bytes) => stream(bytes)),
+        masks: ([1, -1] as const).map((sign) => ({ seed: new Uint8Array(32), sign })),
+      })),
+      server,
+      previous: new Float32Array(values),
+      momentum: undefined,
+    });
+  const some = (from: number, count: number): Uint8Array[] => Array.from({ length: count }, (_, k) => honest(from + k));
+
+  test('add up to the very bits of one sum, whatever the shards', async () => {
+    const { next, weightSum } = await aggregate(some(0, 12));
+    const apart = await aggregate(some(0, 5), some(5, 4), some(9, 3));
+    expect(apart).toMatchObject({ weightSum: 12 });
+    expect(weightSum).toBe(12);
+    expect(apart.next).toEqual(next);
+    expect(apart.refused).toBeUndefined();
+  });
+
+  test.each([
+    [
+      'a coordinate beyond what all could reach',
+      poisoned((place) => (place === 3 ? 30 * coordinateCap : 0)),
+      'stay within',
+    ],
+    ['a weight that is not its due', poisoned(() => 0, 7), 'weights of 5 updates add up to 11, honest ones to 5 … 5'],
+    ['a delta much longer than the clip norm', poisoned(() => 4 * coordinateCap), 'units long'],
+  ])('leave out the shard of a member that sends %s, and name it', async (_, poison, because) => {
+    const clean = await aggregate(some(0, 5), some(9, 5));
+    const { next, weightSum, refused } = await aggregate(some(0, 5), [...some(5, 4), poison], some(9, 5));
+    expect(refused).toEqual([{ sum: 1, because: expect.stringContaining(because) }]);
+    expect(weightSum).toBe(10);
+    expect(next).toEqual(clean.next);
+    // of a single session nothing is left
+    await expect(aggregate([...some(5, 4), poison])).rejects.toMatchObject({
+      code: 'WEFT_SUM_REFUSED',
+      message: expect.stringContaining(because),
+    });
+  });
+
+  test('of honest updates hold, each at the largest, as many as there may be', () => {
+    const most = poisoned(() => Math.floor(coordinateCap / Math.sqrt(values)));
+    const sum = secagg.ringWords(bits, length);
+    for (let node = 0; node < 40; node++) addToRing(sum, secagg.unpackWords(most, length, bits)!);
+    secagg.reduceWords(sum, bits);
+    expect(faultOfSum(encoding, sum, 40)).toBeUndefined();
+  });
 });

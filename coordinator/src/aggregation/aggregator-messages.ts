@@ -3,11 +3,19 @@ import type { RuleSettings } from './rules/rule.ts';
 import type { ServerSettings } from './server-optimizer.ts';
 
 export type AggregatorRequest =
-  | { readonly kind: 'begin'; readonly encoding: UpdateEncoding }
+  /** The first sum of a job forgets what an earlier job left. */
+  | { readonly kind: 'begin'; readonly encoding: UpdateEncoding; readonly sum: number }
   | { readonly kind: 'piece'; readonly bytes: Uint8Array }
   | { readonly kind: 'endUpdate' }
   /** Take the masks off the sum. */
   | { readonly kind: 'unmask'; readonly masks: readonly secagg.MaskTerm[] }
+  /** The sum is complete: it is added to those before it, unless it is to be tested and no honest nodes could have made it. */
+  | {
+      readonly kind: 'endSum';
+      readonly encoding: UpdateEncoding;
+      readonly nodes: number;
+      readonly isTested: boolean;
+    }
   | {
       readonly kind: 'finish';
       readonly encoding: UpdateEncoding;
@@ -32,9 +40,16 @@ export type AggregatorRequest =
     };
 
 export interface SummedUpdates {
-  /** The number of them. */
+  /** The number of them. Where nodes add noise they are divided by it. */
   readonly nodes: number;
   readonly rotationSeed: string;
+}
+
+/** A sum that is left out: no honest nodes could have made it. */
+export interface RefusedSum {
+  /** Which, from 0. */
+  readonly sum: number;
+  readonly because: string;
 }
 
 export interface AggregationResult {
@@ -45,7 +60,10 @@ export interface AggregationResult {
   /** In a run that adapts its clip norm. */
   readonly withinShare?: number;
   readonly stepNormL2: number;
+  readonly refused?: readonly RefusedSum[];
 }
 
 /** Answers come in the order of the requests, one each. */
-export type AggregatorAnswer = { readonly result?: AggregationResult } | { readonly error: string };
+export type AggregatorAnswer =
+  | { readonly result?: AggregationResult; readonly fault?: string | undefined }
+  | { readonly error: string };

@@ -1,5 +1,5 @@
 import { parentPort } from 'node:worker_threads';
-import { decodeRange, decodeSum } from '@weft/shared';
+import { decodeRange, decodeSum, faultOfSum } from '@weft/shared';
 import { Accumulator } from './accumulator.ts';
 import type { AggregationResult, AggregatorAnswer, AggregatorRequest } from './aggregator-messages.ts';
 import { RuleAggregation } from './rules/by-ranges.ts';
@@ -7,12 +7,32 @@ import { serverStep } from './server-optimizer.ts';
 
 const nothing = { words: 0, bits: 8 };
 let accumulator = new Accumulator(nothing);
+/** Of all shards whose sums held. */
+let total: Accumulator | undefined;
 let byRule: { readonly aggregation: RuleAggregation; readonly nodes: number } | undefined;
 
-function answer(request: AggregatorRequest): AggregationResult | undefined {
+function answer(request: AggregatorRequest): Exclude<AggregatorAnswer, { error: string }> {
+  if (request.kind === 'endSum') return { fault: endSum(request) };
+  const result = work(request);
+  return result === undefined ? {} : { result };
+}
+
+function endSum({ encoding, nodes, isTested }: Extract<AggregatorRequest, { kind: 'endSum' }>): string | undefined {
+  const sum = accumulator.sum();
+  const fault = isTested ? faultOfSum(encoding, sum, nodes) : undefined;
+  if (fault === undefined) {
+    if (total === undefined) total = accumulator;
+    else total.addSum(sum);
+  }
+  accumulator = new Accumulator(nothing);
+  return fault;
+}
+
+function work(request: Exclude<AggregatorRequest, { kind: 'endSum' }>): AggregationResult | undefined {
   switch (request.kind) {
     case 'begin':
       accumulator = new Accumulator(request.encoding.offered);
+      if (request.sum === 0) total = undefined;
       return undefined;
     case 'piece':
       accumulator.add(request.bytes);
@@ -24,8 +44,9 @@ function answer(request: AggregatorRequest): AggregationResult | undefined {
       accumulator.addMasks(request.masks);
       return undefined;
     case 'finish': {
-      const { meanDelta, ...counted } = decodeSum(request.encoding, accumulator.sum(), request.summed);
-      accumulator = new Accumulator(nothing);
+      if (total === undefined) throw new Error('no sum is there to be applied');
+      const { meanDelta, ...counted } = decodeSum(request.encoding, total.sum(), request.summed);
+      total = undefined;
       return { ...serverStep(request.previous, meanDelta, request.server, request.momentum), ...counted };
     }
     case 'beginRule': {
@@ -55,8 +76,7 @@ function answer(request: AggregatorRequest): AggregationResult | undefined {
 parentPort?.on('message', (request: AggregatorRequest) => {
   let reply: AggregatorAnswer;
   try {
-    const result = answer(request);
-    reply = result === undefined ? {} : { result };
+    reply = answer(request);
   } catch (error) {
     reply = { error: error instanceof Error ? error.message : String(error) };
   }

@@ -1,23 +1,30 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { WeftError, type secagg, type UpdateEncoding } from '@weft/shared';
-import type { AggregationResult, AggregatorAnswer, AggregatorRequest, SummedUpdates } from './aggregator-messages.ts';
+import type { AggregationResult, AggregatorAnswer, AggregatorRequest, RefusedSum } from './aggregator-messages.ts';
 import { passesOf, rangesOf } from './rules/by-ranges.ts';
 import type { RuleSettings } from './rules/rule.ts';
 import type { ServerSettings } from './server-optimizer.ts';
 
 export interface AggregationJob {
   readonly encoding: UpdateEncoding;
-  readonly summed: SummedUpdates;
-  /** Each update's packed ring words in pieces; read one after the other, one piece in memory. */
-  readonly updates: Iterable<AsyncIterable<Uint8Array>>;
-  /** What takes the masks off the sum, in mode secure. */
-  readonly masks?: readonly secagg.MaskTerm[];
+  readonly rotationSeed: string;
+  /** One in mode plain and of a session without shards; summed one after the other, each in the memory of one vector. */
+  readonly sums: readonly SumJob[];
   readonly server: ServerSettings;
   /** The trained factor before the round. */
   readonly previous: Float32Array;
   /** The server optimizer's state of this factor. */
   readonly momentum: Float64Array | undefined;
+}
+
+/** A sum that the coordinator sees by itself: of a shard, of a session, of all updates in mode plain. */
+export interface SumJob {
+  readonly nodes: number;
+  /** Each update's packed ring words in pieces; read one after the other, one piece in memory. */
+  readonly updates: Iterable<AsyncIterable<Uint8Array>>;
+  /** What takes the masks off the sum; undefined in mode plain, whose updates are looked at one by one. */
+  readonly masks?: readonly secagg.MaskTerm[] | undefined;
 }
 
 /** Ring words of the coordinates [from, to) of one update. */
@@ -58,20 +65,37 @@ export function createAggregator(): Aggregator {
 }
 
 async function run(thread: AggregatorThread, job: AggregationJob): Promise<AggregationResult> {
-  await thread.ask({ kind: 'begin', encoding: job.encoding });
-  for (const update of job.updates) {
-    for await (const piece of update) {
-      // A copy, since the piece may be a window of memory that others use.
-      const bytes = new Uint8Array(piece);
-      await thread.ask({ kind: 'piece', bytes }, bytes.buffer);
+  const { encoding, rotationSeed, sums, server, previous, momentum } = job;
+  const refused: RefusedSum[] = [];
+  for (const [sum, { nodes, updates, masks }] of sums.entries()) {
+    await thread.ask({ kind: 'begin', encoding, sum });
+    for (const update of updates) {
+      for await (const piece of update) {
+        // A copy, since the piece may be a window of memory that others use.
+        const bytes = new Uint8Array(piece);
+        await thread.ask({ kind: 'piece', bytes }, bytes.buffer);
+      }
+      await thread.ask({ kind: 'endUpdate' });
     }
-    await thread.ask({ kind: 'endUpdate' });
+    if (masks !== undefined && masks.length > 0) await thread.ask({ kind: 'unmask', masks });
+    const { fault } = await thread.ask({ kind: 'endSum', encoding, nodes, isTested: masks !== undefined });
+    if (fault !== undefined) refused.push({ sum, because: fault });
   }
-  const { masks = [], encoding, summed, server, previous, momentum } = job;
-  if (masks.length > 0) await thread.ask({ kind: 'unmask', masks });
-  const result = await thread.ask({ kind: 'finish', encoding, summed, server, previous, momentum });
+  const [first] = refused;
+  if (first !== undefined && refused.length === sums.length)
+    throw new WeftError('WEFT_SUM_REFUSED', `${refused.length} of ${sums.length} sums are refused: ${first.because}`);
+  const left = sums.filter((_, sum) => !refused.some((fault) => fault.sum === sum));
+  const nodes = left.reduce((count, sum) => count + sum.nodes, 0);
+  const { result } = await thread.ask({
+    kind: 'finish',
+    encoding,
+    summed: { nodes, rotationSeed },
+    server,
+    previous,
+    momentum,
+  });
   if (result === undefined) throw new WeftError('WEFT_INTERNAL', 'the aggregator gave no result');
-  return result;
+  return refused.length === 0 ? result : { ...result, refused };
 }
 
 async function runByRule(thread: AggregatorThread, job: RuleJob): Promise<AggregationResult> {
@@ -86,13 +110,15 @@ async function runByRule(thread: AggregatorThread, job: RuleJob): Promise<Aggreg
       await thread.ask({ kind, from, updates: range, encoding }, ...range.map(({ buffer }) => buffer));
     }
   }
-  const result = await thread.ask({ kind: 'finishRule', server, previous, momentum });
+  const { result } = await thread.ask({ kind: 'finishRule', server, previous, momentum });
   if (result === undefined) throw new WeftError('WEFT_INTERNAL', 'the aggregator gave no result');
   return result;
 }
 
+type Answered = Exclude<AggregatorAnswer, { error: string }>;
+
 interface Waiting {
-  resolve(result: AggregationResult | undefined): void;
+  resolve(answer: Answered): void;
   reject(error: Error): void;
 }
 
@@ -107,13 +133,13 @@ class AggregatorThread {
       const next = this.#waiting.shift();
       if (this.#waiting.length === 0) this.#worker.unref();
       if ('error' in answer) next?.reject(new WeftError('WEFT_INTERNAL', `the aggregator failed: ${answer.error}`));
-      else next?.resolve(answer.result);
+      else next?.resolve(answer);
     });
     this.#worker.on('error', (error) => this.#fail(error instanceof Error ? error : new Error(String(error))));
     this.#worker.on('exit', (exitCode) => this.#fail(new Error(`the aggregator's thread ended with code ${exitCode}`)));
   }
 
-  ask(request: AggregatorRequest, ...transfer: ArrayBuffer[]): Promise<AggregationResult | undefined> {
+  ask(request: AggregatorRequest, ...transfer: ArrayBuffer[]): Promise<Answered> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     // The process stays while an answer is awaited, and may end otherwise.
     this.#worker.ref();

@@ -47,7 +47,17 @@ export async function* recomputeRound(round: RoundToRecompute): AsyncGenerator<l
     entry,
     runId,
   };
-  const { terms, summed } = takeMasks(session, entry);
+  const opened = takeMasks(session, entry);
+  // A shard whose sum was refused has no part in the adapter, and its vectors are not published.
+  const published = new Set(manifest.inputs.map(({ publicKey }) => publicKey));
+  const shards = opened.filter(({ summed }) =>
+    summed.some((place) => published.has(hex(session.members[place]!.identityKey))),
+  );
+  if (shards.length < opened.length) {
+    const claim = `round ${result.round}: that the sums of ${opened.length - shards.length} of ${opened.length} shards were refused for a reason: no access to their vectors`;
+    yield { verdict: 'not checked', claim, entry, runId };
+  }
+  const summed = shards.flatMap((shard) => shard.summed);
   const updates = await takeInputs(round, manifest, session, summed);
   yield {
     verdict: 'holds',
@@ -79,7 +89,13 @@ export async function* recomputeRound(round: RoundToRecompute): AsyncGenerator<l
       momentum: round.momentum,
     },
     round.layout,
-    { updates, masks: terms },
+    {
+      updates,
+      shards: shards.map((shard) => ({
+        nodeIds: shard.summed.map((place) => session.members[place]!.nodeId),
+        masks: shard.terms,
+      })),
+    },
   );
   for (const { payload } of updates.values()) await context.blobs.updates.remove(payload.sha256);
   requireSame('adapter', leaves.result, result.adapterHash, Buffer.from(aggregate.adapter.sha256, 'hex'));
@@ -140,7 +156,7 @@ function takeMasks({ server }: ReplayedSession, entry: number) {
   const [liar] = blamed;
   if (liar !== undefined)
     throw new Refuted({ claim: `n_${liar.nodeId}: ${liar.because}`, entry, party: `n_${liar.nodeId}` });
-  return { terms: shards.flatMap(({ terms }) => terms), summed: shards.flatMap(({ summed }) => summed) };
+  return shards;
 }
 
 /** The vectors of all that are summed, each the one that its member signed twice: in its Update and its MaskedInput. */

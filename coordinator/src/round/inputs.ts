@@ -61,6 +61,12 @@ export interface Aggregate extends Candidate {
   readonly finite: boolean;
 }
 
+export interface SummedShard {
+  readonly nodeIds: readonly NodeId[];
+  /** What takes the masks off their sum. */
+  readonly masks: readonly secagg.MaskTerm[];
+}
+
 /** What is to be done about it, in this order; `record` comes first and nothing else happens if it fails. */
 export type Effect =
   | { readonly kind: 'record'; readonly events: readonly NewEvent[] }
@@ -76,8 +82,8 @@ export type Effect =
       readonly kind: 'aggregate';
       readonly round: number;
       readonly updates: ReadonlyMap<NodeId, AcceptedUpdate>;
-      /** What takes the masks off their sum; nothing in mode plain. */
-      readonly masks: readonly secagg.MaskTerm[];
+      /** Which of them are summed together before the masks come off, shard by shard; undefined in mode plain. */
+      readonly shards: readonly SummedShard[] | undefined;
     }
   /** Score this adapter on the gate's file. */
   | { readonly kind: 'gate'; readonly adapter: BlobInfo }

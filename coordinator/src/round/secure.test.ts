@@ -40,6 +40,8 @@ class SecureRun {
   /** What the sessions of each round were offered to clip to. */
   readonly offeredNorms = new Map<number, number>();
   readonly dead = new Set<number>();
+  /** Sums that no honest members could have made come first. */
+  sumsToRefuse = 0;
   readonly #random = createSeededRandom('secure run');
   #nodes: (NodeSide | undefined)[] = [];
   #waiting: (() => void)[] = [];
@@ -206,11 +208,16 @@ class SecureRun {
     }
   }
 
-  #aggregate({ round, updates, masks }: Extract<Effect, { kind: 'aggregate' }>): void {
+  #aggregate({ round, updates, shards = [] }: Extract<Effect, { kind: 'aggregate' }>): void {
+    if (this.sumsToRefuse > 0) {
+      this.sumsToRefuse--;
+      const reason = { code: 'WEFT_SUM_REFUSED', message: '1 of 1 sums are refused' };
+      return this.apply({ kind: 'aggregationFailed', round, reason });
+    }
     const sum = new Uint32Array(2);
     for (const { payload } of updates.values())
       sum.forEach((_, i) => (sum[i]! += this.#masked.get(`${payload.sha256} ${i}`)!));
-    secagg.addMasks(sum, masks);
+    for (const { masks } of shards) secagg.addMasks(sum, masks);
     this.sums.push({ sum: sum[0]!, nodes: [...updates.keys()].map((nodeId) => this.ids.indexOf(nodeId)) });
     const adapter = { sha256: sha256(`round ${round}`), sizeBytes: 40 };
     this.apply({
@@ -286,5 +293,19 @@ describe('a run with secure aggregation', () => {
       { numRuns: 25 },
     );
     expect(committed).toBe(50);
+  });
+
+  test('gives a round up whose only sum is refused, and goes on with the next one', () => {
+    const run = new SecureRun();
+    run.sumsToRefuse = 1;
+    run.connect();
+    run.apply({ kind: 'start' });
+    for (let turn = 0; turn < 900 && !hasEnded(run.state); turn++) run.turn();
+    expect(run.events.flatMap((event) => (event.kind === 'round.aborted' ? [event.data.reason.code] : []))).toEqual([
+      'WEFT_SUM_REFUSED',
+    ]);
+    expect(run.events.some(({ kind }) => kind === 'run.paused')).toBe(false);
+    expect(run.state).toMatchObject({ lifecycle: 'finished', committedRounds: 2 });
+    expect(durable(run.replayed())).toEqual(durable(run.state));
   });
 });

@@ -144,6 +144,7 @@ function takeAggregate(turn: Turn, input: Extract<RoundInput, { kind: 'aggregate
   turn.change({ aggregating: false });
   if (turn.state.phase !== 'committing') return;
   if (input.kind === 'aggregated') takeCandidate(turn, input.aggregate);
+  else if (input.reason.code === 'WEFT_SUM_REFUSED') turn.abortRound(input.reason);
   else turn.record({ kind: 'run.paused', data: { reason: input.reason } });
 }
 

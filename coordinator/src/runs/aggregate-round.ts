@@ -17,7 +17,7 @@ import type { AcceptedUpdate, Aggregate, Effect, RunState } from '../round/index
 import type { BlobInfo } from '../store/events.ts';
 import type { RunContext } from './run-context.ts';
 
-interface SummedUpdates extends Pick<Extract<Effect, { kind: 'aggregate' }>, 'masks'> {
+interface SummedUpdates extends Pick<Extract<Effect, { kind: 'aggregate' }>, 'shards'> {
   readonly updates: ReadonlyMap<NodeId, Pick<AcceptedUpdate, 'payload'>>;
 }
 
@@ -32,7 +32,7 @@ export async function aggregateRound(
   context: AggregateContext,
   state: Pick<RunState, 'spec' | 'factor' | 'clipNormL2' | 'runId' | 'round' | 'adapter' | 'momentum'>,
   layout: AdapterLayout,
-  { updates, masks }: SummedUpdates,
+  { updates, shards }: SummedUpdates,
 ): Promise<Aggregate> {
   const startedAt = context.clock.now();
   const { spec, factor, clipNormL2, runId, round } = state;
@@ -46,13 +46,17 @@ export async function aggregateRound(
     previous: gatherFactor(layout, before, factor),
     momentum: momentumBefore && gatherState(layout, momentumBefore, factor),
   };
-  const { next, momentum, weightSum, withinShare, stepNormL2 } =
+  const sums = shards ?? [{ nodeIds: [...updates.keys()], masks: undefined }];
+  const { next, momentum, weightSum, withinShare, stepNormL2, refused } =
     rule === 'mean'
       ? await context.aggregator.aggregate({
           ...job,
-          updates: [...updates.values()].map(({ payload }) => readUpdate(context, payload)),
-          masks,
-          summed: { nodes: updates.size, rotationSeed: privacy.rotationSeed(runId, round) },
+          rotationSeed: privacy.rotationSeed(runId, round),
+          sums: sums.map(({ nodeIds, masks }) => ({
+            nodes: nodeIds.length,
+            updates: nodeIds.map((nodeId) => readUpdate(context, updates.get(nodeId)!.payload)),
+            masks,
+          })),
         })
       : await context.aggregator.aggregateByRule({
           ...job,
@@ -67,6 +71,9 @@ export async function aggregateRound(
     adapter,
     ...(momentumAfter && { momentum: await context.blobs.adapters.put(toLittleEndian(momentumAfter)) }),
     weightSum,
+    ...(refused && {
+      refusedShards: refused.map(({ sum, because }) => ({ nodeIds: [...sums[sum]!.nodeIds], because })),
+    }),
     deltaNormL2: stepNormL2,
     ...(withinShare !== undefined && { withinShare }),
     finite: Number.isFinite(stepNormL2) && after.every((value) => Number.isFinite(value)),

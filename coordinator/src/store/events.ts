@@ -11,6 +11,8 @@ const count = z.number().int().min(0);
 const share = z.number().min(0).max(1);
 const reason = z.strictObject({ code: z.string(), message: z.string() });
 const nothing = z.strictObject({});
+/** Shards of a secure round whose sums no honest members could have made, and who was in them: they are left out whole. */
+const refusedShards = z.array(z.strictObject({ nodeIds: z.array(nodeId), because: z.string() }));
 const blob = z.strictObject({ sha256: hash, sizeBytes: count });
 /** A loss that is not finite is null: no row of JSON can hold it. */
 const gateScore = z.strictObject({ lossSum: z.number().nullable(), tokens: count });
@@ -136,6 +138,7 @@ export const eventSchemas = {
     adapter: blob,
     momentum: blob.optional(),
     weightSum: count,
+    refusedShards: refusedShards.optional(),
     deltaNormL2: z.number(),
     /** In a run that adapts its clip norm: the noised share of updates within it, as it was released. */
     withinShare: share.optional(),
@@ -149,6 +152,7 @@ export const eventSchemas = {
     momentum: blob.optional(),
     nodeIds: z.array(nodeId),
     weightSum: count,
+    refusedShards: refusedShards.optional(),
     /** Not known under secure aggregation. */
     clippedShare: share.optional(),
     saturatedShare: share.optional(),

@@ -23,6 +23,13 @@ export const secaggErrors = defineErrors({
     todo: 'nothing to do at once: the next round starts by itself, without the nodes that are to blame',
     retry: true,
   },
+  WEFT_SUM_REFUSED: {
+    grpc: 'ABORTED',
+    http: 409,
+    exit: 4,
+    todo: 'the next round starts by itself; a member sent what no honest one could, and single updates are hidden: if it comes again, look at who was in each of these rounds and revoke',
+    retry: true,
+  },
   WEFT_SECAGG_REFUSED: {
     grpc: 'PERMISSION_DENIED',
     http: 403,

@@ -12,8 +12,13 @@ export const committing: Phase = {
     if (turn.state.aggregating) return;
     turn.change({ aggregating: true });
     const { round, secure } = turn.state;
-    const masks = secure ? secagg.openCut(secure.server).shards.flatMap(({ terms }) => terms) : [];
-    turn.effect({ kind: 'aggregate', round, updates: summedUpdates(turn.state), masks });
+    const shards =
+      secure &&
+      secagg.openCut(secure.server).shards.map(({ summed, terms }) => ({
+        nodeIds: summed.map((place) => nodeAt(secure, place)),
+        masks: terms,
+      }));
+    turn.effect({ kind: 'aggregate', round, updates: summedUpdates(turn.state), shards });
   },
   dueAt: () => undefined,
   greet() {},
@@ -45,7 +50,8 @@ export function takeCandidate(turn: Turn, { finite, ...candidate }: Aggregate): 
 
 export function commit(turn: Turn, aggregate: Candidate, gate?: GateComparison): void {
   const { round, startedAt, cohortAt, committingAt, spec } = turn.state;
-  const updates = summedUpdates(turn.state);
+  const refused = new Set(aggregate.refusedShards?.flatMap(({ nodeIds }) => nodeIds));
+  const updates = new Map([...summedUpdates(turn.state)].filter(([nodeId]) => !refused.has(nodeId)));
   const accepted = [...updates.values()];
   const values = accepted.reduce((sum, update) => sum + update.values, 0);
   const payloads = turn.acceptedPayloads();
@@ -56,6 +62,7 @@ export function commit(turn: Turn, aggregate: Candidate, gate?: GateComparison):
       ...(aggregate.momentum && { momentum: aggregate.momentum }),
       nodeIds: [...updates.keys()].toSorted(),
       weightSum: aggregate.weightSum,
+      ...(aggregate.refusedShards && { refusedShards: aggregate.refusedShards }),
       ...(!turn.state.secure && {
         clippedShare: accepted.filter(({ clipped }) => clipped).length / accepted.length,
         saturatedShare: accepted.reduce((sum, { saturatedValues }) => sum + saturatedValues, 0) / values,
