@@ -8,7 +8,7 @@ import { Badge } from './badge.tsx';
 import { Confirm } from './confirm.tsx';
 import { Table } from './table.tsx';
 
-const head = ['Version', 'Rounds behind it', 'Loss at the gate', 'Made', 'Adapter', ''] as const;
+const head = ['Version', 'Rounds behind it', 'Loss at the gate', 'Made', 'Adapter', 'Go back'] as const;
 
 /** While nodes work on a round it cannot be taken from under them. */
 const mayRollBack = ({ state, phase }: RunDetailView): boolean => state !== 'running' || phase === 'waiting';
