@@ -121,7 +121,7 @@ export async function readStatus(home: string): Promise<NodeStatus> {
     rounds: roundsOf(sent),
     refusals: sent.flatMap((entry) => (entry.kind === 'decline' ? [refusalOf(entry)] : [])),
     privacy: { budget: (policy && budgetOf(policy)) ?? null, spent },
-    protection: protectionOf(listed),
+    protection: `${protectionOf(listed)}${listed === 0 ? ' The policy lists none in trustedOrganisations.' : ''}`,
     faults,
     log: {
       size: await orFault(

@@ -134,7 +134,8 @@ test('the status tells of each round who was hidden among whom, and of a plain o
     { ...round, round: 1, mode: 'secure', members: 10, survivors: 10, colluders: 2, payloadSha256: null },
   ]);
   expect(refusals).toMatchObject([{ round: 2, code: 'WEFT_POLICY_REFUSED', rule: 'mostRounds' }]);
-  expect({ faults, protection }).toEqual({ faults: [], protection: protectionOf(0) });
+  expect(faults).toEqual([]);
+  expect(protection).toBe(`${protectionOf(0)} The policy lists none in trustedOrganisations.`);
 });
 
 test('the status is told also where the agent would not start, with what is broken', async () => {

@@ -44,7 +44,7 @@ const words: Readonly<Record<Exclude<PolicyKey, 'version'>, (policy: Policy) => 
   leastColluders: ({ leastColluders }) =>
     leastColluders === 0
       ? 'It need not withstand members that collude with the coordinator.'
-      : `It withstands ${leastColluders} members at least that collude with the coordinator.`,
+      : `It withstands ${leastColluders} member${leastColluders === 1 ? '' : 's'} at least that may collude with the coordinator.`,
   trustedOrganisations: ({ trustedOrganisations }) =>
     trustedOrganisations === 'any'
       ? 'Members count as the coordinator names them: it could make some up.'

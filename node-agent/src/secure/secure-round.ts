@@ -135,7 +135,8 @@ export function createSecureRound(
       members: session.members.length,
       survivors: survivors.length,
       colluders: session.sizes.colluders,
-      organisations: secagg.organisationsOf(survivors),
+      // where the policy lists none, the coordinator could have made them up
+      ...(context.policy.trustedOrganisations !== 'any' && { organisations: secagg.organisationsOf(survivors) }),
     });
   };
 
