@@ -33,6 +33,7 @@ const head = [
 /** Every number of the plot and what each round cost, newest round first. */
 export function Rounds({ run }: { run: RunDetailView }) {
   if (run.roundsDone.length === 0) return null;
+  const failed = run.roundsDone.findLast(({ reason }) => reason !== null);
   return (
     <section class="card" aria-labelledby="rounds-title">
       <h2 id="rounds-title">Rounds</h2>
@@ -51,7 +52,6 @@ export function Rounds({ run }: { run: RunDetailView }) {
           <tr key={round.round}>
             <th scope="row">
               {roundLabel(round.round)} {round.phase === 'aborted' && <Badge word="aborted" />}
-              {round.reason !== null && <p class="faint">{round.reason}</p>}
             </th>
             <td>{round.factor}</td>
             <td class="number">{or(round.heldOutLoss, formatLoss)}</td>
@@ -75,6 +75,11 @@ export function Rounds({ run }: { run: RunDetailView }) {
           </tr>
         ))}
       </Table>
+      {failed !== undefined && (
+        <p>
+          Round {roundLabel(failed.round)} aborted: {failed.reason}
+        </p>
+      )}
       <p class="faint">
         {run.spec.evaluation.gate !== undefined &&
           `Gate: loss on its public file before and after; a round in which it rises by more than ${formatShare(run.spec.evaluation.gate.greatestIncrease)} is not committed. `}
