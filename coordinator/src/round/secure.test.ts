@@ -42,6 +42,9 @@ class SecureRun {
   readonly dead = new Set<number>();
   /** Sums that no honest members could have made come first. */
   sumsToRefuse = 0;
+  /** Bodies of the receipts that a node was told in a round, in hex; the times that they promise. */
+  readonly receipts = new Map<string, Set<string>>();
+  readonly promisedMs: number[] = [];
   readonly #random = createSeededRandom('secure run');
   #nodes: (NodeSide | undefined)[] = [];
   #waiting: (() => void)[] = [];
@@ -133,13 +136,25 @@ class SecureRun {
       this.#nodes[node] = side;
     }
     if (name === 'abort') return;
+    if (name === 'receipt') {
+      if (side.state.phase === 'ended') return;
+      const receipt = secagg.readReceipt(side.state, signed, this.coordinator.publicKey);
+      expect(receipt, 'a receipt is for what this node sent').toBeDefined();
+      expect(secagg.readReceipt(side.state, signed, this.identities[0]!.publicKey)).toBeUndefined();
+      const elsewhere = { ...side.state, place: side.state.place! + 1 };
+      expect(secagg.readReceipt(elsewhere, signed, this.coordinator.publicKey)).toBeUndefined();
+      this.promisedMs.push(Number(receipt!.loggedByMs));
+      const key = `${round}/${node}`;
+      this.receipts.set(key, (this.receipts.get(key) ?? new Set()).add(Buffer.from(body).toString('hex')));
+      return;
+    }
     const event =
       name === 'offer'
         ? { kind: name, signed, consistency: [] }
         : name === 'cut'
           ? { kind: name, signed, proof: proof! }
           : { kind: name as 'roster' | 'shareDelivery' | 'unmask', body };
-    if (name !== 'receipt') this.#stepNode(node, side, event);
+    this.#stepNode(node, side, event);
   }
 
   #optionsOf(node: number, offer: Uint8Array, memberKeys: readonly Uint8Array[]): secagg.NodeOptions {
@@ -278,6 +293,8 @@ describe('a run with secure aggregation', () => {
         }
         expect(durable(run.replayed())).toEqual(durable(run.state));
         expect(run.state.blamed.size).toBe(0);
+        // Killed or not, the coordinator promises a member of a round one thing.
+        for (const told of run.receipts.values()) expect(told.size).toBe(1);
         for (const { sum, nodes } of run.sums) {
           expect(sum).toBe(nodes.reduce((total, node) => total + update(node), 0));
           expect(nodes.length).toBeGreaterThanOrEqual(3);
@@ -307,5 +324,43 @@ describe('a run with secure aggregation', () => {
     expect(run.events.some(({ kind }) => kind === 'run.paused')).toBe(false);
     expect(run.state).toMatchObject({ lifecycle: 'finished', committedRounds: 2 });
     expect(durable(run.replayed())).toEqual(durable(run.state));
+  });
+
+  test('promises by when a cut or abort is logged, and keeps that through a pause: the round is given up', () => {
+    const run = new SecureRun();
+    const inputs = () =>
+      run.events.filter(({ kind, data }) => kind === 'secagg.moved' && 'kind' in data && data.kind === 'maskedInput');
+    run.connect();
+    run.apply({ kind: 'start' });
+    while (inputs().length === 0) run.turn();
+    const { round } = run.state;
+    run.apply({ kind: 'pause' });
+    expect(run.state.lifecycle).toBe('paused');
+    expect(run.events.filter((event) => event.kind === 'round.aborted')).toHaveLength(1);
+    run.apply({ kind: 'resume' });
+    while (!hasEnded(run.state)) run.turn();
+    expect(run.state).toMatchObject({ lifecycle: 'finished', committedRounds: 2 });
+    expect(run.events.filter(({ kind }) => kind === 'round.aborted')).toMatchObject([{ round }]);
+    // From its own row: the time in which inputs are taken, and a minute.
+    const rowTimes = inputs().map(({ at }) => at!);
+    for (const promised of run.promisedMs)
+      expect(rowTimes.some((at) => promised - at > 60_000 && promised - at < 600_000)).toBe(true);
+    expect(durable(run.replayed())).toEqual(durable(run.state));
+  });
+
+  test('takes no input while it is paused, since its receipt could promise no time, and asks again on resuming', () => {
+    const run = new SecureRun();
+    const moved = (name: string): number =>
+      run.events.filter(({ kind, data }) => kind === 'secagg.moved' && 'kind' in data && data.kind === name).length;
+    run.connect();
+    run.apply({ kind: 'start' });
+    while (moved('shares') < members) run.turn();
+    run.apply({ kind: 'pause' });
+    for (let turn = 0; turn < 40; turn++) run.turn();
+    expect(moved('maskedInput')).toBe(0);
+    run.apply({ kind: 'resume' });
+    while (!hasEnded(run.state)) run.turn();
+    expect(run.state).toMatchObject({ lifecycle: 'finished', committedRounds: 2 });
+    expect(run.events.filter(({ kind }) => kind === 'round.aborted')).toEqual([]);
   });
 });
