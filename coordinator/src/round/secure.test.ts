@@ -139,11 +139,12 @@ class SecureRun {
     if (name === 'receipt') {
       if (side.state.phase === 'ended') return;
       const receipt = secagg.readReceipt(side.state, signed, this.coordinator.publicKey);
-      expect(receipt, 'a receipt is for what this node sent').toBeDefined();
-      expect(secagg.readReceipt(side.state, signed, this.identities[0]!.publicKey)).toBeUndefined();
       const elsewhere = { ...side.state, place: side.state.place! + 1 };
-      expect(secagg.readReceipt(elsewhere, signed, this.coordinator.publicKey)).toBeUndefined();
-      this.promisedMs.push(Number(receipt!.loggedByMs));
+      const ofOthers =
+        secagg.readReceipt(side.state, signed, this.identities[0]!.publicKey) ??
+        secagg.readReceipt(elsewhere, signed, this.coordinator.publicKey);
+      if (!receipt || ofOthers) throw new Error('a receipt is not for what this node sent alone');
+      this.promisedMs.push(Number(receipt.loggedByMs));
       const key = `${round}/${node}`;
       this.receipts.set(key, (this.receipts.get(key) ?? new Set()).add(Buffer.from(body).toString('hex')));
       return;
@@ -342,7 +343,7 @@ describe('a run with secure aggregation', () => {
     expect(run.state).toMatchObject({ lifecycle: 'finished', committedRounds: 2 });
     expect(run.events.filter(({ kind }) => kind === 'round.aborted')).toMatchObject([{ round }]);
     // From its own row: the time in which inputs are taken, and a minute.
-    const rowTimes = inputs().map(({ at }) => at!);
+    const rowTimes = inputs().map(({ at }) => at);
     for (const promised of run.promisedMs)
       expect(rowTimes.some((at) => promised - at > 60_000 && promised - at < 600_000)).toBe(true);
     expect(durable(run.replayed())).toEqual(durable(run.state));

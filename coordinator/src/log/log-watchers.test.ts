@@ -1,0 +1,161 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { LogProofSchema, LogSeenSchema } from '@weft/proto';
+import { createIdentity, log, toFederationId, type NodeId } from '@weft/shared';
+import { pino } from 'pino';
+import { afterEach, expect, test } from 'vitest';
+import { coordinatorIdentity, loopbackSpec } from '../runs/loopback-node.ts';
+import { openLoopback, type Loopback } from '../runs/loopback.ts';
+import { createLogWatchers, type LogWatchers } from './log-watchers.ts';
+import { openTransparencyLog, type TransparencyLog } from './transparency-log.ts';
+
+type Shown = MessageInitShape<typeof LogProofSchema>;
+
+let loopback: Loopback;
+let transparencyLog: TransparencyLog;
+let watchers: LogWatchers;
+const shown: { to: NodeId; proof: Shown }[] = [];
+const federationId = toFederationId(coordinatorIdentity.publicKey);
+const logger = pino({ level: 'silent' });
+
+async function open(): Promise<void> {
+  loopback = await openLoopback();
+  for (const { id, identity } of loopback.nodes) {
+    const publicKey = Buffer.from(identity.publicKey).toString('hex');
+    loopback.store.append([
+      { kind: 'node.enrolled', nodeId: id, data: { publicKey, name: 'a library', organisation: '' } },
+      { kind: 'node.approved', nodeId: id, data: { by: 'admin' } },
+    ]);
+  }
+  const { store } = loopback;
+  const folder = join(loopback.home, 'log');
+  transparencyLog = await openTransparencyLog({ store, identity: coordinatorIdentity, folder, logger });
+  watchers = await createLogWatchers({
+    transparencyLog,
+    store,
+    federationId,
+    logger,
+    registry: {
+      publicKey: (nodeId) => loopback.nodes.find(({ id }) => id === nodeId)?.identity.publicKey,
+      endorsement: () => new Uint8Array(),
+    },
+    gateway: {
+      send(to, message) {
+        if (message.case === 'logProof') shown.push({ to, proof: message.value });
+        return true;
+      },
+    },
+  });
+}
+afterEach(async () => {
+  watchers.close();
+  await transparencyLog.close();
+  await loopback.close();
+  shown.splice(0);
+});
+
+const says = (nodeId: NodeId, said: MessageInitShape<typeof LogSeenSchema>) =>
+  watchers.take(nodeId, create(LogSeenSchema, said));
+const written = async (file: string): Promise<string> => {
+  await transparencyLog.written();
+  return readFile(join(loopback.home, 'log', file), 'utf8');
+};
+
+test('each member is shown its round from where it saw the log, and one that asks again is shown it again', async () => {
+  await open();
+  const { id: runId } = await loopback.runs.create(loopbackSpec());
+  for (const { id } of loopback.nodes) says(id, { logSize: 0n });
+  for (const node of loopback.nodes) loopback.connect(node);
+  loopback.runs.start(runId);
+  await loopback.settle();
+  await transparencyLog.written();
+  const rows = loopback.store.read({ kinds: ['update.accepted'] });
+  const ended = loopback.store.read({ kinds: ['round.started'] });
+  for (const { id } of loopback.nodes) {
+    const rounds = shown.filter(({ to, proof }) => to === id && proof.runId === runId).map(({ proof }) => proof.round);
+    expect(rounds).toEqual([0, 1]);
+  }
+  const [node] = loopback.nodes;
+  shown.splice(0);
+  watchers.gone(node!.id);
+  says(node!.id, { logSize: 3n, awaited: [{ runId, round: 1 }] });
+  const init = create(LogProofSchema, shown[0]!.proof);
+  const seen = { size: 3, root: log.parseCheckpoint(transparencyLog.noteOf(3).text).root };
+  const head = log.readShownHead(
+    { checkpoint: init.checkpoint, fromSize: Number(init.fromSize), consistency: init.consistency },
+    coordinatorIdentity.publicKey,
+    seen,
+  );
+  if (head.verdict !== 'grew') throw new Error('the proof does not continue what the node saw');
+  const toPath = ({ place, size, hashes }: { place: bigint; size: bigint; hashes: Uint8Array[] }) => ({
+    place: Number(place),
+    size: Number(size),
+    hashes,
+  });
+  const own = rows.find(({ nodeId, round }) => nodeId === node!.id && round === 1)!;
+  const held = log.readShownRound(
+    { leaves: init.leaves.map(({ leaf, path }) => ({ leaf, path: toPath(path!) })), update: toPath(init.update!) },
+    head.head,
+    {
+      runId: Buffer.from(runId.slice(2), 'hex'),
+      round: 1,
+      adapterHash: Buffer.from(ended.find(({ round }) => round === 1)!.data.adapter.sha256, 'hex'),
+      updateHash: Buffer.from(own.data.updateSha256, 'hex'),
+      mayBeLeftOut: false,
+    },
+  );
+  expect(held).toEqual({ verdict: 'holds', cut: false, end: 'result', leftOut: false });
+});
+
+test('a proof that began elsewhere is made again from where the node says', async () => {
+  await open();
+  const { id } = loopback.nodes[0]!;
+  expect(watchers.offerProof(id, 3).fromSize).toBe(0);
+  expect(watchers.offerProof(id, 3).fromSize).toBe(3);
+  expect(says(id, { logSize: 2n, astray: true }).astray).toBe(true);
+  expect(watchers.offerProof(id, 3)).toEqual({ fromSize: 2, proof: transparencyLog.consistencyProof(2, 3) });
+  expect(() => says(id, { awaited: Array.from({ length: 65 }, () => ({ runId: 'r', round: 0 })) })).toThrow(
+    '65 rounds',
+  );
+});
+
+test('a witness is shown each checkpoint, and only what it signed itself is kept', async () => {
+  await open();
+  const node = loopback.nodes[0]!;
+  const other = loopback.nodes[1]!;
+  const cosigner = createIdentity().identity;
+  const key = log.witnessKeyOf(node.identity.publicKey, cosigner.publicKey);
+  const witness = {
+    verifierKey: log.formatVerifierKey(key),
+    signature: log.signWitnessKey(node.identity, federationId, cosigner.publicKey),
+  };
+  // A key that its node has not signed, or that another node signed.
+  for (const [who, announced] of [
+    [node.id, { ...witness, signature: new Uint8Array(64) }],
+    [other.id, witness],
+    [node.id, { ...witness, verifierKey: 'no key' }],
+  ] as const)
+    expect(() => says(who, { logSize: 0n, witness: announced })).toThrow('has not signed the witness key');
+
+  says(node.id, { logSize: 0n, witness });
+  expect(shown.at(-1)).toMatchObject({ to: node.id, proof: { runId: '' } });
+  const { text } = transparencyLog.noteOf(3);
+  const cosign = (content: string) => log.cosignatureOf(content, (bytes) => cosigner.sign(bytes), 9n);
+  says(node.id, { logSize: 3n, witness, cosignature: cosign('another text\n') });
+  says(node.id, { logSize: 9n, witness, cosignature: cosign(text) });
+  await expect(written('witnesses')).rejects.toThrow('ENOENT');
+  says(node.id, { logSize: 3n, witness, cosignature: cosign(text) });
+  const note = log.parseNote(Buffer.from(await written('checkpoint')));
+  expect(note.signatures).toHaveLength(2);
+  expect(log.checkNote(note, key)).toBe('good');
+  expect(log.parseWitnesses(Buffer.from(await written('witnesses'))).map((known) => known.key.name)).toEqual([
+    key.name,
+  ]);
+
+  // A newer checkpoint has not been cosigned yet; the one that was lies beside it.
+  loopback.store.append({ kind: 'node.revoked', nodeId: other.id, data: {} });
+  expect(log.parseNote(Buffer.from(await written('checkpoint'))).signatures).toHaveLength(1);
+  expect(log.parseCheckpoint(log.parseNote(Buffer.from(await written('cosigned'))).text).size).toBe(3);
+  expect(Number(shown.at(-1)!.proof.fromSize)).toBe(3);
+});
