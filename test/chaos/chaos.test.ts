@@ -6,7 +6,7 @@ import { setUpChaos, type ChaosFederation } from './chaos-federation.ts';
 let federation: ChaosFederation;
 let unbroken: RunDetailView;
 beforeAll(async () => {
-  federation = await setUpChaos();
+  federation = await setUpChaos({ names: ['amina', 'bruno', 'chiara'], spec: {} });
   ({ run: unbroken } = await federation.play());
 }, 120_000);
 afterAll(() => federation.close());
@@ -33,7 +33,7 @@ test.each([
   'the coordinator killed at $point goes on with the same round, to the same adapter',
   { timeout: 120_000 },
   async (kill) => {
-    const { run, nodeHomes } = await federation.play(kill);
+    const { run, nodeHomes } = await federation.play({ coordinator: kill });
     expect(run).toMatchObject({ id: unbroken.id, state: 'finished', adapterSha256: unbroken.adapterSha256 });
     expect(adaptersOf(run)).toEqual(adaptersOf(unbroken));
     for (const { contributors, nodes } of run.roundsDone) {

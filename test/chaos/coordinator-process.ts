@@ -5,17 +5,29 @@ import { createSeededRandom } from '@weft/shared';
 /**
  * A coordinator as a process of its own that ends itself at a named point, as kill -9 would.
  *
- * Arguments: home, gRPC port, then a point and which passing of it is the last. Prints one JSON line when it is ready.
+ * Argument, as JSON: home, gRPC port, how long a silent node stays, and a point with which passing of it is the last.
+ * Prints one JSON line when it is ready.
  */
-const [home, grpcPort, point, passing = '1'] = process.argv.slice(2) as [string, string, string?, string?];
-let left = Number(passing);
+interface Given {
+  readonly home: string;
+  readonly port: number;
+  /** With it comes a heartbeat that is as much shorter. */
+  readonly leaseMs?: number;
+  readonly settleMs?: number;
+  readonly point?: string;
+  readonly passing?: number;
+}
+
+const { home, port, leaseMs, settleMs = 20, point, passing = 1 } = JSON.parse(process.argv[2]!) as Given;
+let left = passing;
 const coordinator = await startCoordinator({
   home,
-  grpcPort: Number(grpcPort),
+  grpcPort: port,
   httpPort: 0,
   logLevel: 'silent',
   random: createSeededRandom('chaos'),
-  timing: { settleMs: 20, retryMs: 20 },
+  timing: { settleMs, retryMs: 20, ...(leaseMs !== undefined && { leaseMs }) },
+  ...(leaseMs !== undefined && { limits: { heartbeatMs: leaseMs / 6 } }),
   onPoint(passed) {
     if (passed !== point || --left > 0) return;
     process.kill(process.pid, 'SIGKILL');

@@ -10,6 +10,7 @@ import { openTransparencyLog, type TransparencyLog } from '../log/transparency-l
 import { createModels, type Models } from '../models/models.ts';
 import { createRegistry, type Registry } from '../registry/registry.ts';
 import { openRunBlobs } from '../runs/run-blobs.ts';
+import { systemClock } from '../runs/clock.ts';
 import { createRuns, type Runs, type RunsOptions } from '../runs/runs.ts';
 import type { NetworkLimits } from '../sessions/limits.ts';
 import { createSessions, type Sessions } from '../sessions/sessions.ts';
@@ -44,7 +45,7 @@ export interface FederationOptions {
 export async function openFederation(closers: AsyncDisposableStack, options: FederationOptions): Promise<Federation> {
   const { home, limits, logger, cacheDir, runSettings, certificateRenewal } = options;
   const { identity, federationId } = home;
-  const store = openStore(home.path);
+  const store = openStore(home.path, { now: () => systemClock.now() });
   closers.defer(() => store.close());
   const blobs = await openRunBlobs(home.path);
   // Before everything else that listens: whoever hears of a row finds it in the registry already.

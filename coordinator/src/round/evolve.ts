@@ -91,7 +91,11 @@ function apply(state: RunState, event: RunEvent): RunState {
         reason: undefined,
       };
     case 'run.recovered':
-      return moveDeadlines(state, event.at - state.lastEventAt);
+      return {
+        ...moveDeadlines(state, event.at - state.lastEventAt),
+        // A pause before the next try goes on meanwhile; only by as much as the clock was set back it must not grow.
+        retryAt: state.retryAt + Math.min(0, event.at - state.lastEventAt),
+      };
     case 'run.stopped':
       return { ...state, lifecycle: 'stopped', phase: 'aborted' };
     case 'run.aborted':

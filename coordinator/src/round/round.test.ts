@@ -110,6 +110,22 @@ describe('a round', () => {
     expect(run.ready(b, 'first', 0)).toBe('WEFT_UPDATE_WRONG_ROUND');
   });
 
+  test('started again with a clock that was set back by a day, it neither waits a day for the next try nor in it', () => {
+    const dayMs = 24 * 3600 * 1000;
+    const run = begin({ rounds: 1, minimum: 3 });
+    run.apply({ kind: 'declined', nodeId: a, round: 0, reason: { code: 'WEFT_DATA_EMPTY', message: 'no data' } });
+    const connect = (): void => {
+      for (const nodeId of [a, b, c]) run.apply({ kind: 'connected', nodeId });
+    };
+    run.restart(replay, -dayMs);
+    connect();
+    run.wait(defaultTiming.retryMs);
+    expect(run.state).toMatchObject({ phase: 'training', round: 1 });
+    run.restart(replay, -dayMs);
+    const { deadlineAt } = run.state;
+    expect(deadlineAt - run.now).toBeLessThanOrEqual(run.state.spec.cohort.deadlineSeconds * 1000);
+  });
+
   test('a member that is lost before its upload leaves the others to commit', () => {
     const run = begin({ rounds: 1, minimum: 2 });
     for (const nodeId of [a, b, c]) run.ready(nodeId);

@@ -81,12 +81,14 @@ function take(turn: Turn, input: RoundInput): void {
       return stop(turn);
     case 'rollBack':
       return rollBack(turn, input);
-    case 'recover':
+    case 'recover': {
       // While it is paused, resuming moves the deadlines.
-      if (turn.state.lifecycle === 'running' && turn.state.participants.size > 0) {
+      const setBack = turn.now < turn.state.lastEventAt && turn.state.retryAt > turn.now;
+      if (turn.state.lifecycle === 'running' && (turn.state.participants.size > 0 || setBack)) {
         turn.record({ kind: 'run.recovered', data: {} });
       }
       return renewLeases(turn);
+    }
     case 'timer':
       return;
     case 'connected':

@@ -9,13 +9,17 @@ export interface Clock {
 /** setTimeout's longest delay, some 24 days. */
 const longestDelayMs = 2 ** 31 - 1;
 
+// Of the clock that people set only the hour at which the process began is taken: a deadline must neither come at once
+// nor be a day away because somebody set it in the middle of a round.
+const beganAt = Date.now() - performance.now();
+
 export const systemClock: Clock = {
-  now: () => Date.now(),
+  now: () => Math.floor(beganAt + performance.now()),
   alarm(at, ring) {
     let timer: NodeJS.Timeout;
     const arm = (): void => {
-      const delay = at - Date.now();
-      timer = setTimeout(() => (at > Date.now() ? arm() : ring()), Math.max(0, Math.min(delay, longestDelayMs)));
+      const delay = at - systemClock.now();
+      timer = setTimeout(() => (at > systemClock.now() ? arm() : ring()), Math.max(0, Math.min(delay, longestDelayMs)));
     };
     arm();
     return () => clearTimeout(timer);

@@ -24,6 +24,7 @@ import type { StoredEvent } from '../store/events.ts';
 import { aggregateRound } from './aggregate-round.ts';
 import { scoreAdapter } from './score-adapter.ts';
 import { adapterRef, sealOffer } from './offers.ts';
+import { secureRowOf } from './points.ts';
 import type { RunContext } from './run-context.ts';
 import { belongsToRound, removePartials } from './uploads.ts';
 
@@ -81,6 +82,8 @@ export class Run {
     if (record?.kind === 'record') {
       const accepts = record.events.some(({ kind }) => kind === 'update.accepted');
       const commits = record.events.some(({ kind }) => kind === 'round.committed');
+      const secure = secureRowOf(record.events);
+      if (secure) onPoint(`before-${secure}-row`);
       if (accepts) onPoint('before-event-row');
       const scores = record.events.some(({ kind }) => kind === 'gate.scored');
       if (scores) onPoint('before-score-row');
@@ -94,6 +97,7 @@ export class Run {
         this.#state = before;
         throw error;
       }
+      if (secure) onPoint(`after-${secure}-row`);
       if (accepts) onPoint('after-event-row');
       if (scores) onPoint('after-score-row');
       if (commits) onPoint('after-commit');

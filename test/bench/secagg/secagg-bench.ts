@@ -67,6 +67,8 @@ export function measureSecagg({
     report(`Weft: ${work.members} members, ${work.dropped} dropped`);
     const figures = measureSession(work);
     sessions.push(...figures);
+    for (const run of figures)
+      report(`  ${run.bits} bits: node ${seconds(run.nodeCpuS)}, unmask ${seconds(run.unmaskCpuS)}`);
     // In pairs, so that a change of the machine's load meets both. A thousand would take Flower hours.
     if (!python || work.members > 100) continue;
     report(`Flower: ${work.members} members, ${work.dropped} dropped`);
@@ -77,14 +79,19 @@ export function measureSecagg({
   return { sessions, flower, skipped, load: [before, load()] };
 }
 
+/** Its unmasking of a hundred members alone takes minutes; the whole bench is to end within twenty. */
+const flowerLimitMs = 6 * 60_000;
+
 /** Every member is measured where that is quick. */
 const measuredByFlower = (members: number): number => (members <= 10 ? members : 3);
 
 function runFlower(python: string, { members, dropped }: SessionCase, threshold: number) {
-  const { status, stdout, stderr } = spawnSync(python, [flowerScript], {
+  const { status, signal, stdout, stderr } = spawnSync(python, [flowerScript], {
     encoding: 'utf8',
+    timeout: flowerLimitMs,
     input: JSON.stringify({ members, dropped, words, threshold, measured: measuredByFlower(members) }),
   });
+  if (signal) return `it did not end within ${flowerLimitMs / 60_000} minutes`;
   if (status !== 0) return stderr.trim().split('\n').at(-1) ?? `it ended with ${status}`;
   return JSON.parse(stdout.trim().split('\n').at(-1)!) as Omit<FlowerFigures, 'members' | 'dropped'>;
 }
