@@ -9,6 +9,7 @@ import {
   domains,
   factorSize,
   log,
+  longestUpdate,
   openEnvelope,
   parseInvite,
   parseRunSpec,
@@ -65,8 +66,8 @@ const call = async <T>(method: 'GET' | 'POST', path: string, body?: unknown): Pr
   return view;
 };
 
-/** A node that keeps to the protocol, and whose coordinates are all as large as given, with signs that alternate oddly. */
-async function joinWith(magnitudeOf: (coordinateCap: number) => number) {
+/** A node that keeps to the protocol, and whose coordinates are all as large as given, of what its norm allows at most. */
+async function joinWith(magnitudeOf: (largest: number) => number) {
   const { invite } = await call<InviteView>('POST', '/api/invites', { autoApprove: true });
   const { address, certificateDer, coordinatorKey, token } = parseInvite(invite);
   const node = createTestNode({
@@ -89,7 +90,7 @@ async function joinWith(magnitudeOf: (coordinateCap: number) => number) {
       const trained = (['both', 'A', 'B', 'both'] as const)[factor]!;
       const values = factorSize(createAdapterLayout(config, spec.adapter), trained);
       const encoding = updateEncoding(spec, values);
-      const magnitude = magnitudeOf(encoding.grid.coordinateCap);
+      const magnitude = magnitudeOf(Math.floor(longestUpdate(encoding, 1) / Math.sqrt(encoding.grid.dim)));
       const coordinates = Int32Array.from({ length: encoding.grid.dim }, (_, i) => (i % 3 === 0 ? -1 : 1) * magnitude);
       const quantized = { coordinates, normL2: 0, clipped: false, saturatedValues: 0 };
       const payload = payloadOf(encoding, quantized, { weight: 1 });
@@ -143,12 +144,12 @@ test('a poisoned sum is stopped by the gate, the next round without it is commit
     adapter: { rank: 2, alpha: 4 },
     training: { steps: 1, sequenceLength: 32 },
     cohort: { minimum: 2, maximum: 3 },
-    aggregation: { mode: 'plain', weighting: 'uniform' },
+    aggregation: { mode: 'plain', weighting: 'uniform', clipNormL2: 100 },
     evaluation: { heldOutShare: 0, gate: { dataSha256, format: 'txt', greatestIncrease: 0.02 } },
     rounds: 2,
   });
   const honest = [await joinWith(() => 1), await joinWith(() => 2)];
-  const poisoner = await joinWith((coordinateCap) => coordinateCap);
+  const poisoner = await joinWith((largest) => largest);
   await call('POST', `/api/runs/${id}/start`);
   await Promise.all([...honest, poisoner].map((node) => node.takePart()));
   const refused = await runUntil(id, ({ roundsDone }) => typeof roundsDone[0]?.endedAt === 'number');

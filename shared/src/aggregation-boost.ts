@@ -100,9 +100,10 @@ export function boostOfRule(rule: Rule, given: BoostCase): LargestBoost {
 /**
  * What a run's spec lets one node do in a round, at its smallest cohort.
  *
- * In mode plain the coordinator checks that each coordinate of an update is within the range Q of the grid, not its norm: a
- * hostile one has a norm of Q·√d/(s·C) clip norms, whatever weight w it claims, and the honest ones may claim 1 each while
- * the mean multiplies by w_max: it moves by w_max·h/n.
+ * In mode plain the coordinator takes no update longer than the clip norm and the claimed weight allow, and the rounding on
+ * top: a hostile one has a norm of h = 1 + √d/(s·C) clip norms at its largest weight. Where nodes count by examples it may
+ * claim w_max among honest ones that claim 1 each: it moves the mean by no more than its own share of it, and the rounding
+ * that no weight scales, w_max·√d/(s·C)/n, comes on top.
  *
  * In mode secure nothing of one update is seen. A member that does not clip reaches every sum in the ring, ±2^(b−1) in
  * each coordinate, and, without noise, a weight that makes the divisor 1. With noise the sum is divided by n.
@@ -120,13 +121,14 @@ export function largestBoost(spec: RunSpec, values: number): LargestBoost & { re
     const because = `a masked update is not seen, and the ring takes ±2^${form.bits - 1} in each of ${grid.dim} coordinates`;
     return { clipNorms, because, nodes };
   }
-  const hostileNorm = (grid.coordinateCap * root) / (grid.scale * clipNormL2);
+  const rounding = root / (grid.scale * clipNormL2);
+  const hostileNorm = 1 + rounding;
   if (rule !== 'mean')
     return { ...boostOfRule(rule, { ...robust, nodes, hostileNorm, radius: robust.radius / clipNormL2 }), nodes };
   if (weighting === 'uniform') return { ...boostOfMean({ nodes, hostileNorm }), nodes };
   return {
-    clipNorms: (offered.weightCap * hostileNorm) / nodes + 1,
-    because: 'its coordinates may be those of the largest weight whatever weight it claims',
+    clipNorms: 2 + (offered.weightCap * rounding) / nodes,
+    because: 'it may claim the largest weight among small ones, and has no longer update than the clip norm allows',
     nodes,
   };
 }

@@ -39,7 +39,7 @@ export { createIdentity, ed25519Pem, toFederationId, toNodeId, verifySignature, 
 export { roundPhases, type RoundPhase } from './round-phase.ts';
 export * from './quantization.ts';
 export * from './ring.ts';
-export { faultOfSum } from './sum-test.ts';
+export { faultOfSum, longestUpdate } from './sum-test.ts';
 export * from './run-spec.ts';
 export * from './admin-api.ts';
 export * from './invite.ts';

@@ -33,12 +33,17 @@ export function faultOfSum(encoding: UpdateEncoding, words: RingWords, nodes: nu
     const most = nodes * clipBit.magnitude + Math.ceil(12 * Math.sqrt(nodes * clipBit.nodeVariance));
     if (Math.abs(bits) > most) return `the clip bits of ${nodes} updates add up to ${bits}, honest ones to ±${most}`;
   }
-  const longest = noise
-    ? nodes * noise.normBound
-    : (grid.scale * offered.clipNormL2 * weightSum) / offered.weightCap + nodes * Math.sqrt(grid.dim);
+  const longest = noise ? nodes * noise.normBound : longestUpdate(encoding, weightSum, nodes);
   const norm = Math.sqrt(square);
   const most = longest + deviation * (Math.sqrt(grid.dim) + 12);
   if (norm > most)
     return `the sum of ${nodes} updates is ${norm.toPrecision(6)} units long, honest ones ${most.toPrecision(6)} at most`;
   return undefined;
 }
+
+/**
+ * Without noise, the L2 norm of honest updates' integers at most: s·C·Σw/w_max + n·√d.
+ * @param weight Σw
+ */
+export const longestUpdate = ({ grid, offered }: UpdateEncoding, weight: number, nodes = 1): number =>
+  (grid.scale * offered.clipNormL2 * weight) / offered.weightCap + nodes * Math.sqrt(grid.dim);

@@ -1,4 +1,12 @@
-import { parseRunSpec, payloadOf, updateEncoding, type UpdateEncoding } from '@weft/shared';
+import {
+  createSeededRandom,
+  longestUpdate,
+  parseRunSpec,
+  payloadOf,
+  quantizeUpdate,
+  updateEncoding,
+  type UpdateEncoding,
+} from '@weft/shared';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createUploadCheck } from './payload.ts';
@@ -30,15 +38,43 @@ describe('the words of an update that travels plain', () => {
     const encoding = encodingOf('plain', quantizationBits);
     const { coordinateCap, dim } = encoding.grid;
     fc.assert(
-      fc.property(pieces, weights, fc.nat({ max: dim - 1 }), fc.boolean(), (sizeBytes, weight, at, isAbove) => {
-        const coordinates = new Int32Array(dim).fill(isAbove ? coordinateCap : -coordinateCap);
+      fc.property(pieces, fc.nat({ max: dim - 1 }), fc.boolean(), (sizeBytes, at, isAbove) => {
+        const weight = encoding.offered.weightCap;
+        const coordinates = new Int32Array(dim);
+        coordinates[at] = isAbove ? coordinateCap : -coordinateCap;
         inPieces(plainCheck(encoding, weight), payload(encoding, coordinates, weight), sizeBytes);
-        coordinates[at]! += isAbove ? 1 : -1;
+        coordinates[at] += isAbove ? 1 : -1;
         expect(() => inPieces(plainCheck(encoding, weight), payload(encoding, coordinates, weight), sizeBytes)).toThrow(
           `coordinate ${at} is ${coordinates[at]}, the ring takes ±${coordinateCap}`,
         );
       }),
       { numRuns: 20 },
+    );
+  });
+
+  test.each([4, 16])('of %i bits pass when they were clipped, and none longer than its weight allows does', (bits) => {
+    const encoding = encodingOf('plain', bits, 40);
+    const { offered, grid } = encoding;
+    fc.assert(
+      fc.property(
+        pieces,
+        weights,
+        fc.integer(),
+        fc.double({ min: 1e-3, max: 1e3, noNaN: true }),
+        (sizeBytes, weight, seed, size) => {
+          const random = createSeededRandom(`norm ${seed}`);
+          const delta = Float32Array.from({ length: grid.values }, () => size * (random.uniform() - 0.5));
+          const { coordinates } = quantizeUpdate(delta, grid, { ...offered, weight, rotationSeed: 'norm', random })!;
+          inPieces(plainCheck(encoding, weight), payload(encoding, coordinates, weight), sizeBytes);
+          // Longer by half than what its weight allows, and each coordinate within the ring.
+          const length = 1.5 * longestUpdate(encoding, weight);
+          const even = new Int32Array(grid.dim).fill(Math.ceil(length / Math.sqrt(grid.dim)));
+          if (even[0]! > grid.coordinateCap) return;
+          expect(() => inPieces(plainCheck(encoding, weight), payload(encoding, even, weight), sizeBytes)).toThrow(
+            expect.objectContaining({ code: 'WEFT_UPDATE_WRONG_NORM' }),
+          );
+        },
+      ),
     );
   });
 

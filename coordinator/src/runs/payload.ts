@@ -1,11 +1,20 @@
-import { secagg, signedWords, toRing, WeftError, wordsOf, type Sha256, type UpdateEncoding } from '@weft/shared';
+import {
+  longestUpdate,
+  secagg,
+  signedWords,
+  toRing,
+  WeftError,
+  wordsOf,
+  type Sha256,
+  type UpdateEncoding,
+} from '@weft/shared';
 import type { BoundUpdate } from './binding.ts';
 
 type PieceCheck = (piece: Uint8Array) => void;
 
 /** Looks at an update's bytes as they pass, in pieces of any size. */
 export interface UploadCheck {
-  /** @throws WEFT_UPDATE_WRONG_RING, WEFT_UPDATE_WRONG_WEIGHT */
+  /** @throws WEFT_UPDATE_WRONG_RING, WEFT_UPDATE_WRONG_WEIGHT, WEFT_UPDATE_WRONG_NORM */
   readonly take: PieceCheck;
   /** Once all have passed; of what travels plain there is none. */
   readonly chunkRoot: () => Sha256 | undefined;
@@ -31,12 +40,16 @@ export function createUploadCheck({
 
 /**
  * Looks at an update's ring words as they pass: coordinates of at most Q in magnitude, then the limbs of the weight that
- * the signed Update names. A coordinate beyond the cap could carry the sum out of the ring.
- * @throws WEFT_UPDATE_WRONG_RING, WEFT_UPDATE_WRONG_WEIGHT
+ * the signed Update names. A coordinate beyond the cap could carry the sum out of the ring. Together they are no longer
+ * than the clip norm and the claimed weight allow: ‖q‖ ≤ s·C·w/w_max + √d, as each coordinate is rounded by less than one.
+ * @throws WEFT_UPDATE_WRONG_RING, WEFT_UPDATE_WRONG_WEIGHT, WEFT_UPDATE_WRONG_NORM
  */
-function createPayloadCheck({ form, grid }: UpdateEncoding, weight: number): PieceCheck {
+function createPayloadCheck(encoding: UpdateEncoding, weight: number): PieceCheck {
+  const { form, grid } = encoding;
   const { dim, bits } = form;
   const { coordinateCap } = grid;
+  const longest = longestUpdate(encoding, weight);
+  let square = 0;
   const unpacker = new secagg.WordUnpacker(bits, wordsOf(form));
   const limbs = toRing({ ...form, dim: 0 }, new Int32Array(), weight);
   let position = 0;
@@ -49,6 +62,13 @@ function createPayloadCheck({ form, grid }: UpdateEncoding, weight: number): Pie
           throw new WeftError(
             'WEFT_UPDATE_WRONG_RING',
             `coordinate ${position} is ${signed[i]}, the ring takes ±${coordinateCap}`,
+          );
+        }
+        square += signed[i]! ** 2;
+        if (position === dim - 1 && Math.sqrt(square) > longest) {
+          throw new WeftError(
+            'WEFT_UPDATE_WRONG_NORM',
+            `the update is ${Math.sqrt(square).toPrecision(6)} units of the ring long, one that was clipped and weighs ${weight} is ${longest.toPrecision(6)} at most`,
           );
         }
       } else if (words[i] !== limbs[position - dim]) {

@@ -10,17 +10,28 @@ const wordBytes = 3;
 /** Of the nodes' drawn deltas: coordinates below 0.1. */
 const honestNormL2 = (values: number): number => 0.1 * Math.sqrt(values);
 
-/** Multiplies each coordinate as far as the ring takes it, as a node that says nothing about it would. */
-const boost =
+/** Honest deltas are far below it. */
+const clipNormL2 = 100;
+
+/** Multiplies each coordinate, as a node that says nothing about it would. */
+const boostBy =
   (factor: number) =>
   (payload: Uint8Array): void => {
     const words = Buffer.from(payload.buffer);
     const cap = coordinateCapOf(16);
     for (let at = 0; at < payload.length - wordBytes; at += wordBytes) {
-      const boosted = words.readIntLE(at, wordBytes) * factor;
+      const boosted = Math.round(words.readIntLE(at, wordBytes) * factor);
       words.writeIntLE(Math.max(-cap, Math.min(cap, boosted)), at, wordBytes);
     }
   };
+
+/** As long as the coordinator takes it: the clip norm is the ring's largest coordinate, 2¹⁵ − 1. */
+function boostToClipNorm(payload: Uint8Array): void {
+  const words = Buffer.from(payload.buffer);
+  let square = 0;
+  for (let at = 0; at < payload.length - wordBytes; at += wordBytes) square += words.readIntLE(at, wordBytes) ** 2;
+  boostBy(coordinateCapOf(16) / Math.sqrt(square))(payload);
+}
 
 let loopback: Loopback;
 beforeAll(async () => {
@@ -29,7 +40,7 @@ beforeAll(async () => {
 });
 afterAll(() => loopback.close());
 
-/** One round in which the first node's update is scaled by 1000. */
+/** One round in which the first node's update is as long as the clip norm. */
 const poisonedRound = async (rule: Rule, { lastFirst = false } = {}) => {
   const { id } = await loopback.runs.create(
     loopbackSpec({
@@ -38,6 +49,7 @@ const poisonedRound = async (rule: Rule, { lastFirst = false } = {}) => {
       maximum: nodes,
       rule,
       weighting: 'uniform',
+      clipNormL2,
       robust: { byzantine: 1, trimShare: 0.15, radius: 0.5, iterations: 20 },
     }),
   );
@@ -45,7 +57,7 @@ const poisonedRound = async (rule: Rule, { lastFirst = false } = {}) => {
   const prepared = loopback.nodes.map((node, i) => ({
     node,
     offer: node.offer,
-    update: node.prepare(node.offer, i === 0 ? { payload: boost(1000) } : {}),
+    update: node.prepare(node.offer, i === 0 ? { payload: boostToClipNorm } : {}),
   }));
   for (const { node, offer, update } of prepared) await node.ready(offer, update);
   for (const { node, update } of lastFirst ? prepared.toReversed() : prepared) await node.upload(update);
@@ -60,7 +72,7 @@ const poisonedRound = async (rule: Rule, { lastFirst = false } = {}) => {
   return { stepNormL2: deltaNormL2!, adapterAfter, values: factorSize(layout, 'B') };
 };
 
-test('one update of seven, scaled by 1000, carries the mean away', async () => {
+test('one update of seven, as long as the clip norm, carries the mean away', async () => {
   const { stepNormL2, values } = await poisonedRound('mean');
   expect(stepNormL2).toBeGreaterThan(10 * honestNormL2(values));
 });

@@ -195,6 +195,13 @@ export const protocolErrors = defineErrors({
     todo: 'start from the adapter that was offered',
     retry: false,
   },
+  WEFT_UPDATE_WRONG_NORM: {
+    grpc: 'INVALID_ARGUMENT',
+    http: 422,
+    exit: 4,
+    todo: "clip the delta to the run spec's norm before it is quantised; a node that runs Weft does, so look at who sent this",
+    retry: false,
+  },
   WEFT_UPDATE_WRONG_RING: {
     grpc: 'INVALID_ARGUMENT',
     http: 422,

@@ -4,10 +4,12 @@ import {
   aggregationRules,
   boostOfMean,
   boostOfRule,
+  coordinateCapOf,
   createSeededRandom,
   decodeSum,
   largestBoost,
   leastUpdates,
+  maxQuantizationBits,
   parseRunSpec,
   quantizeUpdate,
   secagg,
@@ -90,8 +92,9 @@ export function largestMove(
   return best;
 }
 
-/** An update that the coordinator takes has a norm of √d clip norms at most, as each of its coordinates has one. */
-export const hostileNormOf = ({ values }: Scene): number => Math.sqrt(values);
+/** In clip norms: what the coordinator takes is clipped, and rounded by less than one unit of 16 bits in each coordinate. */
+export const hostileNormOf = ({ values }: Scene): number =>
+  1 + Math.sqrt(values) / coordinateCapOf(maxQuantizationBits);
 
 export const boundOf = (rule: Rule, scene: Scene): LargestBoost => {
   const given: BoostCase = { ...robust, nodes: scene.nodes, hostileNorm: hostileNormOf(scene) };
