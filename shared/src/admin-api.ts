@@ -106,6 +106,8 @@ export const roundNodeViewSchema = z.object({
   trainingMs: z.number().nullable(),
   /** Held-out loss of the adapter that it received, nats a token. */
   heldOutLoss: z.number().nullable(),
+  /** Fingerprint of the organisation that signed for its key; null before it is ready, too. */
+  vouchedBy: z.string().nullable(),
   reason: z.string().nullable(),
 });
 
@@ -121,6 +123,10 @@ export const roundViewSchema = z.object({
   heldOutLoss: z.number().nullable(),
   heldOutTokens: z.number().int(),
   contributors: z.number().int(),
+  /** Different ones that signed for members of its cohort, once committed for its contributors; 0 before, or of none. */
+  organisations: z.number().int(),
+  /** Sums of shards that no honest members could have made; what was committed is without them. */
+  refusedShards: z.array(z.object({ nodeIds: z.array(z.string()), because: z.string() })),
   /** Of the accepted updates; of all their values. */
   clippedShare: z.number().nullable(),
   saturatedShare: z.number().nullable(),

@@ -28,6 +28,13 @@ describe('run spec', () => {
     expect(hashRunSpec(parseRunSpec({ ...minimal, rounds: 5 }))).not.toBe(hashRunSpec(spec));
   });
 
+  it('takes a cap for each organisation, from one on, and hashes a spec without one as ever', () => {
+    const capped = (perOrganisation: number) => ({ ...minimal, cohort: { perOrganisation } });
+    expect(parseRunSpec(capped(1)).cohort.perOrganisation).toBe(1);
+    expect(Object.keys(parseRunSpec(minimal).cohort)).not.toContain('perOrganisation');
+    for (const wrong of [0, 1.5, -2]) expect(problemsOf(capped(wrong))).toContain('cohort.perOrganisation:');
+  });
+
   it('reports three mistakes at once', () => {
     const message = problemsOf({
       ...minimal,

@@ -55,6 +55,12 @@ export const runSpecSchema = z
         minimum: count.default(1),
         /** The round starts at once when so many are connected, and no update beyond them is taken. */
         maximum: count.default(128),
+        /**
+         * Members of one organisation at most; whom it lets in is drawn. The word that counts is the one that was checked
+         * when a node enrolled (`weft org endorse`). Nodes that nobody endorsed count as one organisation together, since
+         * each of them could be of the same. Left out: any number.
+         */
+        perOrganisation: count.optional(),
         /** Share of the nodes that trained which must be ready before the cohort may be fixed. */
         quorum: z.number().positive().max(1).default(0.67),
         /** A round may take so long at most; the coordinator adapts the deadline below it to the median node. */

@@ -5,6 +5,7 @@ import { openAdminClient } from '../admin-client.ts';
 import type { CommandModule } from '../command.ts';
 import { addHomeOption } from '../coordinator-home.ts';
 import { boostLine } from '../boost-line.ts';
+import { roundNotes } from '../round-notes.ts';
 import { findRun, runArgument, type RunOptions } from '../run-order.ts';
 import { formatLoss, formatTable, formatTime } from '../table.ts';
 
@@ -20,6 +21,7 @@ const roundRow = ({
   phase,
   factor,
   contributors,
+  organisations,
   heldOutLoss,
   gate,
   clippedShare,
@@ -30,6 +32,7 @@ const roundRow = ({
   phase,
   factor,
   contributors,
+  organisations,
   formatLoss(heldOutLoss),
   gateCell(gate),
   percent(clippedShare),
@@ -64,19 +67,6 @@ const versionRow = ({ round, roundsCommitted, gateLoss, at, adapterSha256, curre
   current ? `${adapterSha256} current` : adapterSha256,
 ];
 
-/** Why the newest round was aborted. */
-const failure = ({ roundsDone }: RunDetailView): string => {
-  const last = roundsDone.at(-1);
-  return last === undefined || last.reason === null ? '' : `round ${last.round} aborted: ${last.reason}\n`;
-};
-
-/** Who took no part in the newest round, and why. */
-const absences = ({ roundsDone }: RunDetailView): string => {
-  const last = roundsDone.at(-1);
-  const away = (last?.nodes ?? []).filter(({ stage, reason }) => stage === 'declined' || (stage === 'left' && reason));
-  return away.map(({ nodeId, stage, reason }) => `round ${last?.round}: ${nodeId} ${stage}: ${reason}\n`).join('');
-};
-
 const shown = (run: RunDetailView): string => {
   const facts = {
     run: run.id,
@@ -99,6 +89,7 @@ const shown = (run: RunDetailView): string => {
     'PHASE',
     'FACTOR',
     'NODES',
+    'ORGANISATIONS',
     'LOSS BEFORE',
     'GATE',
     'CLIPPED',
@@ -111,7 +102,7 @@ const shown = (run: RunDetailView): string => {
     .map(([key, value]) => `${key.padEnd(12)}${value}\n`)
     .join(
       '',
-    )}\n${formatTable(headings, run.roundsDone.map(roundRow))}${failure(run)}${absences(run)}\n${formatTable(versionHeadings, run.versions.map(versionRow))}`;
+    )}\n${formatTable(headings, run.roundsDone.map(roundRow))}${roundNotes(run)}\n${formatTable(versionHeadings, run.versions.map(versionRow))}`;
 };
 
 const run = async (word: string, options: RunOptions): Promise<void> => {

@@ -1,4 +1,5 @@
 import { secagg, type NodeId } from '@weft/shared';
+import { inRandomOrder } from './random-order.ts';
 import type { Participant, RunState } from './state.ts';
 import type { RoundRandom } from './turn.ts';
 
@@ -33,14 +34,4 @@ export function chooseBeacons(
     beaconKey: Buffer.from(publicKey!, 'hex'),
     commitment: Buffer.from(beaconCommitment!, 'hex'),
   }));
-}
-
-/** Fisher-Yates. */
-function inRandomOrder<T>(items: readonly T[], random: RoundRandom): T[] {
-  const order = [...items];
-  for (let last = order.length - 1; last > 0; last--) {
-    const chosen = random.integer(last + 1);
-    [order[last], order[chosen]] = [order[chosen]!, order[last]!];
-  }
-  return order;
 }

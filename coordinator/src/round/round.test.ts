@@ -1,4 +1,4 @@
-import { isKeptByGate, type RoundPhase } from '@weft/shared';
+import { isKeptByGate, type NodeId, type RoundPhase } from '@weft/shared';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { RunEvent } from './evolve.ts';
@@ -18,6 +18,10 @@ const begin = (spec: Parameters<typeof simulate>[0], nodes = [a, b, c]): Simulat
   return simulation;
 };
 
+/** Two nodes of one, two of another, and one that nobody signed for. */
+const threeOrganisations = (nodeId: NodeId): string | undefined =>
+  ['a', 'a', 'b', 'b'][simulatedNodes.indexOf(nodeId)]?.repeat(64);
+
 describe('a round', () => {
   test('a node that left and comes back finds its place only while there is one', () => {
     const run = begin({ rounds: 1, minimum: 1, maximum: 2 }, [a, b]);
@@ -32,6 +36,62 @@ describe('a round', () => {
     run.ready(a);
     run.ready(c);
     expect(run.state.cohort).toEqual([a, c]);
+  });
+
+  test('takes no more members of one organisation than the cap says; the others hear that they are left out', () => {
+    const run = begin({ rounds: 1, minimum: 2, perOrganisation: 1, organisationOf: threeOrganisations }, [a, b, c, d]);
+    for (const nodeId of [a, b, c, d]) run.ready(nodeId);
+    const { cohort } = run.state;
+    expect(run.state.phase).toBe('collecting');
+    expect(cohort).toEqual([
+      [a, b].find((nodeId) => cohort.includes(nodeId)),
+      [c, d].find((nodeId) => cohort.includes(nodeId)),
+    ]);
+    const others = [a, b, c, d].filter((nodeId) => !cohort.includes(nodeId));
+    expect(run.effects).toContainEqual(
+      expect.objectContaining({ kind: 'announceCohort', to: [...cohort, ...others], nodeIds: cohort }),
+    );
+    expect(others.map((nodeId) => run.upload(nodeId))).toEqual(Array(2).fill('WEFT_UPDATE_NOT_EXPECTED'));
+    expect(others.map((nodeId) => run.ready(nodeId))).toEqual(Array(2).fill('WEFT_UPDATE_NOT_EXPECTED'));
+    // Their silence holds nobody up, and nothing waits for them.
+    run.wait(defaultTiming.leaseMs / 2);
+    for (const nodeId of cohort) run.apply({ kind: 'heard', nodeId });
+    run.wait(defaultTiming.leaseMs / 2 + 1);
+    expect(run.state.phase).toBe('collecting');
+    for (const nodeId of cohort) run.upload(nodeId);
+    expect(run.state.phase).toBe('committing');
+  });
+
+  test('draws whom the cap leaves out, so that nobody is left out for ever', () => {
+    const run = begin({ rounds: 40, minimum: 1, perOrganisation: 1, organisationOf: () => 'a'.repeat(64) }, [a, b, c]);
+    run.finish();
+    const fixed = run.events.flatMap((event) => (event.kind === 'cohort.fixed' ? event.data.nodeIds : []));
+    expect(fixed).toHaveLength(40);
+    expect(new Set(fixed).size).toBe(simulatedNodes.length);
+  });
+
+  test('waits at the quorum while the cap lets too few in, and is given up as for too few, with the numbers', () => {
+    const settings = { rounds: 1, minimum: 2, perOrganisation: 1, quorum: 0.5, deadlineSeconds: 20 };
+    const run = begin({ ...settings, organisationOf: threeOrganisations }, [a, b, c]);
+    run.ready(a);
+    run.ready(b);
+    run.wait(19_999);
+    expect(run.state.phase).toBe('training');
+    run.wait(1);
+    expect(run.events.at(-2)).toMatchObject({
+      kind: 'round.aborted',
+      data: {
+        reason: {
+          code: 'WEFT_ROUND_TOO_FEW_READY',
+          message:
+            '2 of 3 nodes were ready at the deadline of round 0, cohort.perOrganisation is 1 and lets 1 of the 2 ready ones in, the cohort needs 2',
+        },
+      },
+    });
+    const again = begin({ ...settings, organisationOf: threeOrganisations }, [a, b, c]);
+    for (const nodeId of [a, b, c]) again.ready(nodeId);
+    expect(again.state.phase).toBe('collecting');
+    expect(again.state.cohort).toHaveLength(2);
   });
 
   test('goes from waiting to committing by itself, and the run to finished', () => {
@@ -315,7 +375,47 @@ describe('under any schedule of events', () => {
       { numRuns: 2000 },
     );
   });
+
+  test('no cohort has more members of one organisation than the cap, the machine never sticks, and its rows replay', () => {
+    const spec = fc.record({
+      rounds: fc.integer({ min: 1, max: 3 }),
+      minimum: fc.integer({ min: 1, max: 4 }),
+      quorum: fc.constantFrom(0.2, 0.67, 1),
+      perOrganisation: fc.integer({ min: 1, max: 3 }),
+      organisations: fc.array(fc.constantFrom('a', 'b', undefined), { minLength: 5, maxLength: 5 }),
+    });
+    let leftOut = 0;
+    fc.assert(
+      fc.property(spec, fc.array(action, { maxLength: 80, size: 'max' }), ({ organisations, ...settings }, actions) => {
+        const organisationOf = (nodeId: NodeId) => organisations[simulatedNodes.indexOf(nodeId)]?.repeat(64);
+        const run = simulate({ ...settings, organisationOf });
+        run.apply({ kind: 'start' });
+        for (const act of actions) act(run);
+        expect(durable(replay(run.created, run.events))).toEqual(durable(run.state));
+        run.finish();
+        checkHistory(run);
+        checkCaps(run, organisationOf);
+        leftOut += run.events.filter(
+          ({ kind, data }) => kind === 'node.left' && 'cause' in data && data.cause === 'perOrganisation',
+        ).length;
+      }),
+      { numRuns: 1000 },
+    );
+    expect(leftOut).toBeGreaterThan(0);
+  });
 });
+
+/** No cohort has more members of one organisation than the cap, and none is below the minimum. */
+function checkCaps(run: Simulation, organisationOf: (nodeId: NodeId) => string | undefined): void {
+  const { minimum, perOrganisation } = run.state.spec.cohort;
+  for (const event of run.events) {
+    if (event.kind !== 'cohort.fixed') continue;
+    const { nodeIds } = event.data;
+    expect(nodeIds.length).toBeGreaterThanOrEqual(minimum);
+    for (const members of Map.groupBy(nodeIds, organisationOf).values())
+      expect(members.length).toBeLessThanOrEqual(perOrganisation!);
+  }
+}
 
 /** Which phase may follow which, in plain mode. */
 const followers: Partial<Record<RoundPhase, RoundPhase[]>> = {

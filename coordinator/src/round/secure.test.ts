@@ -45,18 +45,24 @@ class SecureRun {
   /** Bodies of the receipts that a node was told in a round, in hex; the times that they promise. */
   readonly receipts = new Map<string, Set<string>>();
   readonly promisedMs: number[] = [];
+  /** Who was told that a round's cohort is without it, after the round's number. */
+  readonly leftOut: (number | NodeId)[][] = [];
   readonly #random = createSeededRandom('secure run');
   #nodes: (NodeSide | undefined)[] = [];
   #waiting: (() => void)[] = [];
   #masked = new Map<string, number>();
 
-  constructor() {
+  readonly #organisations: readonly (string | undefined)[];
+
+  /** @param organisations of each node by its number, in hex */
+  constructor(perOrganisation?: number, organisations: readonly (string | undefined)[] = []) {
+    this.#organisations = organisations;
     const spec = parseRunSpec({
       name: 'secure',
       baseModel: { name: 'none', sha256: sha256('model') },
       adapter: {},
       training: { steps: 1 },
-      cohort: { minimum: 3, maximum: members, quorum: 0.6 },
+      cohort: { minimum: 3, maximum: members, quorum: 0.6, ...(perOrganisation && { perOrganisation }) },
       evaluation: { heldOutShare: 0 },
       aggregation: {},
       rounds: 2,
@@ -106,6 +112,7 @@ class SecureRun {
 
   #carryOut(effect: Effect): void {
     if (effect.kind === 'record') this.events.push(...(effect.events as RunEvent[]));
+    if (effect.kind === 'announceCohort') this.leftOut.push([effect.round, ...effect.to]);
     if (effect.kind === 'schedule') this.timerAt = effect.at;
     if (effect.kind === 'offer') this.#later(() => this.#ready(effect.nodeId, effect.round));
     if (effect.kind === 'sendSecure')
@@ -122,7 +129,9 @@ class SecureRun {
     if (this.dead.has(node) || round !== this.state.round) return;
     const payload = { sha256: '0'.repeat(64) as Sha256, sizeBytes: 8 };
     const publicKey = Buffer.from(this.identities[node]!.publicKey).toString('hex');
-    this.apply({ kind: 'ready', nodeId, round, payload, trainingMs: 1, publicKey });
+    const organisation = this.#organisations[node];
+    const endorsed = organisation !== undefined && { organisation };
+    this.apply({ kind: 'ready', nodeId, round, payload, trainingMs: 1, publicKey, ...endorsed });
   }
 
   #tell(node: number, { round, message, memberKeys = [] }: Extract<Effect, { kind: 'sendSecure' }>): void {
@@ -168,14 +177,20 @@ class SecureRun {
       directory: new Map(
         memberKeys.map((key) => [
           Buffer.from(secagg.nodeIdOf(key)).toString('hex'),
-          { identityKey: key, trusted: true },
+          { identityKey: key, trusted: true, organisation: this.#organisations[this.ids.indexOf(toNodeId(key))] },
         ]),
       ),
       loaded,
       expectedAdapterHash: loaded.adapterHash,
       lastRound: -1,
       checkpoint: { size: 0, root: new Uint8Array(32) },
-      policy: { leastColluders: 1, leastHonest: 2, leastOrganisations: 0, acceptsSmallCohort: true },
+      policy: {
+        leastColluders: 1,
+        leastHonest: 2,
+        leastOrganisations: 0,
+        mostOfOneOrganisation: this.state.spec.cohort.perOrganisation,
+        acceptsSmallCohort: true,
+      },
     };
     return { knowledge, sign: (message) => identity.sign(message) };
   }
@@ -311,6 +326,41 @@ describe('a run with secure aggregation', () => {
       { numRuns: 25 },
     );
     expect(committed).toBe(50);
+  });
+
+  test('sums no more members of an organisation than the cap says, and tells the others that they are not in the cohort', () => {
+    const [hospital, library] = ['a', 'b'].map((digit) => digit.repeat(64));
+    const run = new SecureRun(1, [hospital, hospital, hospital, library, undefined]);
+    run.connect();
+    run.apply({ kind: 'start' });
+    for (let turn = 0; turn < 900 && !hasEnded(run.state); turn++) run.turn();
+    expect(run.state).toMatchObject({ lifecycle: 'finished', committedRounds: 2 });
+    const cohorts = run.events.flatMap((event) => (event.kind === 'cohort.fixed' ? [event.data.nodeIds] : []));
+    expect(run.sums).toHaveLength(2);
+    run.sums.forEach(({ sum, nodes }, round) => {
+      expect(sum).toBe(nodes.reduce((total, node) => total + update(node), 0));
+      expect(nodes.map((node) => run.ids[node]!).toSorted()).toEqual(cohorts[round]);
+      expect(nodes.filter((node) => node < 3)).toHaveLength(1);
+      expect(nodes).toHaveLength(3);
+      const others = run.ids.slice(0, 3).filter((nodeId) => !cohorts[round]!.includes(nodeId));
+      expect(run.leftOut[round]).toEqual([round, ...others]);
+    });
+    expect(durable(run.replayed())).toEqual(durable(run.state));
+  });
+
+  test('gives a round up whose members are too few under the cap, and says so with the numbers', () => {
+    const run = new SecureRun(
+      1,
+      ['a', 'a', 'a', undefined, undefined].map((digit) => digit?.repeat(64)),
+    );
+    run.connect();
+    run.apply({ kind: 'start' });
+    for (let turn = 0; turn < 900 && !hasEnded(run.state); turn++) run.turn();
+    expect(run.state).toMatchObject({ lifecycle: 'aborted', committedRounds: 0 });
+    expect(run.state.reason?.message).toContain(
+      'cohort.perOrganisation is 1 and lets 2 of the 5 ready ones in, cohort.minimum is 3',
+    );
+    expect(run.events.some(({ kind }) => kind === 'cohort.fixed')).toBe(false);
   });
 
   test('gives a round up whose only sum is refused, and goes on with the next one', () => {

@@ -47,9 +47,15 @@ export interface Simulation {
 }
 
 export function simulate(
-  spec: Partial<RunSpec['cohort']> & { rounds: number; heldOutShare?: number; greatestIncrease?: number | undefined },
+  spec: Partial<RunSpec['cohort']> & {
+    rounds: number;
+    heldOutShare?: number;
+    greatestIncrease?: number | undefined;
+    /** Of each node; none but where it is told. */
+    organisationOf?: (nodeId: NodeId) => string | undefined;
+  },
 ): Simulation {
-  const { rounds, heldOutShare = 0.1, greatestIncrease, ...cohort } = spec;
+  const { rounds, heldOutShare = 0.1, greatestIncrease, organisationOf, ...cohort } = spec;
   const adapter = { sha256: sha256('version 0'), sizeBytes: 40 };
   const parsed = parseRunSpec({
     name: 'simulated',
@@ -128,15 +134,18 @@ export function simulate(
       gate = undefined;
       apply({ kind: 'recover' });
     },
-    ready: (nodeId, payload = 'first', round = state.round) =>
-      apply({
+    ready(nodeId, payload = 'first', round = state.round) {
+      const organisation = organisationOf?.(nodeId);
+      return apply({
         kind: 'ready',
         nodeId,
         round,
         payload: payloadOf(nodeId, payload),
         trainingMs: 5,
         publicKey: '0'.repeat(64),
-      }),
+        ...(organisation !== undefined && { organisation }),
+      });
+    },
     upload(nodeId, payload = 'first', round = state.round) {
       const { sha256: payloadSha256, sizeBytes } = payloadOf(nodeId, payload);
       return apply({

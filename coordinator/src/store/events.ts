@@ -103,7 +103,8 @@ export const eventSchemas = {
     beaconCommitment: hash.optional(),
   }),
   'node.declined': reason,
-  'node.left': z.strictObject({ cause: z.enum(['lease', 'revoked']), silentMs: count }),
+  /** perOrganisation: it was ready, and its organisation has as many members in the cohort as it may. */
+  'node.left': z.strictObject({ cause: z.enum(['lease', 'revoked', 'perOrganisation']), silentMs: count }),
   'cohort.fixed': z.strictObject({ nodeIds: z.array(nodeId), deadlineAt: timestamp }),
   /** Secure aggregation begins among the ready nodes: the Offer's exact bytes, and who may answer it. */
   'secagg.opened': z.strictObject({

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { runDetailViewSchema, runViewSchema, type NodeId } from '@weft/shared';
+import { organisationFingerprint, runDetailViewSchema, runViewSchema, sha256, type NodeId } from '@weft/shared';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { simulate, simulatedNodes } from '../round/simulation.ts';
 import { openStore, type Store } from '../store/store.ts';
@@ -79,4 +79,38 @@ test('the same rows give the same views, one by one as they come or all at once'
   expect(ended.roundsDone.filter(({ adapterAfter }) => adapterAfter !== null)).toHaveLength(3);
   expect(live.runs()).toEqual([live.run(runId)]);
   runViewSchema.parse(live.run(runId));
+});
+
+test('a round counts the organisations of its members, says whom its cap left out, and keeps which shards were refused', () => {
+  const organisations = ['a', 'a', 'b'].map((digit) => digit.repeat(64));
+  const organisationOf = (nodeId: NodeId) => organisations[simulatedNodes.indexOf(nodeId)];
+  const simulation = simulate({ rounds: 1, minimum: 2, perOrganisation: 1, organisationOf });
+  const runId = simulation.created.runId!;
+  const live = createRunViews(store);
+  store.append(simulation.created);
+  for (const nodeId of [a, b, c]) simulation.apply({ kind: 'connected', nodeId });
+  simulation.apply({ kind: 'start' });
+  simulation.wait(1_000);
+  for (const nodeId of [a, b, c]) simulation.ready(nodeId);
+  const { cohort } = simulation.state;
+  for (const nodeId of cohort) simulation.upload(nodeId);
+  for (const event of simulation.events) store.append(event);
+  const last = () => live.detail(runId).roundsDone.at(-1)!;
+  expect(last()).toMatchObject({ contributors: 0, organisations: 2, refusedShards: [] });
+  expect(last().nodes.find(({ nodeId }) => !cohort.includes(nodeId as NodeId))).toMatchObject({
+    stage: 'left',
+    vouchedBy: organisationFingerprint(Buffer.from('a'.repeat(64), 'hex')),
+    reason: 'its organisation has 1 member in the cohort, as many as cohort.perOrganisation allows',
+  });
+
+  const refusedShards = [{ nodeIds: [cohort[0]!], because: 'its weight is 9, 1 node has 1 at most' }];
+  const adapter = { sha256: sha256('sum'), sizeBytes: 40 };
+  const summed = { adapter, weightSum: 1, refusedShards, deltaNormL2: 1 };
+  store.append({ kind: 'round.aggregated', runId, round: 0, data: { ...summed, seconds: 1 } });
+  expect(last()).toMatchObject({ organisations: 2, refusedShards });
+  const seconds = { training: 1, transfer: 1, aggregation: 1 };
+  const data = { ...summed, nodeIds: [cohort[1]!], seconds, bytesDown: {} };
+  store.append({ kind: 'round.committed', runId, round: 0, data });
+  expect(last()).toMatchObject({ contributors: 1, organisations: 1, refusedShards });
+  runDetailViewSchema.omit({ privacy: true, boost: true }).parse(live.detail(runId));
 });

@@ -1,6 +1,7 @@
 import {
   WeftError,
   lossOf,
+  organisationFingerprint,
   type GateComparison,
   type GateScore,
   type NodeId,
@@ -9,6 +10,7 @@ import {
   type RoundView,
   type RunDetailView,
   type RunId,
+  type RunSpec,
   type RunView,
   type VersionView,
 } from '@weft/shared';
@@ -171,7 +173,9 @@ function foldEvent(fold: Fold, event: StoredEvent): void {
     case 'node.ready':
       if (node !== undefined) {
         // 0 is what a node says whose policy or run lets no training time leave
-        Object.assign(node, { stage: 'ready', trainingMs: event.data.trainingMs || null, reason: null });
+        const { trainingMs, organisation } = event.data;
+        const vouchedBy = organisation === undefined ? null : organisationFingerprint(Buffer.from(organisation, 'hex'));
+        Object.assign(node, { stage: 'ready', trainingMs: trainingMs || null, vouchedBy, reason: null });
       }
       return;
     case 'node.declined':
@@ -181,14 +185,19 @@ function foldEvent(fold: Fold, event: StoredEvent): void {
       if (node !== undefined)
         Object.assign(node, {
           stage: 'left',
-          reason: event.data.cause === 'lease' ? `silent for ${event.data.silentMs} ms` : 'revoked',
+          reason: leftBecause(event.data, fold.created.spec),
         });
       return;
     case 'cohort.fixed':
-      if (round !== undefined) round.seconds.training = (event.at - round.startedAt) / 1000;
+      if (round === undefined) return;
+      round.seconds.training = (event.at - round.startedAt) / 1000;
+      round.organisations = organisationsOf(round, event.data.nodeIds);
       return;
     case 'update.accepted':
       if (node !== undefined) Object.assign(node, { stage: 'accepted', bytesUp: event.data.payloadBytes });
+      return;
+    case 'round.aggregated':
+      if (round !== undefined) round.refusedShards = event.data.refusedShards ?? [];
       return;
     case 'gate.scored':
       return void fold.scores.set(event.data.adapterSha256, event.data);
@@ -240,6 +249,8 @@ const createRound = ({ round, at, data }: StoredEvent<'round.started'>, clipNorm
   heldOutLoss: null,
   heldOutTokens: 0,
   contributors: 0,
+  organisations: 0,
+  refusedShards: [],
   clippedShare: null,
   saturatedShare: null,
   deltaNormL2: null,
@@ -263,8 +274,23 @@ const createRoundNode = (nodeId: string): RoundNodeView => ({
   bytesDown: 0,
   trainingMs: null,
   heldOutLoss: null,
+  vouchedBy: null,
   reason: null,
 });
+
+const leftBecause = ({ cause, silentMs }: EventData<'node.left'>, { cohort }: RunSpec): string => {
+  switch (cause) {
+    case 'lease':
+      return `silent for ${silentMs} ms`;
+    case 'revoked':
+      return cause;
+    case 'perOrganisation':
+      return `its organisation has ${cohort.perOrganisation} ${cohort.perOrganisation === 1 ? 'member' : 'members'} in the cohort, as many as cohort.perOrganisation allows`;
+  }
+};
+
+const organisationsOf = ({ nodes }: RoundView, members: readonly string[]): number =>
+  new Set(nodes.flatMap(({ nodeId, vouchedBy }) => (members.includes(nodeId) ? (vouchedBy ?? []) : []))).size;
 
 function commitRound(round: RoundView, { at, data }: StoredEvent<'round.committed'>): void {
   Object.assign(round, {
@@ -272,6 +298,8 @@ function commitRound(round: RoundView, { at, data }: StoredEvent<'round.committe
     endedAt: at,
     adapterAfter: data.adapter.sha256,
     contributors: data.nodeIds.length,
+    organisations: organisationsOf(round, data.nodeIds),
+    refusedShards: data.refusedShards ?? [],
     clippedShare: data.clippedShare ?? null,
     saturatedShare: data.saturatedShare ?? null,
     deltaNormL2: data.deltaNormL2,

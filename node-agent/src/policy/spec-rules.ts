@@ -143,6 +143,8 @@ export const harmlessSpecKeys: Readonly<Record<string, string>> = {
   'training.clipGradNorm': comesOfTraining,
   'training.sequenceLength': 'it costs memory, which memoryMiB holds, and cuts rows, whose number leastExamples holds',
   'cohort.maximum': 'more members hide a single one better; the least is held by smallestCohort',
+  'cohort.perOrganisation':
+    'it only leaves members out: the least of them is held by smallestCohort, and each roster is held against it',
   'cohort.quorum': onlyWaits,
   'cohort.deadlineSeconds': onlyWaits,
   'aggregation.secure.stepSeconds': onlyWaits,

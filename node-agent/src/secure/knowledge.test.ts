@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { UpdateSchema } from '@weft/proto';
 import {
   createIdentity,
+  endorse,
   hashRunSpec,
   parseRunSpec,
   type secagg,
@@ -13,7 +14,7 @@ import { expect, test } from 'vitest';
 import type { Federation } from '../home/federation-file.ts';
 import { defaultPolicy } from '../policy/policy.ts';
 import type { PendingUpdate } from '../round/pending-updates.ts';
-import { knowledgeOf } from './knowledge.ts';
+import { knowledgeOf, type KnowledgeOptions } from './knowledge.ts';
 
 const spec = parseRunSpec({
   name: 'run',
@@ -28,7 +29,7 @@ const spec = parseRunSpec({
 const values = 100;
 const body = create(UpdateSchema, { values: BigInt(values) });
 const { identity } = createIdentity(Buffer.alloc(32, 1));
-const knowledge = knowledgeOf({
+const options: KnowledgeOptions = {
   update: { spec, body, clipNormL2: spec.aggregation.clipNormL2 } as PendingUpdate,
   federation: { coordinatorKey: identity.publicKey, federationId: 'f_1' } as unknown as Federation,
   identity,
@@ -37,7 +38,8 @@ const knowledge = knowledgeOf({
   lastRound: -1,
   checkpoint: { size: 0, root: new Uint8Array(32) },
   policy: defaultPolicy,
-});
+};
+const knowledge = knowledgeOf(options);
 
 const offerOf = (specHash: string, changes: Partial<secagg.Body<'offer'>> = {}): secagg.Body<'offer'> =>
   ({
@@ -76,4 +78,22 @@ test('a ring of another width, length or scale is refused by its name, and so ar
   expect(
     knowledge.policy.refusal!(offerOf(hashRunSpec(spec), { maxMembers: spec.cohort.maximum - 1 })),
   ).toBeUndefined();
+});
+
+test('the cap of an organisation is that of the spec, and counts words whose signature holds', () => {
+  const library = createIdentity(Buffer.alloc(32, 2)).identity;
+  const members = [3, 4, 5].map((fill) => createIdentity(Buffer.alloc(32, fill)).identity.publicKey);
+  const [endorsed, forged, silent] = members as [Uint8Array, Uint8Array, Uint8Array];
+  const word = endorse(library, 'f_1', endorsed);
+  const capped = { ...spec, cohort: { ...spec.cohort, perOrganisation: 2 } };
+  const { policy, directory } = knowledgeOf({
+    ...options,
+    update: { ...options.update, spec: capped },
+    memberKeys: [endorsed, forged, silent],
+    memberEndorsements: [word, word, new Uint8Array()],
+  });
+  expect(policy.mostOfOneOrganisation).toBe(2);
+  expect(knowledge.policy.mostOfOneOrganisation).toBeUndefined();
+  const named = [...directory.values()].map(({ organisation }) => organisation);
+  expect(named).toEqual([Buffer.from(library.publicKey).toString('hex'), undefined, undefined]);
 });

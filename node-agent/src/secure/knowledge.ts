@@ -32,7 +32,7 @@ export function knowledgeOf({
   checkpoint,
   policy,
 }: KnowledgeOptions): secagg.NodeKnowledge {
-  const { body } = update;
+  const { body, spec } = update;
   const loaded = {
     baseHash: Buffer.from(body.baseModelSha256, 'hex'),
     adapterHash: Buffer.from(body.previousAdapterSha256, 'hex'),
@@ -61,6 +61,7 @@ export function knowledgeOf({
       leastHonest: policy.smallestSurvivors,
       // without a list a coordinator could make organisations up as well as members
       leastOrganisations: policy.trustedOrganisations === 'any' ? 0 : policy.fewestOrganisations,
+      mostOfOneOrganisation: spec.cohort.perOrganisation,
       // how many at least, the spec promises and the session checks: see smallestCohort in policy/spec-rules.ts
       acceptsSmallCohort: policy.smallestCohort < secagg.minCohortWithoutConsent,
       refusal: (offer) => differenceFromSpec(offer, update),

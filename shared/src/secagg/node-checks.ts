@@ -43,6 +43,8 @@ export interface NodePolicy {
   readonly leastHonest: number;
   /** Different trusted organisations among the survivors of each shard; 0 asks for none. */
   readonly leastOrganisations: number;
+  /** Members of one organisation in a cohort, as the run spec says that this node agreed to; left out: any number. */
+  readonly mostOfOneOrganisation?: number | undefined;
   /** Consent to cohorts of three and four. */
   readonly acceptsSmallCohort: boolean;
   /** @returns the name of the rule that the offer breaks */
@@ -102,6 +104,9 @@ const distinct = (keys: readonly Uint8Array[]): boolean => new Set(keys.map(hex)
 /** Different organisations of those members whose organisation the reader trusts. */
 export const organisationsOf = (members: readonly (Member | undefined)[]): number =>
   new Set(members.flatMap((member) => (member?.trusted ? (member.organisation ?? []) : []))).size;
+/** Members of the organisation that has most; a word that nobody gave tells members apart no more than a made-up one. */
+const greatestOrganisation = (members: readonly Member[]): number =>
+  Math.max(...[...Map.groupBy(members, ({ organisation }) => organisation).values()].map(({ length }) => length));
 const count = (places: readonly boolean[], among: readonly number[]): number =>
   among.reduce((sum, place) => sum + (places[place] ? 1 : 0), 0);
 
@@ -161,6 +166,9 @@ export const nodeChecks = {
     /** members come from as many different trusted organisations as the policy asks for */
     organisationsPresent: ({ members, knowledge }: RosterCase) =>
       organisationsOf(members) >= knowledge.policy.leastOrganisations,
+    /** no organisation has more members than the run spec lets in; those that nobody signed for count as one together */
+    organisationsCapped: ({ members, knowledge: { policy } }: RosterCase) =>
+      greatestOrganisation(members) <= (policy.mostOfOneOrganisation ?? Infinity),
     /** beacons of shards are members of the roster, no two of one organisation, and a trusted one is among them */
     beaconsMixed: ({ offer, members, sizes }: RosterCase) => {
       if (sizes.shards.length === 1) return true;

@@ -35,6 +35,12 @@ const done: readonly (readonly [CheckName, strategy: string, reached: string])[]
   ['adapterFollows', 'a crafted adapter that imprints the data', 'a sum that leaks what it sums'],
   ['withinPolicy', 'an offer outside of the policy', 'an update that its operator forbade'],
   ['smallCohortConsented', 'a cohort of four without consent', 'a sum of four'],
+  ['organisationsCapped', 'more members of one organisation than the run lets in', 'a sum that it leads alone'],
+  [
+    'organisationsCapped',
+    "members whose organisation's word the coordinator withholds, so that they look like several",
+    'a sum that it leads, under no name',
+  ],
   ['beaconsMixed', 'beacons of shards that the coordinator made up', 'shards that it could choose'],
   ['rootMatches', 'a root of other adverts than those that are shown', 'a record of another roster'],
   ['cutSigned', 'a cut that someone else signed', 'a cut that nobody can be held to'],
@@ -160,6 +166,17 @@ describe('without the check', () => {
     expect(reason({ ...lax, untrusted: [6] })).toBe('organisationsSurvive');
     expect(reason({ organisationOf: (node) => (node < 6 ? 'hospital' : undefined) })).toBe('organisationsSurvive');
     expect(reason({ ...lax, untrusted: [6], checks: nodeChecks })).toBe('organisationsPresent');
+  });
+
+  it('organisationsCapped lets in as many of each as the cap says, trusted or not, and no more of those without a word', () => {
+    const reason = (organisationOf: (node: number) => string | undefined): string | undefined =>
+      new Rehearsal({ members: 7, organisationOf, policy: { mostOfOneOrganisation: 3 } }).run().nodes[victim]!.state
+        .endedBecause;
+    const named = ['hospital', 'library', 'hospital', 'library', 'hospital', 'library'];
+    expect(reason((node) => named[node])).toBeUndefined();
+    expect(reason((node) => named[node] ?? 'library')).toBe('organisationsCapped');
+    expect(reason((node) => (node < 4 ? named[node] : undefined))).toBeUndefined();
+    expect(reason((node) => (node < 3 ? named[node] : undefined))).toBe('organisationsCapped');
   });
 
   it('roundIsNew, two sums of one update that differ by a member: that member’s update', () => {

@@ -271,6 +271,18 @@ export const strategies: readonly Strategy[] = [
     wire: () => honest,
   },
   {
+    name: 'more members of one organisation than the run lets in',
+    stoppedBy: 'organisationsCapped',
+    options: { policy: { mostOfOneOrganisation: 4 } },
+    wire: () => honest,
+  },
+  {
+    name: "members whose organisation's word the coordinator withholds, so that they look like several",
+    stoppedBy: 'organisationsCapped',
+    options: { organisationOf: (node) => (node < 2 ? 'library' : undefined), policy: { mostOfOneOrganisation: 2 } },
+    wire: () => honest,
+  },
+  {
     name: 'a member that never enrolled',
     wire: telling('roster', (body) => withAdverts(body, [...body.adverts, strangerAdvert(body)])),
   },

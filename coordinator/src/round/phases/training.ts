@@ -1,3 +1,5 @@
+import type { NodeId } from '@weft/shared';
+import { capWords, drawMembers, letIn } from '../organisation-cap.ts';
 import { hasRoom, nodesIn, type RunState } from '../state.ts';
 import { Turn } from '../turn.ts';
 import { earliest, type Phase } from './phase.ts';
@@ -7,29 +9,30 @@ import { beginSecure } from './secure.ts';
 export const training: Phase = {
   advance(turn) {
     turn.dropSilent('offered', 'ready');
-    const { spec, quorumDeadlineAt, deadlineAt } = turn.state;
+    const { spec, round, quorumDeadlineAt, deadlineAt } = turn.state;
     const ready = nodesIn(turn.state, 'ready');
     const active = ready.length + nodesIn(turn.state, 'offered').length;
-    const quorum = Math.max(spec.cohort.minimum, Math.ceil(spec.cohort.quorum * active));
-    if (active < spec.cohort.minimum) {
-      turn.abortRound(
-        tooFew(`${active} nodes are left in round ${turn.state.round}, cohort.minimum is ${spec.cohort.minimum}`),
-      );
-    } else if (ready.length === active || (turn.now >= quorumDeadlineAt && ready.length >= quorum)) {
-      fixCohort(turn);
-    } else if (turn.now >= deadlineAt) {
+    const fitting = letIn(turn.state, ready);
+    const left = active - ready.length + fitting;
+    if (left < spec.cohort.minimum) {
       turn.abortRound(
         tooFew(
-          `${ready.length} of ${active} nodes were ready at the deadline of round ${turn.state.round}, the cohort needs ${quorum}`,
+          `${active} nodes are left in round ${round}${capWords(turn.state, ready)}, cohort.minimum is ${spec.cohort.minimum}`,
+        ),
+      );
+    } else if (ready.length === active || (turn.now >= quorumDeadlineAt && isQuorum(turn.state))) {
+      fixCohort(turn);
+    } else if (turn.now >= deadlineAt) {
+      const quorum = quorumOf(turn.state);
+      turn.abortRound(
+        tooFew(
+          `${ready.length} of ${active} nodes were ready at the deadline of round ${round}${capWords(turn.state, ready)}, the cohort needs ${ready.length < quorum ? quorum : spec.cohort.minimum}`,
         ),
       );
     }
   },
   dueAt: (state) =>
-    earliest(
-      Turn.leaseEnd(state, 'offered', 'ready'),
-      quorumMatters(state) ? state.quorumDeadlineAt : state.deadlineAt,
-    ),
+    earliest(Turn.leaseEnd(state, 'offered', 'ready'), isQuorum(state) ? state.quorumDeadlineAt : state.deadlineAt),
   greet(turn, nodeId) {
     const known = turn.state.participants.get(nodeId);
     if (known?.stage === 'offered' || (known?.stage === 'left' && hasRoom(turn.state))) turn.offer(nodeId, 'train');
@@ -41,24 +44,36 @@ export const training: Phase = {
 
 export const tooFew = (message: string) => ({ code: 'WEFT_ROUND_TOO_FEW_READY', message });
 
-/** Past that deadline only a node that reports can change anything before the last one. */
-const quorumMatters = (state: RunState): boolean => {
-  const ready = nodesIn(state, 'ready').length;
-  const active = ready + nodesIn(state, 'offered').length;
-  return ready >= Math.max(state.spec.cohort.minimum, Math.ceil(state.spec.cohort.quorum * active));
-};
+/** Of the nodes that trained, so many must be ready, whether or not the cohort takes them all. */
+function quorumOf(state: RunState): number {
+  const active = nodesIn(state, 'ready', 'offered').length;
+  return Math.max(state.spec.cohort.minimum, Math.ceil(state.spec.cohort.quorum * active));
+}
+
+/** Past the first deadline only a node that reports can change anything before the last one, until this holds. */
+function isQuorum(state: RunState): boolean {
+  const ready = nodesIn(state, 'ready');
+  return ready.length >= quorumOf(state) && letIn(state, ready) >= state.spec.cohort.minimum;
+}
 
 function fixCohort(turn: Turn): void {
-  const nodeIds = nodesIn(turn.state, 'ready').toSorted();
-  const deadlineAt = turn.now + Math.ceil(turn.state.spec.cohort.deadlineSeconds * 1000);
+  const ready = nodesIn(turn.state, 'ready');
+  const nodeIds = drawMembers(turn.state, ready, turn.random).toSorted();
+  const leftOut = ready.filter((nodeId) => !nodeIds.includes(nodeId));
+  const { round, spec } = turn.state;
+  const deadlineAt = turn.now + Math.ceil(spec.cohort.deadlineSeconds * 1000);
   turn.record({ kind: 'cohort.fixed', data: { nodeIds, deadlineAt } });
-  if (turn.state.spec.aggregation.mode === 'secure') {
-    const { participants } = turn.state;
-    return beginSecure(
-      turn,
-      nodeIds.map((nodeId) => ({ nodeId, publicKey: participants.get(nodeId)!.publicKey! })),
-    );
+  for (const nodeId of leftOut)
+    turn.record({ kind: 'node.left', nodeId, data: { cause: 'perOrganisation', silentMs: 0 } });
+  const announce = (to: readonly NodeId[]) => turn.effect({ kind: 'announceCohort', to, round, nodeIds, deadlineAt });
+  if (spec.aggregation.mode === 'plain') {
+    turn.enter('collecting', { deadlineAt });
+    return announce([...nodeIds, ...leftOut]);
   }
-  turn.enter('collecting', { deadlineAt });
-  turn.effect({ kind: 'announceCohort', to: nodeIds, round: turn.state.round, nodeIds, deadlineAt });
+  const { participants } = turn.state;
+  beginSecure(
+    turn,
+    nodeIds.map((nodeId) => ({ nodeId, publicKey: participants.get(nodeId)!.publicKey! })),
+  );
+  if (leftOut.length > 0) announce(leftOut);
 }

@@ -13,6 +13,8 @@ const round = (number: number, heldOutLoss: number | null, adapterAfter: string 
   heldOutLoss,
   heldOutTokens: 10,
   contributors: 3,
+  organisations: 0,
+  refusedShards: [],
   clippedShare: 0,
   saturatedShare: 0,
   gate: null,

@@ -6,6 +6,7 @@ const stored = (stage: RoundNodeView['stage']): RoundNodeView => ({
   nodeId: 'n_1',
   stage,
   bytesUp: 0,
+  vouchedBy: null,
   bytesDown: 0,
   trainingMs: null,
   heldOutLoss: null,

@@ -1,0 +1,57 @@
+import type { RoundNodeView, RoundView } from '@weft/shared';
+import { expect, test } from 'vitest';
+import { roundNotes } from './round-notes.ts';
+
+const node = (nodeId: string, stage: RoundNodeView['stage'], reason: string | null): RoundNodeView => ({
+  nodeId,
+  stage,
+  bytesUp: 0,
+  bytesDown: 0,
+  trainingMs: null,
+  heldOutLoss: null,
+  vouchedBy: null,
+  reason,
+});
+
+const round = (number: number, changes: Partial<RoundView>): RoundView => ({
+  round: number,
+  phase: 'finished',
+  factor: 'B',
+  startedAt: 0,
+  endedAt: 1,
+  adapterBefore: 'w',
+  adapterAfter: 'x',
+  heldOutLoss: null,
+  heldOutTokens: 0,
+  contributors: 3,
+  organisations: 2,
+  refusedShards: [],
+  clippedShare: null,
+  saturatedShare: null,
+  deltaNormL2: 1,
+  clipNormL2: 1,
+  withinShare: null,
+  gate: null,
+  reason: null,
+  seconds: { training: 1, transfer: 1, aggregation: 1 },
+  nodes: [],
+  ...changes,
+});
+
+const refused = round(0, {
+  refusedShards: [{ nodeIds: ['n_1', 'n_2'], because: 'its weight is 9, 2 nodes have 2 at most' }],
+});
+
+test('shards that were refused are told of every round, absences and an abort of the newest one', () => {
+  const newest = round(1, {
+    reason: 'too few',
+    nodes: [node('n_1', 'left', 'its organisation has 1 member in the cohort'), node('n_2', 'accepted', null)],
+  });
+  const ofFirst =
+    'round 0: the sum of a shard of 2 nodes was refused: its weight is 9, 2 nodes have 2 at most; --json lists them\n';
+  expect(roundNotes({ roundsDone: [refused, newest] })).toBe(
+    `round 1 aborted: too few\n${ofFirst}round 1: n_1 left: its organisation has 1 member in the cohort\n`,
+  );
+  expect(roundNotes({ roundsDone: [newest, refused] })).toBe(ofFirst);
+  expect(roundNotes({ roundsDone: [] })).toBe('');
+});
