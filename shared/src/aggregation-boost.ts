@@ -1,6 +1,7 @@
-import { trimmedAtEachEnd } from './aggregation-rules.ts';
-import type { RunSpec } from './run-spec.ts';
-import { updateEncoding } from './update-encoding.ts';
+import { trimmedAtEachEnd, trimmedShardsAtEachEnd } from './aggregation-rules.ts';
+import { secureSizes, type RunSpec } from './run-spec.ts';
+import { cohortSizes } from './secagg/sizes.ts';
+import { updateEncoding, type UpdateEncoding } from './update-encoding.ts';
 
 /** How far one node can move the aggregate of a round, and why no farther. */
 export interface LargestBoost {
@@ -98,30 +99,71 @@ export function boostOfRule(rule: Rule, given: BoostCase): LargestBoost {
 }
 
 /**
- * What a run's spec lets one node do in a round, at its smallest cohort.
+ * The farthest from 0 that the mean of a sum lies if the sum stands the coordinator's test: r, in clip norms. It is
+ * ‖Σq‖·w_max/(s·C·W), and with W ≥ n the longest sum of `faultOfSum` makes that 1 + √d·w_max/(s·C), the √d for rounding;
+ * with noise (n·c′ + σ·(√d + 12))/(n·s·C), where σ² is n times the variance that a node adds.
+ */
+function reachOfTested({ grid, noise, offered }: UpdateEncoding, nodes: number): number {
+  const clipNorm = grid.scale * offered.clipNormL2;
+  const root = Math.sqrt(grid.dim);
+  if (!noise) return 1 + (root * offered.weightCap) / clipNorm;
+  return (noise.normBound + Math.sqrt(noise.nodeVariance / nodes) * (root + 12)) / clipNorm;
+}
+
+/**
+ * In mode secure nothing of one update is seen, and each sum is tested: with the hostile member and with an honest one in
+ * its place it makes a mean within r of 0, so it moves by 2·r at most.
+ *
+ * - Of several shards that are added up, one of m of the n members has a share of m/n where each counts once. Where weights
+ *   differ, a weight that is not its due gives its shard any share, and 2·r is what is left of the bound.
+ * - Trimmed over G shards, a member has one of the G means of each coordinate, each within r of 0: the bound of the trimmed
+ *   mean, times r. A shard that it makes the coordinator refuse leaves the G − 1 others, whose mean without the ⌊β·(G − 1)⌋
+ *   at each end is what some value among those kept would have made too, so that the same bound holds. [own] It is a
+ *   worst case over all that honest shards may be: what bounds the move is the spread of the means that are kept, which
+ *   honest shards of many members make far smaller.
+ */
+function boostUnderMasks(spec: RunSpec, encoding: UpdateEncoding): LargestBoost {
+  const { cohort, aggregation } = spec;
+  const { secure, robust, weighting } = aggregation;
+  const nodes = cohort.minimum;
+  const sizes = cohortSizes(nodes, secureSizes(secure));
+  const members = 'refusal' in sizes ? [nodes] : sizes.shards.map((shard) => shard.members);
+  const shards = members.length;
+  // With noise the smallest shard has the most of it in its mean.
+  const reach = reachOfTested(encoding, Math.min(...members));
+  if (secure.shardRule === 'trimmed-mean') {
+    const trimmed = trimmedShardsAtEachEnd(shards, robust.trimShare);
+    return {
+      clipNorms: reach * boostOfTrimming(shards, trimmed, 1).clipNorms!,
+      because: `each coordinate leaves out ${trimmed} of ${shards} shards’ means at each end; by no more than the others differ, \`pnpm bench boost\` measures how far`,
+    };
+  }
+  const withNoise = encoding.noise ? ', with its noise' : '';
+  const tested = `a sum that counts for more than all its members could${withNoise} is refused, and one update in it is not seen`;
+  if (shards === 1) return { clipNorms: 2 * reach, because: tested };
+  if (weighting === 'examples')
+    return { clipNorms: 2 * reach, because: `${tested}; any share of ${shards} shards may be its own by weight` };
+  const share = Math.max(...members) / nodes;
+  return { clipNorms: 2 * reach * share, because: `${tested}, in one of ${shards} shards` };
+}
+
+/**
+ * What a run's spec lets one node do in a round, at its smallest cohort, where none drops.
  *
  * In mode plain the coordinator takes no update longer than the clip norm and the claimed weight allow, and the rounding on
  * top: a hostile one has a norm of h = 1 + √d/(s·C) clip norms at its largest weight. Where nodes count by examples it may
  * claim w_max among honest ones that claim 1 each: it moves the mean by no more than its own share of it, and the rounding
- * that no weight scales, w_max·√d/(s·C)/n, comes on top.
- *
- * In mode secure nothing of one update is seen. A member that does not clip reaches every sum in the ring, ±2^(b−1) in
- * each coordinate, and, without noise, a weight that makes the divisor 1. With noise the sum is divided by n.
+ * that no weight scales, w_max·√d/(s·C)/n, comes on top. In mode secure the sums are tested, their norm too.
  * @param values coordinates of the trained factor
  */
 export function largestBoost(spec: RunSpec, values: number): LargestBoost & { readonly nodes: number } {
   const { aggregation, cohort } = spec;
   const { mode, rule, clipNormL2, weighting, robust } = aggregation;
   const nodes = cohort.minimum;
-  const { grid, form, noise, offered } = updateEncoding(spec, values);
-  const root = Math.sqrt(grid.dim);
-  if (mode === 'secure') {
-    const divisor = noise ? nodes : 1;
-    const clipNorms = (2 ** (form.bits - 1) * root * offered.weightCap) / (grid.scale * clipNormL2 * divisor) + 1;
-    const because = `a masked update is not seen, and the ring takes ±2^${form.bits - 1} in each of ${grid.dim} coordinates`;
-    return { clipNorms, because, nodes };
-  }
-  const rounding = root / (grid.scale * clipNormL2);
+  const encoding = updateEncoding(spec, values);
+  if (mode === 'secure') return { ...boostUnderMasks(spec, encoding), nodes };
+  const { grid, offered } = encoding;
+  const rounding = Math.sqrt(grid.dim) / (grid.scale * clipNormL2);
   const hostileNorm = 1 + rounding;
   if (rule !== 'mean')
     return { ...boostOfRule(rule, { ...robust, nodes, hostileNorm, radius: robust.radius / clipNormL2 }), nodes };

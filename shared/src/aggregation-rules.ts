@@ -1,4 +1,5 @@
 import { maxQuantizationBits } from './quantization.ts';
+import { maxShardMembers } from './secagg/sizes.ts';
 
 /** How the updates of a round become one. All but mean look at single updates, so they belong to aggregation.mode plain. */
 export const aggregationRules = [
@@ -43,6 +44,41 @@ export function leastUpdates(rule: AggregationRule, byzantine: number): number {
 /** trimmed-mean: ⌈β·n⌉ at each end, but never all: with as many hostile, each coordinate lies among the honest ones. */
 export const trimmedAtEachEnd = (nodes: number, trimShare: number): number =>
   Math.min(Math.ceil(trimShare * nodes), Math.ceil(nodes / 2) - 1);
+
+/** Shards whose means can be trimmed: of fewer, one at each end leaves hardly more than a median of what dropped least. */
+export const leastTrimmedShards = 5;
+
+/** trimmed-mean over shards: ⌊β·G⌋ at each end, one at least, for a single hostile member to be left out; never all. */
+export const trimmedShardsAtEachEnd = (shards: number, trimShare: number): number =>
+  Math.min(Math.max(1, Math.floor(trimShare * shards)), Math.ceil(shards / 2) - 1);
+
+interface ShardRuleChoice {
+  readonly cohort: { readonly minimum: number };
+  readonly aggregation: {
+    readonly mode: 'secure' | 'plain';
+    readonly secure: { readonly shardRule: 'mean' | 'trimmed-mean' };
+  };
+}
+
+/**
+ * What a spec says of its shards that cannot be done. A privacy section changes nothing: every shard's sum is a release
+ * with noise enough of its own, whatever is computed from the releases costs no more, and the noise is symmetric.
+ */
+export function* shardRuleIssues({ cohort, aggregation: { mode, secure } }: ShardRuleChoice) {
+  if (secure.shardRule === 'mean') return;
+  const issue = (path: string[], message: string) => ({ code: 'custom' as const, path, message });
+  if (mode !== 'secure')
+    yield issue(
+      ['aggregation', 'secure', 'shardRule'],
+      `${secure.shardRule} is taken over the shards of secure aggregation, and mode plain has none; set aggregation.rule: trimmed-mean, or aggregation.mode: secure`,
+    );
+  const shards = Math.ceil(cohort.minimum / maxShardMembers);
+  if (shards < leastTrimmedShards)
+    yield issue(
+      ['cohort', 'minimum'],
+      `${cohort.minimum} nodes make ${shards} shard${shards === 1 ? '' : 's'} of at most ${maxShardMembers}, and aggregation.secure.shardRule: ${secure.shardRule} takes ${leastTrimmedShards}; raise it to ${(leastTrimmedShards - 1) * maxShardMembers + 1}, or set shardRule: mean`,
+    );
+}
 
 interface RuleChoice {
   readonly cohort: { readonly minimum: number; readonly maximum: number };

@@ -12,7 +12,13 @@ export { toWeftError } from './errors/system-error.ts';
 export type { ErrorEntry, ExitCode, GrpcStatusName } from './errors/entry.ts';
 export * from './adapter-layout.ts';
 export { boostOfMean, boostOfRule, largestBoost, type BoostCase, type LargestBoost } from './aggregation-boost.ts';
-export { aggregationRules, leastUpdates, trimmedAtEachEnd } from './aggregation-rules.ts';
+export {
+  aggregationRules,
+  leastTrimmedShards,
+  leastUpdates,
+  trimmedAtEachEnd,
+  trimmedShardsAtEachEnd,
+} from './aggregation-rules.ts';
 export {
   gateFormats,
   isKeptByGate,

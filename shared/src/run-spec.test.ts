@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { aggregationRules } from './aggregation-rules.ts';
+import { aggregationRules, trimmedShardsAtEachEnd } from './aggregation-rules.ts';
 import { isWeftError } from './errors/weft-error.ts';
 import { hashRunSpec, parseRunSpec, trainedFactor, type RunSpecInput } from './run-spec.ts';
 
@@ -138,6 +138,23 @@ describe('run spec', () => {
     expect(problemsOf(many({ minimum: 100, maximum: 200 }, { smallestSurvivors: 30 }))).toContain(
       'of 129 nodes a shard has 65, of whom 34 are sure to stay and 12 may collude',
     );
+  });
+
+  it('trims the means of shards only in secure mode, and where every cohort has five of them', () => {
+    const trimmed = (minimum: number, more: object = {}): RunSpecInput => ({
+      ...minimal,
+      cohort: { minimum, maximum: 1000 },
+      aggregation: { mode: 'secure', weighting: 'uniform', secure: { shardRule: 'trimmed-mean' }, ...more },
+    });
+    expect(parseRunSpec(minimal).aggregation.secure.shardRule).toBe('mean');
+    expect(parseRunSpec(trimmed(513)).aggregation.secure.shardRule).toBe('trimmed-mean');
+    expect(problemsOf(trimmed(512))).toContain('512 nodes make 4 shards of at most 128');
+    expect(problemsOf(trimmed(513, { mode: 'plain' }))).toContain('mode plain has none');
+    // Each shard's sum has noise enough of its own, and the trimmed mean is computed from what was released.
+    const noisy = { ...trimmed(513), evaluation: { heldOutShare: 0 }, privacy: { noiseMultiplier: 1 } };
+    expect(parseRunSpec(noisy).privacy).toBeDefined();
+    expect([1, 4, 5, 9, 10, 79].map((shards) => trimmedShardsAtEachEnd(shards, 0.2))).toEqual([0, 1, 1, 1, 2, 15]);
+    expect([trimmedShardsAtEachEnd(6, 0), trimmedShardsAtEachEnd(6, 0.4999)]).toEqual([1, 2]);
   });
 
   it('alternates factors in RoLoRA, beginning with B', () => {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { loraTargets, type TrainedFactor } from './adapter-layout.ts';
-import { aggregationRules, ruleIssues } from './aggregation-rules.ts';
+import { aggregationRules, ruleIssues, shardRuleIssues } from './aggregation-rules.ts';
 import { canonicalJson } from './canonical-json.ts';
 import { WeftError } from './errors/weft-error.ts';
 import { gateFormats } from './evaluation-gate.ts';
@@ -83,6 +83,12 @@ export const runSpecSchema = z
           smallestSurvivors: count.max(10_000).default(2),
           /** Each step of the protocol may take so long for a node that is alive. */
           stepSeconds: positive.max(24 * 3600).default(120),
+          /**
+           * Above 128 members, how the sums of the shards become one. mean: they are added up. trimmed-mean: of each
+           * coordinate the mean of the shards' means without the robust.trimShare largest and smallest of them, one at
+           * least at each end, so that a shard with a hostile member is left out where it stands out. Takes five shards.
+           */
+          shardRule: z.enum(['mean', 'trimmed-mean']).default('mean'),
           /** Keep masked inputs and openings for everyone, so that anyone recomputes the sum. Only with noise. */
           publishInputs: z.boolean().default(false),
           /** Days after a round's end for which they are kept. */
@@ -91,7 +97,7 @@ export const runSpecSchema = z
         .prefault({}),
       /** Of mode plain, but for mean: how the updates become one. All but mean withstand some that are hostile. */
       rule: z.enum(aggregationRules).default('mean'),
-      /** Of every rule but mean. */
+      /** Of every rule but mean; trimShare of aggregation.secure.shardRule: trimmed-mean too. */
       robust: z
         .strictObject({
           /** krum, multi-krum, bulyan: so many updates may be hostile. */
@@ -169,6 +175,7 @@ export const runSpecSchema = z
     }
     if (spec.aggregation.mode === 'secure') for (const issue of secureIssues(spec)) context.addIssue(issue);
     for (const issue of ruleIssues(spec)) context.addIssue(issue);
+    for (const issue of shardRuleIssues(spec)) context.addIssue(issue);
     if (spec.aggregation.secure.publishInputs && !spec.privacy)
       context.addIssue({
         code: 'custom',

@@ -303,9 +303,9 @@ describe('sums of shards', () => {
   const encoding = encodingOf(values, { maximum: 40, clipNormL2, weighting: 'uniform' });
   const { coordinateCap } = encoding.grid;
   const { words: length, bits } = encoding.offered;
-  const honest = (node: number): Uint8Array => {
+  const honest = (node: number, width = 1): Uint8Array => {
     const random = createSeededRandom(`honest ${node}`);
-    const delta = Float32Array.from({ length: values }, () => random.uniform() - 0.5);
+    const delta = Float32Array.from({ length: values }, () => width * (random.uniform() - 0.5));
     const update = quantizeUpdate(delta, encoding.grid, {
       clipNormL2,
       weight: 1,
@@ -323,9 +323,11 @@ describe('sums of shards', () => {
     secagg.reduceWords(words, bits);
     return secagg.packWords(words, bits);
   };
-  const aggregate = (...shards: (readonly Uint8Array[])[]) =>
+  const aggregate = (...shards: (readonly Uint8Array[])[]) => aggregateBy(undefined, shards);
+  const aggregateBy = (trimShare: number | undefined, shards: readonly (readonly Uint8Array[])[]) =>
     aggregator.aggregate({
       encoding,
+      trimShare,
       rotationSeed: '',
       // Masks that cancel, so that the sums are those of mode secure.
       sums: shards.map((shard) => ({
@@ -337,7 +339,8 @@ describe('sums of shards', () => {
       previous: new Float32Array(values),
       momentum: undefined,
     });
-  const some = (from: number, count: number): Uint8Array[] => Array.from({ length: count }, (_, k) => honest(from + k));
+  const some = (from: number, count: number, width?: number): Uint8Array[] =>
+    Array.from({ length: count }, (_, k) => honest(from + k, width));
 
   test('add up to the very bits of one sum, whatever the shards', async () => {
     const { next, weightSum } = await aggregate(some(0, 12));
@@ -366,6 +369,81 @@ describe('sums of shards', () => {
     await expect(aggregate([...some(5, 4), poison])).rejects.toMatchObject({
       code: 'WEFT_SUM_REFUSED',
       message: expect.stringContaining(because),
+    });
+  });
+
+  describe('whose trimmed mean is taken', () => {
+    // A fifth of the clip norm long: what makes a shard stand out.
+    const shards = Array.from({ length: 6 }, (_, shard) => some(3 * shard, 2 + (shard % 2), 0.1));
+    /** Within the range, and no longer than three honest updates: its shard stands the test. */
+    const withinReach = poisoned(() => Math.floor((2 * coordinateCap) / Math.sqrt(values)));
+    const meanOf = (shard: readonly Uint8Array[]): Float32Array => {
+      const accumulator = new Accumulator(encoding.offered);
+      for (const update of shard) {
+        accumulator.add(update);
+        accumulator.endUpdate();
+      }
+      return Float32Array.from(
+        decodeSum(encoding, accumulator.sum(), { nodes: shard.length, rotationSeed: '' }).meanDelta,
+      );
+    };
+    const bytesOf = ({ next }: { next: Float32Array }): Buffer => Buffer.from(next.buffer);
+
+    test.each([
+      [0, 1],
+      [0.2, 1],
+      [0.34, 2],
+      [0.49, 2],
+    ])('leave out the share %d, which is %d at each end', async (trimShare, cut) => {
+      const { next, weightSum, refused } = await aggregateBy(trimShare, shards);
+      const means = shards.map(meanOf);
+      const expected = Float32Array.from({ length: values }, (_, k) => {
+        const kept = means
+          .map((mean) => mean[k]!)
+          .toSorted((a, b) => a - b)
+          .slice(cut, -cut);
+        return kept.reduce((sum, value) => sum + value, 0) / kept.length;
+      });
+      expect(next).toEqual(expected);
+      expect(weightSum).toBe(15);
+      expect(refused).toBeUndefined();
+    });
+
+    test('give the same bits in any order', async () => {
+      const one = await aggregateBy(0.2, shards);
+      for (const order of [shards.toReversed(), [...shards.slice(2), ...shards.slice(0, 2)]])
+        expect(bytesOf(await aggregateBy(0.2, order)).equals(bytesOf(one))).toBe(true);
+    });
+
+    test('leave a poisoned shard out that stands the test: each coordinate lies among honest means', async () => {
+      const spoiled = shards.with(3, [...shards[3]!.slice(1), withinReach]);
+      const honestMeans = shards.filter((_, shard) => shard !== 3).map(meanOf);
+      const isAmong = (value: number, k: number): boolean =>
+        value >= Math.min(...honestMeans.map((mean) => mean[k]!)) &&
+        value <= Math.max(...honestMeans.map((mean) => mean[k]!));
+      const trimmed = await aggregateBy(0.2, spoiled);
+      expect(trimmed.refused).toBeUndefined();
+      expect(trimmed.next.every(isAmong)).toBe(true);
+      const added = await aggregate(...spoiled);
+      expect(added.refused).toBeUndefined();
+      const clean = await aggregate(...shards);
+      const moved = (next: Float32Array): number => Math.hypot(...next.map((value, k) => value - clean.next[k]!));
+      expect(moved(trimmed.next)).toBeLessThan(moved(added.next) / 2);
+    });
+
+    test('are refused first, and what is left is trimmed; of fewer than five nothing is made', async () => {
+      const tooLong = poisoned(() => 4 * coordinateCap);
+      const { refused, next } = await aggregateBy(0.2, shards.with(4, [...shards[4]!.slice(1), tooLong]));
+      expect(refused).toEqual([{ sum: 4, because: expect.stringContaining('stay within') }]);
+      expect(next).toEqual((await aggregateBy(0.2, shards.toSpliced(4, 1))).next);
+      await expect(aggregateBy(0.2, shards.slice(0, 4))).rejects.toMatchObject({
+        code: 'WEFT_SHARDS_TOO_FEW',
+        message: '4 of 4 sums of shards are left, and their trimmed mean takes 5',
+      });
+      const two = shards.map((shard, place) => (place < 2 ? [...shard.slice(1), tooLong] : shard));
+      await expect(aggregateBy(0.2, two)).rejects.toMatchObject({ code: 'WEFT_SHARDS_TOO_FEW' });
+      // and a job after it begins anew
+      expect((await aggregateBy(0.2, shards.toSpliced(4, 1))).next).toEqual(next);
     });
   });
 

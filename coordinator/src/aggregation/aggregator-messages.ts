@@ -13,13 +13,17 @@ export type AggregatorRequest =
   | {
       readonly kind: 'endSum';
       readonly encoding: UpdateEncoding;
-      readonly nodes: number;
       readonly isTested: boolean;
+      /** Keep the mean of this sum by itself, for the trimmed mean over all of them. */
+      readonly keepsMean: boolean;
+      readonly summed: SummedUpdates;
     }
   | {
       readonly kind: 'finish';
       readonly encoding: UpdateEncoding;
       readonly summed: SummedUpdates;
+      /** Over the means that were kept; undefined: the mean of all updates. */
+      readonly trimShare: number | undefined;
       readonly server: ServerSettings;
       readonly previous: Float32Array;
       readonly momentum: Float64Array | undefined;

@@ -4,11 +4,13 @@ import { Accumulator } from './accumulator.ts';
 import type { AggregationResult, AggregatorAnswer, AggregatorRequest } from './aggregator-messages.ts';
 import { RuleAggregation } from './rules/by-ranges.ts';
 import { serverStep } from './server-optimizer.ts';
+import { ShardMeans } from './shard-means.ts';
 
 const nothing = { words: 0, bits: 8 };
 let accumulator = new Accumulator(nothing);
 /** Of all shards whose sums held. */
 let total: Accumulator | undefined;
+let shardMeans = new ShardMeans();
 let byRule: { readonly aggregation: RuleAggregation; readonly nodes: number } | undefined;
 
 function answer(request: AggregatorRequest): Exclude<AggregatorAnswer, { error: string }> {
@@ -17,10 +19,12 @@ function answer(request: AggregatorRequest): Exclude<AggregatorAnswer, { error: 
   return result === undefined ? {} : { result };
 }
 
-function endSum({ encoding, nodes, isTested }: Extract<AggregatorRequest, { kind: 'endSum' }>): string | undefined {
+function endSum(request: Extract<AggregatorRequest, { kind: 'endSum' }>): string | undefined {
+  const { encoding, summed, isTested, keepsMean } = request;
   const sum = accumulator.sum();
-  const fault = isTested ? faultOfSum(encoding, sum, nodes) : undefined;
+  const fault = isTested ? faultOfSum(encoding, sum, summed.nodes) : undefined;
   if (fault === undefined) {
+    if (keepsMean) shardMeans.add(decodeSum(encoding, sum, summed).meanDelta);
     if (total === undefined) total = accumulator;
     else total.addSum(sum);
   }
@@ -32,7 +36,10 @@ function work(request: Exclude<AggregatorRequest, { kind: 'endSum' }>): Aggregat
   switch (request.kind) {
     case 'begin':
       accumulator = new Accumulator(request.encoding.offered);
-      if (request.sum === 0) total = undefined;
+      if (request.sum === 0) {
+        total = undefined;
+        shardMeans = new ShardMeans();
+      }
       return undefined;
     case 'piece':
       accumulator.add(request.bytes);
@@ -45,9 +52,12 @@ function work(request: Exclude<AggregatorRequest, { kind: 'endSum' }>): Aggregat
       return undefined;
     case 'finish': {
       if (total === undefined) throw new Error('no sum is there to be applied');
+      const { previous, server, momentum, trimShare } = request;
       const { meanDelta, ...counted } = decodeSum(request.encoding, total.sum(), request.summed);
+      const aggregate = trimShare === undefined ? meanDelta : shardMeans.trimmedMean(trimShare);
       total = undefined;
-      return { ...serverStep(request.previous, meanDelta, request.server, request.momentum), ...counted };
+      shardMeans = new ShardMeans();
+      return { ...serverStep(previous, aggregate, server, momentum), ...counted };
     }
     case 'beginRule': {
       const { settings, nodes, values } = request;

@@ -5,12 +5,15 @@ import type { AggregationResult, AggregatorAnswer, AggregatorRequest, RefusedSum
 import { passesOf, rangesOf } from './rules/by-ranges.ts';
 import type { RuleSettings } from './rules/rule.ts';
 import type { ServerSettings } from './server-optimizer.ts';
+import { requireTrimmable } from './shard-means.ts';
 
 export interface AggregationJob {
   readonly encoding: UpdateEncoding;
   readonly rotationSeed: string;
   /** One in mode plain and of a session without shards; summed one after the other, each in the memory of one vector. */
   readonly sums: readonly SumJob[];
+  /** Take the trimmed mean over the means of the sums, with this share left out at each end; undefined: add them up. */
+  readonly trimShare?: number | undefined;
   readonly server: ServerSettings;
   /** The trained factor before the round. */
   readonly previous: Float32Array;
@@ -65,7 +68,7 @@ export function createAggregator(): Aggregator {
 }
 
 async function run(thread: AggregatorThread, job: AggregationJob): Promise<AggregationResult> {
-  const { encoding, rotationSeed, sums, server, previous, momentum } = job;
+  const { encoding, rotationSeed, sums, trimShare, server, previous, momentum } = job;
   const refused: RefusedSum[] = [];
   for (const [sum, { nodes, updates, masks }] of sums.entries()) {
     await thread.ask({ kind: 'begin', encoding, sum });
@@ -78,18 +81,26 @@ async function run(thread: AggregatorThread, job: AggregationJob): Promise<Aggre
       await thread.ask({ kind: 'endUpdate' });
     }
     if (masks !== undefined && masks.length > 0) await thread.ask({ kind: 'unmask', masks });
-    const { fault } = await thread.ask({ kind: 'endSum', encoding, nodes, isTested: masks !== undefined });
+    const { fault } = await thread.ask({
+      kind: 'endSum',
+      encoding,
+      isTested: masks !== undefined,
+      keepsMean: trimShare !== undefined,
+      summed: { nodes, rotationSeed },
+    });
     if (fault !== undefined) refused.push({ sum, because: fault });
   }
   const [first] = refused;
   if (first !== undefined && refused.length === sums.length)
     throw new WeftError('WEFT_SUM_REFUSED', `${refused.length} of ${sums.length} sums are refused: ${first.because}`);
   const left = sums.filter((_, sum) => !refused.some((fault) => fault.sum === sum));
+  if (trimShare !== undefined) requireTrimmable(left.length, sums.length);
   const nodes = left.reduce((count, sum) => count + sum.nodes, 0);
   const { result } = await thread.ask({
     kind: 'finish',
     encoding,
     summed: { nodes, rotationSeed },
+    trimShare,
     server,
     previous,
     momentum,

@@ -42,6 +42,7 @@ class SecureRun {
   readonly dead = new Set<number>();
   /** Sums that no honest members could have made come first. */
   sumsToRefuse = 0;
+  refusal = 'WEFT_SUM_REFUSED';
   /** Bodies of the receipts that a node was told in a round, in hex; the times that they promise. */
   readonly receipts = new Map<string, Set<string>>();
   readonly promisedMs: number[] = [];
@@ -242,7 +243,7 @@ class SecureRun {
   #aggregate({ round, updates, shards = [] }: Extract<Effect, { kind: 'aggregate' }>): void {
     if (this.sumsToRefuse > 0) {
       this.sumsToRefuse--;
-      const reason = { code: 'WEFT_SUM_REFUSED', message: '1 of 1 sums are refused' };
+      const reason = { code: this.refusal, message: '1 of 1 sums are refused' };
       return this.apply({ kind: 'aggregationFailed', round, reason });
     }
     const sum = new Uint32Array(2);
@@ -363,14 +364,18 @@ describe('a run with secure aggregation', () => {
     expect(run.events.some(({ kind }) => kind === 'cohort.fixed')).toBe(false);
   });
 
-  test('gives a round up whose only sum is refused, and goes on with the next one', () => {
+  test.each([
+    ['whose only sum is refused', 'WEFT_SUM_REFUSED'],
+    ['with too few shards left to be trimmed', 'WEFT_SHARDS_TOO_FEW'],
+  ])('gives a round up %s, and goes on with the next one', (_, code) => {
     const run = new SecureRun();
+    run.refusal = code;
     run.sumsToRefuse = 1;
     run.connect();
     run.apply({ kind: 'start' });
     for (let turn = 0; turn < 900 && !hasEnded(run.state); turn++) run.turn();
     expect(run.events.flatMap((event) => (event.kind === 'round.aborted' ? [event.data.reason.code] : []))).toEqual([
-      'WEFT_SUM_REFUSED',
+      code,
     ]);
     expect(run.events.some(({ kind }) => kind === 'run.paused')).toBe(false);
     expect(run.state).toMatchObject({ lifecycle: 'finished', committedRounds: 2 });

@@ -140,13 +140,16 @@ function take(turn: Turn, input: RoundInput): void {
   }
 }
 
+/** What another cohort may do better; any other failure asks for an operator, and the run is paused. */
+const abortsRound: ReadonlySet<string> = new Set(['WEFT_SUM_REFUSED', 'WEFT_SHARDS_TOO_FEW']);
+
 /** A result that comes while the run is paused is made again on resuming: the updates are still there. */
 function takeAggregate(turn: Turn, input: Extract<RoundInput, { kind: 'aggregated' | 'aggregationFailed' }>): void {
   if (input.round !== turn.state.round || !turn.state.aggregating) return;
   turn.change({ aggregating: false });
   if (turn.state.phase !== 'committing') return;
   if (input.kind === 'aggregated') takeCandidate(turn, input.aggregate);
-  else if (input.reason.code === 'WEFT_SUM_REFUSED') turn.abortRound(input.reason);
+  else if (abortsRound.has(input.reason.code)) turn.abortRound(input.reason);
   else turn.record({ kind: 'run.paused', data: { reason: input.reason } });
 }
 

@@ -39,7 +39,7 @@ export async function aggregateRound(
   const encoding = updateEncoding(spec, factorSize(layout, factor), clipNormL2);
   const before = await readAdapter(layout, context.blobs.adapters.path(state.adapter.sha256));
   const momentumBefore = state.momentum && (await readMomentum(context, state.momentum));
-  const { rule, robust, server } = spec.aggregation;
+  const { rule, robust, secure, server } = spec.aggregation;
   const job = {
     encoding,
     server,
@@ -52,6 +52,7 @@ export async function aggregateRound(
       ? await context.aggregator.aggregate({
           ...job,
           rotationSeed: privacy.rotationSeed(runId, round),
+          trimShare: secure.shardRule === 'trimmed-mean' ? robust.trimShare : undefined,
           sums: sums.map(({ nodeIds, masks }) => ({
             nodes: nodeIds.length,
             updates: nodeIds.map((nodeId) => readUpdate(context, updates.get(nodeId)!.payload)),

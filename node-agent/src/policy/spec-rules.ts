@@ -148,6 +148,8 @@ export const harmlessSpecKeys: Readonly<Record<string, string>> = {
   'cohort.quorum': onlyWaits,
   'cohort.deadlineSeconds': onlyWaits,
   'aggregation.secure.stepSeconds': onlyWaits,
+  'aggregation.secure.shardRule':
+    'it is what the coordinator does with the sums of shards that it learns anyway; smallestSurvivors holds in each shard, and so does the noise',
   'aggregation.secure.auditDays':
     'it says how long the coordinator serves what publishMaskedInputs lets out; whoever read it may keep it for ever',
   'aggregation.quantizationBits': 'it says how coarsely the delta is rounded before it leaves; fewer bits say less',

@@ -30,6 +30,13 @@ export const secaggErrors = defineErrors({
     todo: 'the next round starts by itself; a member sent what no honest one could, and single updates are hidden: if it comes again, look at who was in each of these rounds and revoke',
     retry: true,
   },
+  WEFT_SHARDS_TOO_FEW: {
+    grpc: 'ABORTED',
+    http: 409,
+    exit: 4,
+    todo: 'the next round starts by itself; if it comes again, look at who dropped or whose shard was refused, and ask for a larger cohort.minimum or for aggregation.secure.shardRule: mean',
+    retry: true,
+  },
   WEFT_SECAGG_REFUSED: {
     grpc: 'PERMISSION_DENIED',
     http: 403,

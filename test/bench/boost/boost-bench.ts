@@ -1,60 +1,23 @@
 import { aggregateByRule } from '@weft/coordinator/aggregation-rules';
 import {
-  addToRing,
   aggregationRules,
   boostOfMean,
   boostOfRule,
   coordinateCapOf,
   createSeededRandom,
-  decodeSum,
-  largestBoost,
   leastUpdates,
   maxQuantizationBits,
-  parseRunSpec,
-  quantizeUpdate,
-  secagg,
-  toRing,
-  updateEncoding,
   type BoostCase,
   type LargestBoost,
   type SeededRandom,
 } from '@weft/shared';
 import { attacks } from './attacks.ts';
-
-/** `pnpm bench boost`: how far one node moved the aggregate with the best attack that was found, beside the bound. */
-export interface MeasuredBoost {
-  readonly rule: string;
-  readonly nodes: number;
-  /** In clip norms. */
-  readonly measured: number;
-  readonly attack: string;
-  readonly bound: number | null;
-}
-
-export interface Scene {
-  readonly nodes: number;
-  readonly values: number;
-  /** Of the honest updates: share of their squared norm that all have in common. */
-  readonly common: number;
-}
+import { distance, honestUpdates, type MeasuredBoost, type Scene } from './scene.ts';
+import { moveUnderMasks } from './under-masks.ts';
 
 type Rule = (typeof aggregationRules)[number];
 
 const robust = { byzantine: 1, trimShare: 0.2, radius: 1, iterations: 100 };
-
-/** Honest updates of norm 1, clipped: a direction that all share, and what each has of its own. [nodes][values] */
-export function honestUpdates({ nodes, values, common }: Scene, random: SeededRandom): Float64Array[] {
-  const gaussian = (): number =>
-    Math.sqrt(-2 * Math.log(1 - random.uniform())) * Math.cos(2 * Math.PI * random.uniform());
-  const draw = (): Float64Array => Float64Array.from({ length: values }, () => gaussian() / Math.sqrt(values));
-  const shared = draw();
-  return Array.from({ length: nodes }, () => {
-    const own = draw();
-    const update = shared.map((value, k) => Math.sqrt(common) * value + Math.sqrt(1 - common) * own[k]!);
-    const norm = distance(update, new Float64Array(values));
-    return update.map((value) => value / Math.max(1, norm));
-  });
-}
 
 /** The farthest that any attack moves the aggregate from where the node's honest update would leave it. */
 export function largestMove(
@@ -106,7 +69,7 @@ export function measureBoosts({ quick }: { quick: boolean }): MeasuredBoost[] {
   const values = quick ? 500 : 2000;
   const measured: MeasuredBoost[] = [];
   for (const nodes of quick ? [7] : [7, 15, 30]) {
-    measured.push(moveSecureMean({ nodes, values, common: 0.5 }, random));
+    measured.push(moveUnderMasks({ nodes, values, common: 1 }, 'mean', random));
     for (const rule of aggregationRules) {
       if (nodes < leastUpdates(rule, robust.byzantine)) continue;
       const scenes = [0, 0.5, 0.9].map((common): Scene => ({ nodes, values, common }));
@@ -124,37 +87,9 @@ export function measureBoosts({ quick }: { quick: boolean }): MeasuredBoost[] {
       });
     }
   }
+  for (const shardRule of ['mean', 'trimmed-mean'] as const)
+    measured.push(moveUnderMasks({ nodes: quick ? 513 : 1000, values, common: 0.5 }, shardRule, random));
   return measured;
-}
-
-/** Under masks one member may send any words: here those that make each sum the ring's largest, and their weight 1. */
-export function moveSecureMean(scene: Scene, random: SeededRandom): MeasuredBoost {
-  const { nodes, values } = scene;
-  const spec = parseRunSpec({
-    name: 'boost',
-    baseModel: { name: 'none', sha256: '0'.repeat(64) },
-    training: { steps: 1 },
-    cohort: { minimum: nodes, maximum: nodes },
-    aggregation: { mode: 'secure', weighting: 'uniform', clipNormL2: 1 },
-    rounds: 1,
-  });
-  const encoding = updateEncoding(spec, values);
-  const { form, grid } = encoding;
-  const settings = { clipNormL2: 1, weight: 1, weightCap: 1, rotationSeed: 'boost', random };
-  const sum = secagg.ringWords(form.bits, form.dim + form.limbs);
-  for (const update of honestUpdates(scene, random))
-    addToRing(sum, toRing(form, quantizeUpdate(Float32Array.from(update), grid, settings)!.coordinates, 1));
-  secagg.reduceWords(sum, form.bits);
-  const decode = (words: typeof sum): Float64Array =>
-    decodeSum(encoding, words, { rotationSeed: settings.rotationSeed, nodes }).meanDelta;
-  const forged = toRing(form, new Int32Array(form.dim).fill(2 ** (form.bits - 1) - 1), 1);
-  return {
-    rule: 'mean, secure',
-    nodes,
-    measured: distance(decode(forged), decode(sum)),
-    attack: 'wrap around',
-    bound: largestBoost(spec, values).clipNorms,
-  };
 }
 
 export const boostRows = (measured: readonly MeasuredBoost[]): string[][] => [
@@ -167,9 +102,3 @@ export const boostRows = (measured: readonly MeasuredBoost[]): string[][] => [
     attack,
   ]),
 ];
-
-function distance(a: Float64Array, b: Float64Array): number {
-  let sum = 0;
-  for (let k = 0; k < a.length; k++) sum += (a[k]! - b[k]!) ** 2;
-  return Math.sqrt(sum);
-}

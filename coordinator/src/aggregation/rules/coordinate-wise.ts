@@ -23,8 +23,12 @@ export const coordinateMedian: Combine = eachSorted(medianOfSorted);
 
 /** Yin et al. 2018, Definition 2: of each coordinate the mean without the share β of the largest and of the smallest. */
 export const trimmedMean = (trimShare: number): Combine =>
+  trimmedMeanBy((values) => trimmedAtEachEnd(values, trimShare));
+
+/** @param cutOf how many of so many values are left out at each end, fewer than half */
+export const trimmedMeanBy = (cutOf: (values: number) => number): Combine =>
   eachSorted((sorted) => {
-    const cut = trimmedAtEachEnd(sorted.length, trimShare);
+    const cut = cutOf(sorted.length);
     let sum = 0;
     for (let i = cut; i < sorted.length - cut; i++) sum += sorted[i]!;
     return sum / (sorted.length - 2 * cut);
