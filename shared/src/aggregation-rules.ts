@@ -45,7 +45,7 @@ export function leastUpdates(rule: AggregationRule, byzantine: number): number {
 export const trimmedAtEachEnd = (nodes: number, trimShare: number): number =>
   Math.min(Math.ceil(trimShare * nodes), Math.ceil(nodes / 2) - 1);
 
-/** Shards whose means can be trimmed: of fewer, one at each end leaves hardly more than a median of what dropped least. */
+/** Shards whose means can be trimmed: of fewer, one at each end leaves hardly more than a median. */
 export const leastTrimmedShards = 5;
 
 /** trimmed-mean over shards: ⌊β·G⌋ at each end, one at least, for a single hostile member to be left out; never all. */
