@@ -21,7 +21,7 @@ type Words = ReturnType<typeof toRing>;
 interface Attack {
   readonly name: string;
   /** @param sum of the member's shard. @param mean of all. @returns a direction for the sum, of any length */
-  direction(sum: Int32Array, mean: Float64Array): Float64Array;
+  readonly direction: (sum: Int32Array, mean: Float64Array) => Float64Array;
 }
 
 const attacks: readonly Attack[] = [
