@@ -28,7 +28,11 @@ export const fuzzTarget = <T>(
       if (feed(input)) taken++;
     });
     const result = fc.check(property, { seed, numRuns: inputs });
-    if (result.failed) throw new Error(`${name}: ${fc.defaultReportMessage(result) ?? 'it broke'}`);
+    if (result.failed) {
+      const { errorInstance: cause } = result;
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new Error(`${name}: ${fc.defaultReportMessage(result) ?? 'it broke'}\nCause: ${why}`, { cause });
+    }
     return taken;
   },
 });
