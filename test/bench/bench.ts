@@ -9,6 +9,7 @@ import { figuresOf } from './figures.ts';
 import { generatingFigures, generatingRows, measureGenerating } from './generate/generate-bench.ts';
 import { aligned, runTable, tableOf } from './table.ts';
 import { profileStep } from './profile.ts';
+import { againstTheMachine } from './secagg/machine-limit.ts';
 import { againstFlower, againstTargets, measureSecagg, secaggRows } from './secagg/secagg-bench.ts';
 import { measureTraining } from './train-bench.ts';
 
@@ -61,7 +62,11 @@ if (values.help) {
   process.stdout.write(
     values.json
       ? `${JSON.stringify(run)}\n`
-      : `${aligned(secaggRows(run))}${left}${load}${[...againstFlower(run), ...againstTargets(run)]
+      : `${aligned(secaggRows(run))}${left}${load}${[
+          againstTheMachine(run.masks),
+          ...againstFlower(run),
+          ...againstTargets(run),
+        ]
           .map((line) => `${line}\n`)
           .join('')}`,
   );

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { type MaskRates, measureMaskRates } from './machine-limit.ts';
 import { measureSession, type SessionCase, type SessionFigures } from './measure-session.ts';
 
 /** `pnpm bench secagg`: what a node and the server spend on secure aggregation, beside the plain sum and Flower's SecAgg+. */
@@ -18,6 +19,7 @@ export interface FlowerFigures {
 export interface SecaggRun {
   readonly sessions: readonly SessionFigures[];
   readonly flower: readonly FlowerFigures[];
+  readonly masks: MaskRates;
   readonly skipped: readonly string[];
   /** Over one minute, before and after. */
   readonly load: readonly [number, number];
@@ -59,6 +61,7 @@ export function measureSecagg({
 }): SecaggRun {
   const load = (): number => loadavg()[0]!;
   const before = load();
+  const masks = measureMaskRates();
   const sessions: SessionFigures[] = [];
   const flower: FlowerFigures[] = [];
   const skipped: string[] = [];
@@ -76,7 +79,7 @@ export function measureSecagg({
     if (typeof ran === 'string') skipped.push(`Flower's SecAgg+ with ${work.members} members: ${ran}`);
     else flower.push({ ...ran, members: work.members, dropped: work.dropped });
   }
-  return { sessions, flower, skipped, load: [before, load()] };
+  return { sessions, flower, masks, skipped, load: [before, load()] };
 }
 
 /** Its unmasking of a hundred members alone takes minutes; the whole bench is to end within twenty. */
