@@ -73,7 +73,7 @@ export const createNodeView = (progress: Progress): ((event: NodeEvent) => void)
         );
       case 'log-distrusted':
         return progress.log(
-          `THE LOG DOES NOT HOLD [${event.check}]: evidence/${event.evidence} is kept, and this node takes no part in ${event.scope === 'federation' ? 'any run' : event.scope} until \`weft node evidence --dismiss ${event.scope}\``,
+          `THE COORDINATOR IS NOT TO BE TRUSTED [${event.check}]: evidence/${event.evidence} is kept, and this node takes no part in ${event.scope === 'federation' ? 'any run' : event.scope} until \`weft node evidence --dismiss ${event.scope}\``,
         );
       case 'left-out':
         return progress.log(`${roundName(event.round)} went on without this node`);

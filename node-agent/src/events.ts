@@ -79,7 +79,7 @@ export type NodeEvent =
       readonly leftOut: boolean;
       readonly logSize: number;
     } & OfRound)
-  /** The log did not hold: what the coordinator signed is kept, and no further round of this scope is taken part in. */
+  /** The log or a session did not hold: what the coordinator signed is kept, and no further round of this scope is taken part in. */
   | ({
       readonly event: 'log-distrusted';
       readonly check: string;

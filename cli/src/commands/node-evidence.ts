@@ -31,7 +31,9 @@ const run = async ({ home, dismiss, json }: NodeEvidenceOptions): Promise<void> 
     );
   }
   if (found.length === 0)
-    process.stdout.write('Nothing stops this node: what it was shown of the transparency log held.\n');
+    process.stdout.write(
+      'Nothing stops this node: what the coordinator signed, and what it showed of the transparency log, held.\n',
+    );
 };
 
 export const command: CommandModule = {

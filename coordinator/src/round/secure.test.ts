@@ -159,6 +159,9 @@ class SecureRun {
       this.receipts.set(key, (this.receipts.get(key) ?? new Set()).add(Buffer.from(body).toString('hex')));
       return;
     }
+    // The product's nodes sign none without its promise: see secure-round.test.ts of the node agent.
+    if (name === 'cut' && side.state.phase === 'submitted' && !this.receipts.has(`${round}/${node}`))
+      throw new Error('a cut came before the receipt');
     const event =
       name === 'offer'
         ? { kind: name, signed, consistency: [] }

@@ -157,7 +157,7 @@ function logWords({ outcome, logSize, check }: Extract<SentFacts, { kind: 'log' 
     case 'abort':
       return `The transparency log of ${logSize} entries says that the round was given up`;
     case 'distrusted':
-      return `THE COORDINATOR IS NOT TO BE TRUSTED: ${check === undefined ? 'its log does not hold' : log.logChecks[check]}; no further round is taken part in`;
+      return `THE COORDINATOR IS NOT TO BE TRUSTED: ${check === undefined ? 'what it signed does not hold' : log.logChecks[check]}; no further round is taken part in`;
   }
 }
 

@@ -4,9 +4,9 @@ import { log, WeftError } from '@weft/shared';
 import { z } from 'zod';
 import { writePrivateFile } from '../home/private-file.ts';
 
-/** Where the coordinator's log did not hold: no further round of this run, or of the federation, until the operator says so. */
+/** Where what the coordinator signed did not hold: no further round of this run, or of the federation, until the operator says so. */
 const distrustSchema = z.strictObject({
-  /** A run's id, or the whole federation: two histories concern every run. */
+  /** A run's id, or the whole federation: two histories, or two cuts of one session, concern every run. */
   scope: z.string(),
   runId: z.string(),
   round: z.number().int(),

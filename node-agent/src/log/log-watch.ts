@@ -31,7 +31,7 @@ export type OwedFacts = Omit<OwedRound, 'cutShown' | 'cut'>;
 
 /**
  * What this node has seen of the log, and what it is owed of it. A round whose update left is owed until the coordinator has
- * shown its end; where the log does not hold, evidence is kept and no further round is taken part in.
+ * shown its end; where what the coordinator signed does not hold, evidence is kept and no further round is taken part in.
  */
 export interface LogWatch {
   /** A session began: says how far the log was seen and which rounds are owed. */
@@ -53,6 +53,8 @@ export interface LogWatch {
   settled(runId: string, round: number, signal: AbortSignal): Promise<void>;
   /** Resolves when no round of the run is owed any more, or nobody is there to show it. */
   shownOrAlone(runId: string): Promise<void>;
+  /** Two cuts of one session, as the coordinator signed them. */
+  twoCuts(runId: string, round: number, runName: string, cuts: readonly secagg.Signed[]): Promise<void>;
   /** Two offers that contradict each other, or an offer and a checkpoint. */
   offerForks(runId: string, round: number, offer: secagg.Signed, seen: SeenLog): Promise<void>;
   stop(): Promise<void>;
@@ -130,7 +132,7 @@ export function createLogWatch(options: LogWatchOptions): LogWatch {
     kept: { statements: readonly secagg.Signed[]; checkpoints?: readonly Uint8Array[]; shown?: Uint8Array | undefined },
   ): Promise<void> => {
     const { runId, round, runName, scope } = about;
-    const evidence = await keepEvidence(home, { runId, round, about: log.logChecks[check], ...kept });
+    const evidence = await keepEvidence(home, { runId, round, check, ...kept });
     await writeDistrust(home, { scope, runId, round, check, at: new Date().toISOString(), evidence });
     await recordSent(home, { kind: 'log', runId, runName, round, outcome: 'distrusted', check });
     emit({ event: 'log-distrusted', runId, round, check, scope, evidence });
@@ -291,6 +293,8 @@ export function createLogWatch(options: LogWatchOptions): LogWatch {
       await requireTrust(home, runId);
     },
     shownOrAlone: (runId) => until(() => !isConnected || ![...owed.values()].some((round) => round.runId === runId)),
+    twoCuts: (runId, round, runName, statements) =>
+      inTurn(() => distrust('oneCut', { runId, round, runName, scope: wholeFederation }, { statements })),
     offerForks: (runId, round, offer, seen) =>
       distrust(
         'logOnlyGrew',

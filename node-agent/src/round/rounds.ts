@@ -175,6 +175,7 @@ export function createRounds(context: RoundsContext): Rounds {
     }
     job.uploading = true;
     try {
+      await requireTrust(home, job.runId);
       const { receipt, seconds } = await sendUpdate(update, context, job.over.signal);
       context.onTiming('transfer', seconds);
       await context.logWatch.owe(owedOf(receipt, update));

@@ -3,7 +3,7 @@ import type { Receipt, SecureMessage } from '@weft/proto';
 import { secagg, WeftError, type Identity, type RunId } from '@weft/shared';
 import { recordSent } from '../home/sent-record.ts';
 import { endedSession } from '../policy/refuse.ts';
-import { keepEvidence } from '../log/evidence.ts';
+import { requireTrust } from '../log/distrust.ts';
 import { owedOf, type LogWatch } from '../log/log-watch.ts';
 import { writeSeenLog, type SeenLog } from '../log/seen-log.ts';
 import type { PendingUpdate, PendingUpdates } from '../round/pending-updates.ts';
@@ -178,8 +178,7 @@ export function createSecureRound(
         });
         return;
       case 'evidence':
-        await keepEvidence(context.home, { runId, round, about: effect.about, statements: effect.statements });
-        return;
+        return context.logWatch.twoCuts(runId, round, update.runName, effect.statements);
       case 'forget':
         clearInterval(ticking);
         return context.pending.remove(runId, round);
@@ -247,6 +246,8 @@ export function createSecureRound(
   return {
     take: (message) =>
       enqueue(async () => {
+        // Whoever was caught meanwhile, in whichever run, gets no further answer.
+        await requireTrust(context.home, runId);
         if (!options) await resume();
         if (message.name === 'offer') return takeOfferMessage(message);
         if (message.name === 'receipt') return takeReceipt(message);

@@ -52,7 +52,7 @@ export type RoundVerdict =
   | { readonly verdict: 'holds'; readonly cut: boolean; readonly end?: 'result' | 'abort'; readonly leftOut: boolean }
   | { readonly verdict: 'fails'; readonly check: LogCheckName };
 
-/** Each check by name, in the words that the operator reads when it fails. */
+/** Each check of what a coordinator signed, by name, in the words that the operator reads when it fails. */
 export const logChecks = {
   checkpointSigned: 'the checkpoint is not one that the coordinator signed for this federation',
   logOnlyGrew: 'the log does not continue what this node has seen of it: two histories are signed',
@@ -64,6 +64,7 @@ export const logChecks = {
   updateIncluded: 'the result does not include this node’s update',
   promiseKept: 'the time by which the round’s cut or abort was promised to stand in the log has passed',
   endShown: 'the round was said to be over, and its end in the log was not shown',
+  oneCut: 'two cuts of one session are signed: together they could have opened both secrets of a member',
 } as const;
 export type LogCheckName = keyof typeof logChecks;
 

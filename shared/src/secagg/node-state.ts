@@ -40,7 +40,7 @@ export type NodeEffect =
   /** The update has left: it enters no other session. */
   | { readonly kind: 'spend' }
   /** Two signed statements that cannot both be honest, to keep and to show. */
-  | { readonly kind: 'evidence'; readonly about: string; readonly statements: readonly Signed[] }
+  | { readonly kind: 'evidence'; readonly check: 'oneCut'; readonly statements: readonly Signed[] }
   /** Delete every secret of the session and the update. */
   | { readonly kind: 'forget' }
   | { readonly kind: 'aborted'; readonly reason: string };

@@ -344,9 +344,7 @@ class NodeMachine {
     if (cut) {
       if (sameBytes(cut.signed.body, event.signed.body)) return phase === 'acknowledged' ? this.#again() : this.#stay();
       if (!verifySigned(event.signed, this.#options.knowledge.coordinatorKey)) return this.#stay();
-      return this.#end('a second cut', [
-        { kind: 'evidence', about: 'two cuts of one session', statements: [cut.signed, event.signed] },
-      ]);
+      return this.#end('a second cut', [{ kind: 'evidence', check: 'oneCut', statements: [cut.signed, event.signed] }]);
     }
     if (phase !== 'submitted') return this.#stay();
     const shard = session!.shardOf[place!]!;
