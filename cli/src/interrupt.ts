@@ -3,6 +3,9 @@ import process from 'node:process';
 /** 128 + SIGINT, what shells expect of a command that was interrupted. */
 export const interruptedExitCode = 130;
 
+/** Somebody broke off what they were asked at the terminal, where Ctrl-C is a key and no signal. */
+export class BrokenOff extends Error {}
+
 let interrupted = false;
 
 export const wasInterrupted = (): boolean => interrupted;

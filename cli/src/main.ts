@@ -1,7 +1,7 @@
 import process from 'node:process';
 import { CommanderError, type Command } from 'commander';
 import { commands } from './commands/index.ts';
-import { interruptedExitCode, wasInterrupted } from './interrupt.ts';
+import { BrokenOff, interruptedExitCode, wasInterrupted } from './interrupt.ts';
 import { buildProgram } from './program.ts';
 import { errorJson, errorText, reportError } from './report-error.ts';
 
@@ -38,7 +38,7 @@ export const main = async (argv: readonly string[]): Promise<void> => {
     // a command that drained to its end after Ctrl-C has done its work
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return;
-    if (wasInterrupted()) {
+    if (wasInterrupted() || error instanceof BrokenOff) {
       process.exitCode = interruptedExitCode;
       return;
     }

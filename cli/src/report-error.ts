@@ -52,9 +52,10 @@ export const reportError = (error: unknown, commandName: string): ReportedError 
   const known = error instanceof WeftError ? error.code : systemCode(error);
   const code = known ?? 'WEFT_INTERNAL';
   const { todo, exit } = catalogue[code];
+  const advice = code === 'WEFT_USAGE' ? `see \`${commandName} --help\`` : todo;
   // an error that has no row is a fault of ours, and its stack is what we will be asked for
   const what = known === undefined && error instanceof Error ? (error.stack ?? error.message) : messageOf(error);
-  return { code, what, todo, details: error instanceof WeftError ? error.details : {}, exit };
+  return { code, what, todo: advice, details: error instanceof WeftError ? error.details : {}, exit };
 };
 
 /** Two lines for people: what happened and its code, then what to do. */

@@ -13,7 +13,7 @@ export { createLocalData, type LocalExamples } from './round/local-data.ts';
 export { trainRound, type LocalWork, type TrainingOffer } from './round/train-update.ts';
 export { approveRun, readWaiting, type WaitingRun } from './policy/approvals.ts';
 export { metricNames, metrics } from './policy/metrics.ts';
-export { checkPolicy, parsePolicy } from './policy/parse-policy.ts';
+export { checkPolicy, parsePolicy, policyMistakes, type PolicyMistake } from './policy/parse-policy.ts';
 export { readPolicy, writePolicy, type PolicyInForce } from './policy/policy-file.ts';
 export { defaultPolicy, policyKeys, type Policy, type PolicyInput, type PolicyKey } from './policy/policy.ts';
 export { readPublished, trustModel } from './policy/publishers.ts';

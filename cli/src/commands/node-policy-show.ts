@@ -2,6 +2,7 @@ import process from 'node:process';
 import type { Command } from 'commander';
 import type { CommandModule } from '../command.ts';
 import { addNodeHome } from '../node-home.ts';
+import { wrapped } from '../wrapped.ts';
 
 interface ShowOptions {
   readonly home: string;
@@ -19,7 +20,9 @@ const run = async ({ home, json }: ShowOptions): Promise<void> => {
   }
   const sentences = policyInWords(policy);
   const width = Math.max(...sentences.map(({ key }) => key.length)) + 2;
-  process.stdout.write(sentences.map(({ key, says }) => `${key.padEnd(width)}${says}\n`).join(''));
+  process.stdout.write(
+    sentences.map(({ key, says }) => wrapped(`${key.padEnd(width)}${says}`, process.stdout, width)).join(''),
+  );
   for (const { sha256, publisher } of published) process.stdout.write(`base model ${sha256}: signed by ${publisher}\n`);
   for (const { runId, runName, approved } of runs)
     process.stdout.write(`run ${runId} "${runName}": ${approved ? 'approved' : 'waits for approval'}\n`);

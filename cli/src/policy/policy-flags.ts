@@ -50,7 +50,7 @@ const lists: ReadonlySet<string> = new Set<PolicyKey>([
 /** Words that may look like numbers. */
 const texts: ReadonlySet<string> = new Set<PolicyKey>(['privacyLedger', 'dataSet']);
 
-const flagOf = (key: string): string =>
+export const flagOf = (key: string): string =>
   `--${key.replace('MiB', '-mib').replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
 /** Adds `--smallest-cohort <n>` and its like; the options have the names of the policy's keys. */
@@ -71,7 +71,18 @@ export const policyFromFlags = (flags: Readonly<Record<string, string | undefine
 
 /** What is typed for a key: `any`, a list with commas, a number or a word. */
 export function valueOf(key: string, text: string): unknown {
-  if (lists.has(key) && text !== 'any' && text !== 'none') return text.split(',').map((item) => item.trim());
-  if (texts.has(key)) return text;
-  return text.trim() !== '' && Number.isFinite(Number(text)) ? Number(text) : text;
+  const word = text.trim();
+  if (lists.has(key) && word !== 'any' && word !== 'none') {
+    const items = word.split(',').map((item) => item.trim());
+    // a comma too many is no entry
+    return items.filter((item) => item !== '' || items.length === 1);
+  }
+  if (texts.has(key)) return word;
+  return word !== '' && Number.isFinite(Number(word)) ? Number(word) : word;
 }
+
+/** The other way round. */
+export const textOf = (value: unknown): string => {
+  if (Array.isArray(value)) return value.join(',');
+  return typeof value === 'string' ? value : JSON.stringify(value);
+};

@@ -1,12 +1,15 @@
 import { WeftError } from '@weft/shared';
 import { parseDocument } from 'yaml';
-import { policyKeys, policySchema, type Policy } from './policy.ts';
+import type { z } from 'zod';
+import { allowedValues } from './allowed-values.ts';
+import { policyKeys, policySchema, type Policy, type PolicyKey } from './policy.ts';
+import { docOf } from './policy-text.ts';
 
 /** A policy is a page; a list of a thousand hashes still fits. */
 export const maxPolicyBytes = 128 * 1024;
 
 /** A mistake as it is told: path, value, rule, and how to mend it where that is known. */
-interface Problem {
+export interface PolicyMistake {
   readonly path: string;
   readonly value?: unknown;
   readonly rule: string;
@@ -29,17 +32,40 @@ export function parsePolicy(text: string, from = 'policy.yaml'): Policy {
 export function checkPolicy(value: unknown, from: string): Policy {
   const parsed = policySchema.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw invalid(
-    from,
-    parsed.error.issues.flatMap(({ path, message, ...issue }): Problem[] => {
-      if (issue.code === 'unrecognized_keys') {
-        return issue.keys.map((key) => ({ path: key, rule: 'there is no such key', fix: suggestion(key) }));
-      }
-      const key = path.join('.') || 'file';
-      const doc = policySchema.shape[path[0] as keyof typeof policySchema.shape]?.description;
-      return [{ path: key, value: valueAt(value, path), rule: message, fix: doc && `it says: ${doc}` }];
-    }),
-  );
+  throw invalid(from, mistakesOf(parsed.error, value));
+}
+
+/** What `checkPolicy` would throw over, one by one; the first part of a path is a key. */
+export function policyMistakes(value: unknown): readonly PolicyMistake[] {
+  const parsed = policySchema.safeParse(value);
+  return parsed.success ? [] : mistakesOf(parsed.error, value);
+}
+
+const mistakesOf = (error: z.ZodError, value: unknown): PolicyMistake[] =>
+  error.issues.flatMap((issue): PolicyMistake[] => {
+    const { path } = issue;
+    if (issue.code === 'unrecognized_keys') {
+      return issue.keys.map((key) => ({ path: key, rule: 'there is no such key', fix: suggestion(key) }));
+    }
+    const key = policyKeys.find((name) => name === path[0]);
+    if (key === undefined) return [{ path: 'file', value, rule: 'must be lines of the form `key: value`' }];
+    return [
+      {
+        path: path.join('.'),
+        value: valueAt(value, path),
+        rule: ruleOf(issue, key),
+        fix: `it says: ${docOf(key)}`,
+      },
+    ];
+  });
+
+/** The schema's own words where it has some; what zod makes up is for programmers. */
+function ruleOf(issue: z.core.$ZodIssue, key: PolicyKey): string {
+  if (issue.code === 'custom' || issue.code === 'invalid_format') return issue.message;
+  if (issue.code === 'too_small' && issue.origin === 'array') return 'is empty: list one at least';
+  if (issue.code === 'too_big' && issue.origin === 'array') return `lists more than ${issue.maximum}`;
+  if (issue.code === 'too_big' && issue.origin === 'string') return `has more than ${issue.maximum} characters`;
+  return `must be ${allowedValues(key, { ofItem: issue.path.length > 1 })}`;
 }
 
 function readYaml(text: string, from: string): unknown {
@@ -60,7 +86,7 @@ function readYaml(text: string, from: string): unknown {
   }
 }
 
-function invalid(from: string, problems: readonly Problem[]): WeftError {
+function invalid(from: string, problems: readonly PolicyMistake[]): WeftError {
   const lines = problems.map(
     ({ path, value, rule, fix }) =>
       `${path}: ${value === undefined ? '' : `${shown(value)}: `}${rule}${fix === undefined ? '' : `; ${fix}`}`,

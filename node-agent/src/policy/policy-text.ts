@@ -55,9 +55,11 @@ const words: Readonly<Record<Exclude<PolicyKey, 'version'>, (policy: Policy) => 
       : fewestOrganisations === 1
         ? 'A sum may be of the members of one of them alone.'
         : `A sum is of members of ${fewestOrganisations} of them at least.`,
-  leastNoise: ({ leastNoise }) =>
+  leastNoise: ({ leastNoise, privacyBudget }) =>
     leastNoise === 0
-      ? 'Runs without noise are taken too: then secure aggregation is the only protection.'
+      ? privacyBudget === 'none'
+        ? 'Runs without noise are taken too: then secure aggregation is the only protection.'
+        : 'A run must have noise; how much of it, the privacy budget decides.'
       : `A run has a noise multiplier of ${leastNoise} at least.`,
   publishMaskedInputs: ({ publishMaskedInputs }) =>
     publishMaskedInputs === 'no'

@@ -13,7 +13,7 @@ const organisation = z
   .string()
   .regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hex digits, as `weft org create` prints them');
 const clock = '([01]\\d|2[0-3]):[0-5]\\d';
-const window = z.string().regex(new RegExp(`^${clock}-${clock}$`), 'must be HH:MM-HH:MM');
+const window = z.string().regex(new RegExp(`^${clock}-${clock}$`), 'must be HH:MM-HH:MM, such as 22:00-06:00');
 const listOf = <T extends z.ZodType>(item: T) => z.array(item).min(1).max(1000);
 
 /**
@@ -112,7 +112,10 @@ export const policySchema = z
       ),
     dataSet: z
       .string()
-      .regex(dataSetPattern, 'must be letters, digits and _ . -, 64 at most')
+      .regex(
+        dataSetPattern,
+        'must begin with a letter or a digit and have no more than 64 letters, digits, spaces and _ . -',
+      )
       .default('data')
       .describe('name of this data in the ledger; what is charged under one name adds up'),
     greatestClipNorm: z

@@ -41,7 +41,7 @@ export const policyErrors = defineErrors({
     grpc: 'ALREADY_EXISTS',
     http: 409,
     exit: 2,
-    todo: 'edit the file, or write it anew with --replace',
+    todo: 'edit the file, or change it with `weft node policy init --replace`',
     retry: false,
   },
 });
