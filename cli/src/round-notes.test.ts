@@ -42,8 +42,9 @@ const refused = round(0, {
   refusedShards: [{ nodeIds: ['n_1', 'n_2'], because: 'its weight is 9, 2 nodes have 2 at most' }],
 });
 
-test('shards that were refused are told of every round, absences and an abort of the newest one', () => {
+test('shards that were refused are told of every round, absences and an abort of the newest one that has any', () => {
   const newest = round(1, {
+    phase: 'aborted',
     reason: 'too few',
     nodes: [node('n_1', 'left', 'its organisation has 1 member in the cohort'), node('n_2', 'accepted', null)],
   });
@@ -52,6 +53,8 @@ test('shards that were refused are told of every round, absences and an abort of
   expect(roundNotes({ roundsDone: [refused, newest] })).toBe(
     `round 1 aborted: too few\n${ofFirst}round 1: n_1 left: its organisation has 1 member in the cohort\n`,
   );
+  const begun = round(2, { phase: 'training', endedAt: null });
+  expect(roundNotes({ roundsDone: [refused, newest, begun] })).toBe(roundNotes({ roundsDone: [refused, newest] }));
   expect(roundNotes({ roundsDone: [newest, refused] })).toBe(ofFirst);
   expect(roundNotes({ roundsDone: [] })).toBe('');
 });

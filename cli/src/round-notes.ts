@@ -1,12 +1,24 @@
-import type { RunDetailView } from '@weft/shared';
+import type { RoundNodeView, RunDetailView } from '@weft/shared';
 
 /** What `weft run show` says below its table of rounds. */
 type Rounds = Pick<RunDetailView, 'roundsDone'>;
 
-/** Why the newest round was aborted. */
-const failure = ({ roundsDone }: Rounds): string => {
-  const last = roundsDone.at(-1);
-  return last === undefined || last.reason === null ? '' : `round ${last.round} aborted: ${last.reason}\n`;
+/**
+ * What the run is at: the newest round that was committed and all since. A round that has only just begun knows nothing yet;
+ * what stopped the one before it is still what the admin must hear.
+ */
+const current = ({ roundsDone }: Rounds): Rounds['roundsDone'] =>
+  roundsDone.slice(
+    Math.max(
+      0,
+      roundsDone.findLastIndex(({ phase }) => phase === 'finished'),
+    ),
+  );
+
+/** Why the newest of the rounds that were aborted since then was. */
+const failure = (run: Rounds): string => {
+  const last = current(run).findLast(({ reason }) => reason !== null);
+  return last === undefined ? '' : `round ${last.round} aborted: ${last.reason}\n`;
 };
 
 /** Shards whose sum was left out, of every round: its adapter is made of fewer updates than were sent. */
@@ -20,10 +32,13 @@ const refusals = ({ roundsDone }: Rounds): string =>
     )
     .join('');
 
-/** Who took no part in the newest round, and why. */
-const absences = ({ roundsDone }: Rounds): string => {
-  const last = roundsDone.at(-1);
-  const away = (last?.nodes ?? []).filter(({ stage, reason }) => stage === 'declined' || (stage === 'left' && reason));
+const isAway = ({ stage, reason }: RoundNodeView): boolean =>
+  stage === 'declined' || (stage === 'left' && reason !== null);
+
+/** Who took no part in the newest round of these that somebody stayed away from, and why. */
+const absences = (run: Rounds): string => {
+  const last = current(run).findLast(({ nodes }) => nodes.some(isAway));
+  const away = last?.nodes.filter(isAway) ?? [];
   return away.map(({ nodeId, stage, reason }) => `round ${last?.round}: ${nodeId} ${stage}: ${reason}\n`).join('');
 };
 
