@@ -7,7 +7,7 @@ import type { NodeEvent, NodeSummary } from './events.ts';
 import { readFederation, writeFederation, type Federation } from './home/federation-file.ts';
 import { openHome, type NodeHome } from './home/home.ts';
 import { readLedger } from './ledger/ledger-file.ts';
-import { createPrivacyLedger, ledgerFolderIn } from './ledger/privacy-ledger.ts';
+import { createPrivacyLedger, ledgerIn } from './ledger/privacy-ledger.ts';
 import { createLogWatch } from './log/log-watch.ts';
 import { readOwed, type OwedRound } from './log/owed-rounds.ts';
 import { createBaseModels } from './model/base-models.ts';
@@ -72,7 +72,7 @@ export async function startNode(options: NodeOptions): Promise<NodeAgent> {
         : checkPolicy(options.policy, 'the policy that the node was started with');
     const policy = withPublished(written, await readPublished(options.home, written));
     const device = allowedDevice(policy, options.device ?? 'auto');
-    await readLedger(ledgerFolderIn(options.home, policy.privacyLedger));
+    await readLedger(ledgerIn(options.home, policy.privacyLedger));
     const records = await readRecords(options.dataPaths);
     await requireModel(options.modelPath);
     const owed = await readOwed(options.home);
@@ -208,7 +208,7 @@ function runAgent(
     pendingFolder: home.pendingFolder,
     policy,
     ledger: createPrivacyLedger({
-      folder: ledgerFolderIn(home.path, policy.privacyLedger),
+      place: ledgerIn(home.path, policy.privacyLedger),
       dataSet: policy.dataSet,
       budget: budgetOf(policy),
       delta: policy.privacyDelta,

@@ -2,7 +2,7 @@ export { startNode, type NodeAgent, type NodeOptions } from './agent.ts';
 export { joinFederation, nodeKey, type Joined, type JoinOptions } from './enrol.ts';
 export type { EventFault, NodeEvent, NodeSummary } from './events.ts';
 export { readFederation, type Federation } from './home/federation-file.ts';
-export { ledgerFolderIn, readStatements, type LedgerStatement } from './ledger/privacy-ledger.ts';
+export { ledgerIn, readStatements, type LedgerStatement } from './ledger/privacy-ledger.ts';
 export { dismissDistrust, distrustWords, readDistrust, type Distrust } from './log/distrust.ts';
 export { encodeCharge, parseLedger } from './ledger/ledger-line.ts';
 export { readSent, type Sent } from './home/sent-record.ts';

@@ -5,7 +5,7 @@ import { readDistrust, type Distrust } from './log/distrust.ts';
 import { readOwed } from './log/owed-rounds.ts';
 import { readSeenLog } from './log/seen-log.ts';
 import { readSent, type Sent } from './home/sent-record.ts';
-import { ledgerFolderIn, readStatements, type LedgerStatement, type PrivacyBudget } from './ledger/privacy-ledger.ts';
+import { ledgerIn, readStatements, type LedgerStatement, type PrivacyBudget } from './ledger/privacy-ledger.ts';
 import { budgetOf } from './policy/local-rules.ts';
 import { readPolicy } from './policy/policy-file.ts';
 import { defaultPolicy, type Policy } from './policy/policy.ts';
@@ -108,7 +108,7 @@ export async function readStatus(home: string): Promise<NodeStatus> {
     undefined,
   );
   const { privacyDelta, privacyLedger, trustedOrganisations } = policy ?? defaultPolicy;
-  const spent = await orFault(readStatements(ledgerFolderIn(home, privacyLedger), privacyDelta), []);
+  const spent = await orFault(readStatements(ledgerIn(home, privacyLedger), privacyDelta), []);
   const listed = trustedOrganisations === 'any' ? 0 : new Set(trustedOrganisations).size;
   return {
     ...federation,

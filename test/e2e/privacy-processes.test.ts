@@ -64,7 +64,7 @@ test('a budget in the policy ends at the round that would pass it: at both ends,
   await writeBudget(ana, ledger);
   const first = start(ana);
   expect(await first.says('declined')).toMatchObject({ round: 2, ...refusal });
-  expect(await readStatements(ledger, delta)).toMatchObject([{ dataSet: 'diary', rounds: 2, runs: 1 }]);
+  expect(await readStatements({ folder: ledger }, delta)).toMatchObject([{ dataSet: 'diary', rounds: 2, runs: 1 }]);
   // the coordinator shows the rule, and so does the node
   await federation.runUntil(runId, hasRefusal);
   const shown = await printed('run', 'show', runId, '--home', join(federation.folder, 'coordinator'));
@@ -93,7 +93,7 @@ test('a budget in the policy ends at the round that would pass it: at both ends,
   const elsewhere = start(other.ana);
   expect(await elsewhere.says('declined')).toMatchObject({ round: 0, ...refusal });
   expect((await statusOf(other.ana)).updatesSent).toBe(0);
-  expect(await readStatements(ledger, delta)).toMatchObject([{ rounds: 2, runs: 1, federations: 1 }]);
+  expect(await readStatements({ folder: ledger }, delta)).toMatchObject([{ rounds: 2, runs: 1, federations: 1 }]);
 }, 120_000);
 
 test('a kill between charge and sending costs once: the same bytes leave afterwards', async () => {
@@ -103,14 +103,14 @@ test('a kill between charge and sending costs once: the same bytes leave afterwa
   const killed = processes.script(script, ana.home, ana.dataPath);
   expect(await killed.exited).toMatchObject({ signal: 'SIGKILL' });
   const ledger = join(ana.home, 'ledger');
-  const charged = await readStatements(ledger, delta);
+  const charged = await readStatements({ folder: ledger }, delta);
   expect(charged).toMatchObject([{ rounds: 1 }]);
   expect((await statusOf(ana)).updatesSent).toBe(0);
   const again = start(ana);
   const run = await federation.runUntil(runId, ({ state }) => state !== 'running');
   expect(run).toMatchObject({ state: 'finished', roundsCommitted: 1 });
   expect(run.roundsDone[0]).toMatchObject({ round: 0, contributors: 3 });
-  expect(await readStatements(ledger, delta)).toEqual(charged);
+  expect(await readStatements({ folder: ledger }, delta)).toEqual(charged);
   expect((await statusOf(ana)).rounds).toMatchObject([{ epsilon: charged[0]!.epsilon }]);
   again.child.kill('SIGKILL');
 }, 120_000);

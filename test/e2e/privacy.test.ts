@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ledgerFolderIn, readStatements } from '@weft/node-agent';
+import { ledgerIn, readStatements } from '@weft/node-agent';
 import type { RunSpecInput } from '@weft/shared';
 import { afterEach, describe, expect, test } from 'vitest';
 import { openFederation, sentences, type TestFederation } from './federation.ts';
@@ -43,10 +43,10 @@ describe("a node's privacy ledger", () => {
       rule: 'privacyBudget',
     });
     await stop();
-    const [spent] = await readStatements(ledgerFolderIn(ana.home), delta);
+    const [spent] = await readStatements(ledgerIn(ana.home), delta);
     expect(spent).toMatchObject({ dataSet: 'data', rounds: 1, runs: 1, federations: 1 });
     expect(spent!.epsilon).toBeLessThan(1.2);
-    expect(await readStatements(ledgerFolderIn(ben.home), delta)).toEqual([
+    expect(await readStatements(ledgerIn(ben.home), delta)).toEqual([
       { ...spent, lastChargeAt: expect.any(String) as string },
     ]);
   });
@@ -54,8 +54,8 @@ describe("a node's privacy ledger", () => {
   test('lets nothing leave that it cannot write down, and no node start on it', async () => {
     const { places, stop } = await begin();
     const damage = (home: string): void => {
-      mkdirSync(ledgerFolderIn(home), { recursive: true });
-      writeFileSync(join(ledgerFolderIn(home), 'ledger.txt'), 'ε = 0 }\n');
+      mkdirSync(ledgerIn(home).folder, { recursive: true });
+      writeFileSync(join(ledgerIn(home).folder, 'ledger.txt'), 'ε = 0 }\n');
     };
     const ana = await federation.startNode('ana', places.ana, { policy: small });
     const damaged = ana.event('trained').then(() => damage(places.ana.home));

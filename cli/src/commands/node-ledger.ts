@@ -15,9 +15,10 @@ interface NodeLedgerOptions {
 const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
 
 const run = async ({ home, ledger, delta, json }: NodeLedgerOptions): Promise<void> => {
-  const { ledgerFolderIn, readPolicy, readStatements } = await import('@weft/node-agent');
-  const folder = ledger ?? ledgerFolderIn(home, (await readPolicy(home)).policy.privacyLedger);
-  const statements = await readStatements(folder, delta);
+  const { ledgerIn, readPolicy, readStatements } = await import('@weft/node-agent');
+  const place =
+    ledger === undefined ? ledgerIn(home, (await readPolicy(home)).policy.privacyLedger) : { folder: ledger };
+  const statements = await readStatements(place, delta);
   if (json) {
     process.stdout.write(`${JSON.stringify(statements)}\n`);
     return;

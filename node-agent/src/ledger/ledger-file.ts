@@ -4,11 +4,27 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { isWeftError } from '@weft/shared';
 import { type HomeLock, lockHome } from '../home/lock.ts';
 import { type Charge, emptyLedger, encodeCharge, type LedgerContent, parseLedger } from './ledger-line.ts';
+import { requireMark, setMark } from './ledger-mark.ts';
+
+export interface LedgerPlace {
+  readonly folder: string;
+  /** In the node's home, apart from the ledger: by it an older copy is known. Whoever only looks may have none. */
+  readonly markFile?: string | undefined;
+}
 
 const fileIn = (folder: string): string => join(folder, 'ledger.txt');
 
-/** @throws WEFT_PRIVACY_LEDGER_DAMAGED, and what the disk says: a ledger that cannot be read is not an empty one */
-export async function readLedger(folder: string): Promise<LedgerContent> {
+/**
+ * @throws WEFT_PRIVACY_LEDGER_DAMAGED, also for an older copy, and what the disk says: a ledger that cannot be read is not an
+ * empty one
+ */
+export async function readLedger({ folder, markFile }: LedgerPlace): Promise<LedgerContent> {
+  const content = await readContent(folder);
+  if (markFile !== undefined) await requireMark(markFile, folder, content);
+  return content;
+}
+
+async function readContent(folder: string): Promise<LedgerContent> {
   try {
     return parseLedger(await readFile(fileIn(folder)));
   } catch (error) {
@@ -23,15 +39,20 @@ export async function readLedger(folder: string): Promise<LedgerContent> {
  * @param decide returns undefined where nothing is to be added; what it throws is thrown, and nothing is written
  */
 export async function appendCharge(
-  folder: string,
+  place: LedgerPlace,
   decide: (charges: readonly Charge[]) => Charge | undefined,
 ): Promise<void> {
+  const { folder, markFile } = place;
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const lock = await lockSoon(folder);
   try {
-    const content = await readLedger(folder);
+    const content = await readLedger(place);
     const charge = decide(content.charges);
-    if (charge === undefined) return;
+    if (charge === undefined) {
+      // A crash may have come between the charge and the mark.
+      if (markFile !== undefined) await setMark(markFile, folder, content);
+      return;
+    }
     const file = await open(fileIn(folder), content.wholeBytes === 0 ? 'w' : 'r+', 0o600);
     try {
       await file.truncate(content.wholeBytes);
@@ -41,6 +62,7 @@ export async function appendCharge(
       await file.close();
     }
     await syncName(folder);
+    if (markFile !== undefined) await setMark(markFile, folder, await readContent(folder));
   } finally {
     await lock.release();
   }

@@ -44,6 +44,8 @@ const schema = z.strictObject({
 
 export interface LedgerContent {
   readonly charges: readonly Charge[];
+  /** Of the line of each charge. */
+  readonly hashes: readonly string[];
   /** Hash of the last line; the next one is chained to it. */
   readonly head: string;
   /** Up to where the file is whole: what a crash cut short behind it was never acted on. */
@@ -52,7 +54,7 @@ export interface LedgerContent {
   readonly lacksEnd: boolean;
 }
 
-export const emptyLedger: LedgerContent = { charges: [], head: start, wholeBytes: 0, lacksEnd: false };
+export const emptyLedger: LedgerContent = { charges: [], hashes: [], head: start, wholeBytes: 0, lacksEnd: false };
 
 /** SHA-256("weft/1/ledger\0" ‖ hash of the line before ‖ this line's JSON). */
 const hashOf = (previous: string, json: string): string =>
@@ -80,6 +82,7 @@ export function encodeCharge({ head, lacksEnd }: LedgerContent, { spending, ...c
 export function parseLedger(bytes: Uint8Array): LedgerContent {
   if (bytes.length > maxLedgerBytes) throw damaged(0, `it has ${bytes.length} bytes, the limit is ${maxLedgerBytes}`);
   const charges: Charge[] = [];
+  const hashes: string[] = [];
   let head = start;
   let at = 0;
   let line = 0;
@@ -96,9 +99,10 @@ export function parseLedger(bytes: Uint8Array): LedgerContent {
     if (line > 1) charges.push(parseCharge(json, line));
     else if (json !== header) throw damaged(line, 'it is no header of this version');
     head = text.slice(0, 64);
+    if (line > 1) hashes.push(head);
     at = end === -1 ? bytes.length : end + 1;
   }
-  return { charges, head, wholeBytes: at, lacksEnd: at > 0 && bytes[at - 1] !== 0x0a };
+  return { charges, hashes, head, wholeBytes: at, lacksEnd: at > 0 && bytes[at - 1] !== 0x0a };
 }
 
 function parseCharge(json: string, line: number): Charge {

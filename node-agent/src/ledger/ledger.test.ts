@@ -37,8 +37,9 @@ let folder: string;
 beforeEach(async () => void (folder = await mkdtemp(join(tmpdir(), 'weft-ledger-'))));
 afterEach(() => rm(folder, { recursive: true }));
 const file = (): string => join(folder, 'ledger.txt');
+const place = () => ({ folder, markFile: join(folder, 'mark.json') });
 const ledger = (budget?: { epsilon: number; delta: number }, dataSet = 'data') =>
-  createPrivacyLedger({ folder, dataSet, budget });
+  createPrivacyLedger({ place: place(), dataSet, budget });
 const codeOf = (work: Promise<unknown>): Promise<unknown> =>
   work.then(
     () => undefined,
@@ -51,26 +52,26 @@ describe('the privacy ledger', () => {
     await ledger().charge({ ...roundOf(0), runId: 'r_2' });
     await ledger().charge({ ...roundOf(7), federationId: 'f_2' });
     await ledger(undefined, 'other').charge(roundOf(8));
-    const [data, other] = await readStatements(folder, 1e-5);
+    const [data, other] = await readStatements(place(), 1e-5);
     expect(data).toMatchObject({ dataSet: 'data', rounds: 3, runs: 2, federations: 2 });
     expect(data!.epsilon).toBeCloseTo(epsilonAfter(3), 9);
     expect(data!.epsilon).toBeLessThan(3 * epsilonAfter(1));
     expect(other!.epsilon).toBeCloseTo(epsilonAfter(1), 9);
-    const { charges } = await readLedger(folder);
+    const { charges } = await readLedger(place());
     expect(charges[0]).toMatchObject({ runName: spec.name, noiseMultiplier: 3 });
   });
 
   it('charges the same bytes once, and other bytes of the same round again', async () => {
     await ledger().charge(roundOf(0));
     await ledger().charge(roundOf(0));
-    expect((await readLedger(folder)).charges).toHaveLength(1);
+    expect((await readLedger(place())).charges).toHaveLength(1);
     await ledger().charge(roundOf(0, 'abc'));
-    expect((await readLedger(folder)).charges).toHaveLength(2);
+    expect((await readLedger(place())).charges).toHaveLength(2);
   });
 
   it('loses no charge of agents that share it', async () => {
     await Promise.all(Array.from({ length: 4 }, (_, round) => ledger().charge(roundOf(round))));
-    expect((await readLedger(folder)).charges).toHaveLength(4);
+    expect((await readLedger(place())).charges).toHaveLength(4);
   });
 
   it('refuses the round that the budget does not reach for, with both numbers, and writes nothing', async () => {
@@ -95,24 +96,27 @@ describe('the privacy ledger', () => {
       'WEFT_PRIVACY_NOISE_REQUIRED',
     );
     await ledger().charge({ ...roundOf(0), spec: silentSpec });
-    expect(await readStatements(folder, 1e-5)).toEqual([]);
+    expect(await readStatements(place(), 1e-5)).toEqual([]);
   });
 
   it('goes on behind a charge that a crash cut short, at any byte of it', async () => {
     await ledger().charge(roundOf(0));
     const { length } = await readFile(file());
+    const markOfOne = await readFile(place().markFile);
     await ledger().charge(roundOf(1));
     const whole = await readFile(file());
     for (const left of [length, length + 1, length + 64, length + 500, whole.length - 2]) {
       await writeFile(file(), whole.subarray(0, left));
-      expect((await readLedger(folder)).charges).toHaveLength(1);
+      await writeFile(place().markFile, markOfOne);
+      expect((await readLedger(place())).charges).toHaveLength(1);
       await ledger().charge(roundOf(2));
-      expect((await readLedger(folder)).charges.map(({ round }) => round)).toEqual([0, 2]);
+      expect((await readLedger(place())).charges.map(({ round }) => round)).toEqual([0, 2]);
     }
     await writeFile(file(), whole);
+    await writeFile(place().markFile, markOfOne);
     await truncate(file(), whole.length - 1);
     await ledger().charge(roundOf(2));
-    expect((await readLedger(folder)).charges.map(({ round }) => round)).toEqual([0, 1, 2]);
+    expect((await readLedger(place())).charges.map(({ round }) => round)).toEqual([0, 1, 2]);
   });
 
   it('is not trusted when any byte of it is another, and then neither admits nor charges', async () => {
@@ -135,6 +139,37 @@ describe('the privacy ledger', () => {
     expect(await codeOf(ledger().admit({ spec, values, clipNormL2: 1 }))).toBe('WEFT_PRIVACY_LEDGER_DAMAGED');
     expect(await codeOf(ledger().charge(roundOf(5)))).toBe('WEFT_PRIVACY_LEDGER_DAMAGED');
     expect(await readFile(file())).toEqual(whole.subarray(100));
+  });
+
+  it('is not trusted where charges that this home made are gone, whatever else is whole', async () => {
+    const mark = place().markFile;
+    await ledger().charge(roundOf(0));
+    const older = await readFile(file());
+    await ledger().charge(roundOf(1));
+    const newer = await readFile(file());
+    const refused = async (): Promise<void> => {
+      expect(await codeOf(ledger().admit({ spec, values, clipNormL2: 1 }))).toBe('WEFT_PRIVACY_LEDGER_DAMAGED');
+      expect(await codeOf(ledger().charge(roundOf(5)))).toBe('WEFT_PRIVACY_LEDGER_DAMAGED');
+      expect(await codeOf(readStatements(place(), 1e-5))).toBe('WEFT_PRIVACY_LEDGER_DAMAGED');
+    };
+    await writeFile(file(), older);
+    await refused();
+    await rm(file());
+    await refused();
+    // One that went another way from the first charge on.
+    await rm(mark);
+    await writeFile(file(), older);
+    await ledger().charge(roundOf(7));
+    await ledger().charge(roundOf(8));
+    await writeFile(file(), newer);
+    await refused();
+    await writeFile(mark, 'two');
+    await refused();
+    // A ledger that grew, by another home's hand, is this one's still; so is one whose mark a crash left behind.
+    await rm(mark);
+    await ledger().charge(roundOf(1));
+    await createPrivacyLedger({ place: { folder }, dataSet: 'data' }).charge(roundOf(9));
+    await ledger().admit({ spec, values, clipNormL2: 1 });
   });
 
   it('reads any bytes at all as a ledger or as damage, and nothing else', () => {

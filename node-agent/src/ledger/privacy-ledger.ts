@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { costOfUpdate, privacy, updateEncoding, WeftError, type RunSpec } from '@weft/shared';
-import { appendCharge, readLedger } from './ledger-file.ts';
+import { appendCharge, type LedgerPlace, readLedger } from './ledger-file.ts';
 import type { Charge } from './ledger-line.ts';
 
 /** What the operator is willing to let his data spend, in all. */
@@ -10,12 +10,14 @@ export interface PrivacyBudget {
 }
 
 /** @param privacyLedger of the policy */
-export const ledgerFolderIn = (home: string, privacyLedger: string = 'home'): string =>
-  privacyLedger === 'home' || privacyLedger === 'undecided' ? join(home, 'ledger') : privacyLedger;
+export const ledgerIn = (home: string, privacyLedger: string = 'home'): Required<LedgerPlace> => ({
+  folder: privacyLedger === 'home' || privacyLedger === 'undecided' ? join(home, 'ledger') : privacyLedger,
+  markFile: join(home, 'ledger-mark.json'),
+});
 
 export interface LedgerOptions {
-  /** Shared by all agents that train on the same data, whatever their federations. */
-  readonly folder: string;
+  /** Its folder is shared by all agents that train on the same data, whatever their federations. */
+  readonly place: LedgerPlace;
   /** Charges of one name add up. */
   readonly dataSet: string;
   /** Without one everything is counted and nothing refused. */
@@ -56,7 +58,7 @@ export interface PrivacyLedger {
   charge(round: ChargedRound): Promise<Cost | undefined>;
 }
 
-export function createPrivacyLedger({ folder, dataSet, budget, delta = 1e-5 }: LedgerOptions): PrivacyLedger {
+export function createPrivacyLedger({ place, dataSet, budget, delta = 1e-5 }: LedgerOptions): PrivacyLedger {
   const atDelta = budget?.delta ?? delta;
   const epsilonOf = (spending: privacy.Spending): number => privacy.epsilonSpent(spending, atDelta).epsilon;
   /** @returns undefined for a run without noise, which costs nothing that could be counted */
@@ -86,14 +88,14 @@ export function createPrivacyLedger({ folder, dataSet, budget, delta = 1e-5 }: L
   return {
     async admit(round) {
       const cost = costOf(round);
-      if (cost !== undefined) require((await readLedger(folder)).charges, cost);
+      if (cost !== undefined) require((await readLedger(place)).charges, cost);
     },
     async charge(round) {
       const spending = costOf(round);
       if (spending === undefined) return undefined;
       let spent = spending;
       const { spec, federationId, runId, round: number, payloadSha256 } = round;
-      await appendCharge(folder, (charges) => {
+      await appendCharge(place, (charges) => {
         const isPaid = charges.some(
           (charge) =>
             charge.payloadSha256 === payloadSha256 &&
@@ -139,8 +141,8 @@ export interface LedgerStatement {
 }
 
 /** @throws WEFT_PRIVACY_LEDGER_DAMAGED */
-export async function readStatements(folder: string, delta: number): Promise<LedgerStatement[]> {
-  const { charges } = await readLedger(folder);
+export async function readStatements(place: LedgerPlace, delta: number): Promise<LedgerStatement[]> {
+  const { charges } = await readLedger(place);
   return [...new Set(charges.map(({ dataSet }) => dataSet))].map((dataSet) => {
     const own = charges.filter((charge) => charge.dataSet === dataSet);
     return {

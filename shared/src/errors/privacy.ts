@@ -34,7 +34,7 @@ export const privacyErrors = defineErrors({
     grpc: 'DATA_LOSS',
     http: 500,
     exit: 6,
-    todo: 'put back the newest copy of ledger.txt and lower the budget by what came after it; without a copy, move the file away and give this data no budget it may have spent already',
+    todo: 'put back the newest copy of ledger.txt; where it lacks charges, or where there is none, move the file and the ledger-mark.json of each home away, and lower the budget by what this data may have spent since',
     retry: false,
   },
 });
