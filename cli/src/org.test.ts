@@ -23,6 +23,21 @@ describe('weft org', () => {
     const before = readFileSync(key, 'utf8');
     expect(weft('org', 'create', '--out', key)).toMatchObject({ status: 2 });
     expect(readFileSync(key, 'utf8')).toBe(before);
+    expect(JSON.parse(weft('org', 'key', '--key', key, '--json').stdout)).toEqual(made);
+  });
+
+  it('takes no secret key that others may read, and none that is pasted where a public one is due', () => {
+    const copy = join(folder, 'copy.key');
+    writeFileSync(copy, readFileSync(key), { mode: 0o644 });
+    expect(weft('org', 'key', '--key', copy)).toMatchObject({
+      status: 6,
+      stdout: '',
+      stderr: expect.stringContaining('[WEFT_ORG_KEY_EXPOSED]'),
+    });
+    const pasted = readFileSync(key, 'utf8').trim();
+    const home = join(folder, 'pasting-node');
+    const init = weft(...'node policy init --yes --home'.split(' '), home, '--trusted-organisations', pasted);
+    expect(init).toMatchObject({ status: 2, stderr: expect.stringContaining('64 lower-case hex digits') });
   });
 
   it('signs for the key that the node prints, in one federation', () => {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EnrollBodySchema, EnrollStatus, NodeService, callUnary } from '@weft/proto';
 import { Metadata } from '@grpc/grpc-js';
-import { createIdentity, domains, sealEnvelope, toFederationId, toNodeId } from '@weft/shared';
+import { createIdentity, domains, endorse, sealEnvelope, toFederationId, toNodeId } from '@weft/shared';
 import { createRegistry } from '../src/registry/registry.ts';
 import { createCertificate } from '../src/tls/certificate.ts';
 import { startTestCoordinator, type TestCoordinator } from './test-coordinator.ts';
@@ -42,6 +42,21 @@ describe('enrolment', () => {
     coordinator.registry.approve(node.nodeId);
     expect((await node.enrol(token)).status).toBe(EnrollStatus.APPROVED);
     expect(coordinator.store.read({ kinds: ['node.enrolled'], nodeId: node.nodeId })).toHaveLength(1);
+  });
+
+  it("brings an organisation's word later with the same invite, which no call without one takes away", async () => {
+    const organisation = createIdentity().identity;
+    const node = newNode();
+    const token = coordinator.createInvite({ autoApprove: true, lifetimeMs: 1000 });
+    await node.enrol(token);
+    const endorsement = endorse(organisation, coordinator.federationId, node.identity.publicKey);
+    expect((await node.enrol(token, { endorsement })).status).toBe(EnrollStatus.APPROVED);
+    expect(Buffer.from(coordinator.registry.endorsement(node.nodeId))).toEqual(Buffer.from(endorsement));
+    await node.enrol(token, { nodeName: 'archive' });
+    expect(coordinator.registry.node(node.nodeId)).toMatchObject({ name: 'archive', endorsement });
+    coordinator.passTime(5000);
+    expect(await refusalCode(node.enrol(token, { nodeName: 'museum' }))).toBe('WEFT_INVITE_EXPIRED');
+    expect(coordinator.store.read({ kinds: ['invite.used'], nodeId: node.nodeId })).toHaveLength(1);
   });
 
   it('survives a restart: the registry is what the event table says', async () => {

@@ -44,7 +44,7 @@ export interface Joined {
 
 /**
  * Enrols this home's key with the invite's coordinator and keeps the invite's pins. May be repeated with the same
- * invite: the coordinator answers the same key again.
+ * invite: the coordinator answers the same key again, and takes another name or an organisation's word that came later.
  * @throws WEFT_INVITE_MALFORMED, WEFT_NODE_ALREADY_JOINED, WEFT_COORDINATOR_CERTIFICATE, WEFT_INVITE_USED …
  */
 export async function joinFederation({
@@ -67,7 +67,8 @@ export async function joinFederation({
       );
     }
     const { identity } = home;
-    if (endorsement.length > 0 && endorsingOrganisation(endorsement, federationId, identity.publicKey) === undefined) {
+    const endorsedBy = endorsingOrganisation(endorsement, federationId, identity.publicKey);
+    if (endorsement.length > 0 && endorsedBy === undefined) {
       throw new WeftError('WEFT_ENDORSEMENT_INVALID', `the endorsement is not for this node in ${federationId}`);
     }
     const nonce = randomBytes(nonceBytes);
@@ -116,7 +117,14 @@ export async function joinFederation({
       certificates: [{ der: invite.certificateDer, notBeforeMs: 0 }],
     };
     await writeFederation(path, federation);
-    await recordSent(path, { kind: 'enrolment', federationId, nodeId, nodeName, organisation });
+    await recordSent(path, {
+      kind: 'enrolment',
+      federationId,
+      nodeId,
+      nodeName,
+      organisation,
+      ...(endorsedBy !== undefined && { endorsedBy }),
+    });
     return { federation, status: result.status === EnrollStatus.APPROVED ? 'approved' : 'pending' };
   } finally {
     await home.release();

@@ -135,6 +135,11 @@ export const commands: readonly CommandEntry[] = [
   },
   { words: ['org', 'create'], summary: "make an organisation's key", load: () => import('./org-create.ts') },
   {
+    words: ['org', 'key'],
+    summary: "an organisation's public key, for policies to list",
+    load: () => import('./org-key.ts'),
+  },
+  {
     words: ['org', 'endorse'],
     summary: "sign for a node, so that others need not take the coordinator's word for it",
     load: () => import('./org-endorse.ts'),

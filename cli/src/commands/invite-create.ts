@@ -1,6 +1,6 @@
 import process from 'node:process';
 import type { Command } from 'commander';
-import { inviteViewSchema } from '@weft/shared';
+import { inviteViewSchema, parseInvite, toFederationId } from '@weft/shared';
 import { openAdminClient } from '../admin-client.ts';
 import type { CommandModule } from '../command.ts';
 import { addHomeOption, type HomeOption } from '../coordinator-home.ts';
@@ -23,7 +23,8 @@ const run = async ({ json, home, ...request }: InviteOptions): Promise<void> => 
   process.stdout.write(`${view.invite}\n`);
   process.stderr.write(
     `It lets one node in${view.autoApprove ? ' without your approval' : ', once you approve it'}, until ${new Date(view.expiresAt).toISOString()}. ` +
-      'Hand it over where nobody else reads it; the operator runs `weft node join INVITE`.\n',
+      'Hand it over where nobody else reads it; the operator runs `weft node join INVITE`.\n' +
+      `An organisation that signs for the node names the federation: \`weft org endorse --federation ${toFederationId(parseInvite(view.invite).coordinatorKey)} NODE-KEY\`.\n`,
   );
 };
 

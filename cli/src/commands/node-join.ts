@@ -47,13 +47,20 @@ const run = async (
   process.stdout.write(
     `federation  ${federationName} (${federationId})\nnode        ${nodeName} (${nodeId})\ncoordinator ${address}\nstatus      ${status}\n`,
   );
-  process.stderr.write(`${next} Go on with \`weft node start --data PATH\`.\n`);
+  process.stderr.write(
+    `${next} Say what it takes part in with \`weft node policy init\`, then go on with \`weft node start --data PATH\`.\n`,
+  );
+  if (endorsement === undefined)
+    process.stderr.write(
+      "No organisation has signed for this node. One that would needs this federation's id and what `weft node key` prints, for `weft org endorse`; then join again with the same invite and --endorsement.\n",
+    );
 };
 
 export const command: CommandModule = {
   examples: [
     'weft node join weft1_CAESDjEyNy4wLjAuMTo3NDQz…',
     'weft node join @invite.txt --name archive --organisation "City Library"',
+    'weft node join @invite.txt --name archive --organisation "City Library" --endorsement @archive.endorsement',
   ],
   configure: (command: Command): void => {
     addNodeHome(command)

@@ -13,7 +13,7 @@ export const command: CommandModule = {
   examples: ['weft node key', 'weft node key --home /srv/weft --json'],
   configure: (command: Command): void => {
     addNodeHome(command)
-      .option('--json', 'one JSON object on standard output')
+      .option('--json', '{"publicKey"} on standard output')
       .action((_options: unknown, command: Command) => run(command.opts<{ home: string; json?: true }>()));
   },
 };

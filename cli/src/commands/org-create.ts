@@ -1,23 +1,16 @@
-import { writeFile } from 'node:fs/promises';
 import process from 'node:process';
 import type { Command } from 'commander';
-import { createIdentity, organisationFingerprint, WeftError } from '@weft/shared';
 import type { CommandModule } from '../command.ts';
+import { publicPartOf, writeOrganisation } from '../organisation-key.ts';
 
 const run = async ({ out, json }: { readonly out: string; readonly json?: true }): Promise<void> => {
-  const { identity, seed } = createIdentity();
-  const publicKey = Buffer.from(identity.publicKey).toString('hex');
-  try {
-    await writeFile(out, `${Buffer.from(seed).toString('hex')}\n`, { mode: 0o600, flag: 'wx' });
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
-    throw new WeftError('WEFT_EXPORT_PATH_TAKEN', `${out} exists`, {}, { cause });
-  }
-  const fingerprint = organisationFingerprint(identity.publicKey);
+  const { publicKey, fingerprint } = publicPartOf(await writeOrganisation(out));
   process.stdout.write(json ? `${JSON.stringify({ publicKey, fingerprint })}\n` : `${publicKey}\n`);
   if (!json)
     process.stderr.write(
-      `fingerprint ${fingerprint}; keep ${out} where only your organisation's security officer reads it\n`,
+      `This is the public key, fingerprint ${fingerprint}: operators list it in trustedOrganisations of their policies. ` +
+        `${out} is the secret one: keep it where only your organisation's security officer reads it, and a copy in a safe place. ` +
+        `\`weft org key --key ${out}\` prints the public one again.\n`,
     );
 };
 
@@ -26,7 +19,7 @@ export const command: CommandModule = {
   configure: (command: Command): void => {
     command
       .requiredOption('--out <file>', 'where the secret key goes (mode 0600); nothing may stand there yet')
-      .option('--json', 'one JSON object on standard output')
+      .option('--json', '{"publicKey","fingerprint"} on standard output')
       .action((_options: unknown, command: Command) => run(command.opts<{ out: string; json?: true }>()));
   },
 };

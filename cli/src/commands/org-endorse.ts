@@ -11,7 +11,11 @@ interface OrgEndorseOptions {
 }
 
 const run = async (nodeKey: string, { key, federation, json }: OrgEndorseOptions): Promise<void> => {
-  if (!isFederationId(federation)) throw new WeftError('WEFT_USAGE', `${federation} is no federation id`);
+  if (!isFederationId(federation))
+    throw new WeftError(
+      'WEFT_USAGE',
+      `${federation} is no federation id: that is f_ and 32 hex digits, as \`weft node join\` and \`weft node status\` print it`,
+    );
   const identity = await readOrganisation(key);
   const endorsement = endorsementText(endorse(identity, federation, keyOf(nodeKey, nodeKey)));
   process.stdout.write(json ? `${JSON.stringify({ endorsement })}\n` : `${endorsement}\n`);
@@ -26,8 +30,15 @@ export const command: CommandModule = {
     command
       .argument('<node-key>', "as `weft node key` prints it on the node's machine")
       .requiredOption('--key <file>', "the organisation's secret key, of `weft org create`")
-      .requiredOption('--federation <id>', 'the federation for which the word holds, f_…')
-      .option('--json', 'one JSON object on standard output')
+      .requiredOption(
+        '--federation <id>',
+        'the federation for which the word holds, f_…, as `weft invite create` and `weft node join` print it',
+      )
+      .option('--json', '{"endorsement"} on standard output')
+      .addHelpText(
+        'after',
+        '\nThe node hands it over with `weft node join INVITE --endorsement @FILE`; that may be its second join.',
+      )
       .action((nodeKey: string, _options: unknown, command: Command) =>
         run(nodeKey, command.opts<OrgEndorseOptions>()),
       );

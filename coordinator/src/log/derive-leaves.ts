@@ -45,6 +45,13 @@ export function deriveLeaves(): (event: StoredEvent) => Uint8Array[] {
   const approved = new Set<NodeId>();
   const runs = new Map<RunId, LoggedRun>();
 
+  const enrolLeaf = (at: number, nodeId: NodeId, key: Uint8Array): Uint8Array =>
+    log.encodeLeaf('enrol', {
+      at: BigInt(at),
+      node: log.enrolledName(key),
+      organisation: organisations.get(nodeId) ?? zeros,
+    });
+
   const membership = (event: StoredEvent<'node.approved' | 'node.revoked'>): Uint8Array[] => {
     const { nodeId, kind } = event;
     const key = nodeId && keys.get(nodeId);
@@ -53,18 +60,28 @@ export function deriveLeaves(): (event: StoredEvent) => Uint8Array[] {
     if (nodeId === undefined || key === undefined || approved.has(nodeId) === enrols) return [];
     if (enrols) approved.add(nodeId);
     else approved.delete(nodeId);
-    const leaf = { at: BigInt(event.at), node: log.enrolledName(key) };
-    if (!enrols) return [log.encodeLeaf('revoke', leaf)];
-    return [log.encodeLeaf('enrol', { ...leaf, organisation: organisations.get(nodeId) ?? zeros })];
+    return [
+      enrols
+        ? enrolLeaf(event.at, nodeId, key)
+        : log.encodeLeaf('revoke', { at: BigInt(event.at), node: log.enrolledName(key) }),
+    ];
+  };
+
+  /** An organisation that signs for a node after its approval is told by a second leaf. */
+  const enrolment = ({ nodeId, at, data }: StoredEvent<'node.enrolled'>): Uint8Array[] => {
+    if (nodeId === undefined) return [];
+    const key = bytesOf(data.publicKey);
+    keys.set(nodeId, key);
+    if (data.endorsement === undefined) return [];
+    // The registry takes no endorsement whose signature does not hold; its first half is the organisation's key.
+    const organisation = bytesOf(data.endorsement).subarray(0, 32);
+    const isNews = !Buffer.from(organisation).equals(organisations.get(nodeId) ?? zeros);
+    organisations.set(nodeId, organisation);
+    return isNews && approved.has(nodeId) ? [enrolLeaf(at, nodeId, key)] : [];
   };
 
   return (event) => {
-    if (event.kind === 'node.enrolled' && event.nodeId) {
-      keys.set(event.nodeId, bytesOf(event.data.publicKey));
-      // The registry takes no endorsement whose signature does not hold; its first half is the organisation's key.
-      const { endorsement } = event.data;
-      if (endorsement !== undefined) organisations.set(event.nodeId, bytesOf(endorsement).subarray(0, 32));
-    }
+    if (event.kind === 'node.enrolled') return enrolment(event);
     if (event.kind === 'node.approved' || event.kind === 'node.revoked') return membership(event);
     if (event.runId === undefined) return [];
     if (event.kind === 'run.created') runs.set(event.runId, { created: event.data });

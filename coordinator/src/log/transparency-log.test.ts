@@ -77,6 +77,22 @@ test('each change becomes a leaf, and the checkpoint is signed over all of them'
   expect(log.checkNote(log.parseNote(await readFile(join(folder(), 'checkpoint'))), key)).toBe('good');
 });
 
+test("an organisation's word for a node that is approved already becomes a second leaf, once", async () => {
+  await beginFederation();
+  const own = await open();
+  const [node] = loopback.nodes;
+  const publicKey = Buffer.from(node!.identity.publicKey).toString('hex');
+  const organisation = Buffer.alloc(32, 7);
+  const endorsement = Buffer.concat([organisation, Buffer.alloc(64)]).toString('hex');
+  const row = { kind: 'node.enrolled' as const, nodeId: node!.id };
+  for (const name of ['a library', 'an archive'])
+    loopback.store.append({ ...row, data: { publicKey, name, organisation: '', endorsement } });
+  await own.close();
+  const found = (await leaves()).filter((leaf) => leaf.name === 'enrol');
+  expect(found.map((leaf) => Buffer.from(leaf.organisation)[0])).toEqual([0, 0, 0, 7]);
+  expect(found[3]!.node).toEqual(found[0]!.node);
+});
+
 test('is byte for byte the same again, whatever a crash left of its files', async () => {
   await beginFederation();
   await (await open()).close();

@@ -21,7 +21,7 @@ export interface Registry {
   /** Only the token's hash is kept. */
   createInvite(invite: { token: Uint8Array; expiresAt: number; autoApprove: boolean }): void;
   /**
-   * Lets a key in, once for each invite; the same key may say it again.
+   * Lets a key in, once for each invite; the same key may say it again, with another name or its organisation's word.
    * @throws WEFT_INVITE_UNKNOWN, WEFT_INVITE_USED, WEFT_INVITE_EXPIRED, WEFT_NODE_REVOKED
    */
   enrol(request: EnrolmentRequest): RegisteredNode;
@@ -68,9 +68,15 @@ export function createRegistry({ store, now = Date.now }: { store: Store; now?: 
       const invite = findInvite(state.invites, token);
       const node = state.nodes.get(id);
       if (node?.state === 'revoked') throw new WeftError('WEFT_NODE_REVOKED', `node ${id} was revoked`, { nodeId: id });
+      const isKnown = invite.usedBy === id && node !== undefined;
+      // An organisation's word that came once is not lost by a call without one.
+      const word = endorsement.length > 0 || node === undefined ? endorsement : node.endorsement;
+      const changes =
+        node?.name !== name || node.organisation !== organisation || !Buffer.from(word).equals(node.endorsement);
       // The answer to an earlier call was lost: say it again, however late.
-      if (invite.usedBy === id && node !== undefined) return node;
-      if (invite.usedBy !== undefined) throw new WeftError('WEFT_INVITE_USED', 'another node has used this invite');
+      if (isKnown && !changes) return node;
+      if (!isKnown && invite.usedBy !== undefined)
+        throw new WeftError('WEFT_INVITE_USED', 'another node has used this invite');
       if (now() >= invite.expiresAt) {
         throw new WeftError('WEFT_INVITE_EXPIRED', `the invite ended at ${new Date(invite.expiresAt).toISOString()}`);
       }
@@ -82,10 +88,10 @@ export function createRegistry({ store, now = Date.now }: { store: Store; now?: 
             publicKey: Buffer.from(publicKey).toString('hex'),
             name,
             organisation,
-            ...(endorsement.length > 0 && { endorsement: Buffer.from(endorsement).toString('hex') }),
+            ...(word.length > 0 && { endorsement: Buffer.from(word).toString('hex') }),
           },
         },
-        { kind: 'invite.used', nodeId: id, data: { tokenSha256: invite.tokenSha256 } },
+        ...(isKnown ? [] : [{ kind: 'invite.used' as const, nodeId: id, data: { tokenSha256: invite.tokenSha256 } }]),
         ...(invite.autoApprove && node?.state !== 'approved'
           ? [{ kind: 'node.approved' as const, nodeId: id, data: { by: 'invite' as const } }]
           : []),

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { log } from '@weft/shared';
+import { log, organisationFingerprint } from '@weft/shared';
 import { z } from 'zod';
 
 const common = {
@@ -21,6 +21,8 @@ const sentSchema = z.discriminatedUnion('kind', [
     nodeId: z.string(),
     nodeName: z.string(),
     organisation: z.string(),
+    /** Key of the organisation whose word for this node was sent, in hex. */
+    endorsedBy: z.string().optional(),
   }),
   z.object({
     ...common,
@@ -125,7 +127,7 @@ export async function readSent(home: string): Promise<Sent[]> {
 function inPlainWords(facts: SentFacts): string {
   switch (facts.kind) {
     case 'enrolment':
-      return `Enrolled as "${facts.nodeName}"${facts.organisation === '' ? '' : ` of "${facts.organisation}"`}: sent these two names, this node's public key and the invite's token.`;
+      return enrolmentWords(facts);
     case 'evaluation':
       return `Sent how well the adapter does on the held-out records: a loss sum of ${facts.lossSum.toFixed(2)} nats over ${facts.tokens} tokens, two numbers and no text.`;
     case 'update':
@@ -146,6 +148,15 @@ function inPlainWords(facts: SentFacts): string {
     case 'decline':
       return `Declined round ${facts.round + 1} of "${facts.runName}" with the code ${facts.code}${facts.rule === undefined ? '' : ` (policy: ${facts.rule})`}; ${facts.hadLeft ? 'the masked update had left before, and is summed if enough of the other members sign what this node did not' : 'no update was sent'}.`;
   }
+}
+
+function enrolmentWords({ nodeName, organisation, endorsedBy }: Extract<SentFacts, { kind: 'enrolment' }>): string {
+  const names = organisation === '' ? 'this name' : 'these two names';
+  const word =
+    endorsedBy === undefined
+      ? ''
+      : `, and the word of the organisation ${organisationFingerprint(Buffer.from(endorsedBy, 'hex'))} for it`;
+  return `Enrolled as "${nodeName}"${organisation === '' ? '' : ` of "${organisation}"`}: sent ${names}, the invite's token and this node's public key${word}.`;
 }
 
 function logWords({ outcome, logSize, check }: Extract<SentFacts, { kind: 'log' }>): string {

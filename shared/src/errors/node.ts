@@ -30,6 +30,13 @@ export const nodeErrors = defineErrors({
     todo: 'take away the rights of others (chmod 700), and enrol again if someone may have read it',
     retry: false,
   },
+  WEFT_ORG_KEY_EXPOSED: {
+    grpc: 'FAILED_PRECONDITION',
+    http: 500,
+    exit: 6,
+    todo: 'take away the rights of others (chmod 600); if someone may have read it, make another with `weft org create` and have every policy list that instead',
+    retry: false,
+  },
   WEFT_NODE_LEAVING: {
     grpc: 'ABORTED',
     http: 409,

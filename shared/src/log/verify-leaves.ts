@@ -69,7 +69,12 @@ export class LeafWalk {
   #membership(leaf: LeafOf<'enrol' | 'revoke'>, entry: number): Finding[] {
     const node = hex(leaf.node);
     const enrols = leaf.name === 'enrol';
-    if (this.#enrolled.has(node) === enrols) {
+    const known = this.#enrolled.get(node);
+    // an enrolled node is enrolled again where an organisation signed for it since
+    const isNews = enrols
+      ? known === undefined || ![known, nobody].includes(hex(leaf.organisation))
+      : known !== undefined;
+    if (!isNews) {
       const claim = `node ${node} ${enrols ? 'was enrolled already' : 'is revoked and was not enrolled'}`;
       return [{ verdict: 'fails', claim, entry, party: 'the coordinator' }];
     }

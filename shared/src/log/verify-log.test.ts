@@ -110,6 +110,16 @@ describe('an honest log', () => {
     for (const claim of claims('not checked')) expect(claim).toMatch(/: no access$/);
   });
 
+  it('takes an enrolled node again in the name of an organisation that signed for it since', async () => {
+    const signed = encodeLeaf('enrol', { at: 1n, node: hash(100), organisation: hash(52) });
+    files = filesOf(honest().toSpliced(3, 0, signed));
+    const findings = await verify({ key });
+    expect(findings.filter(({ verdict }) => verdict === 'fails')).toEqual([]);
+    expect(findings.map(({ claim }) => claim)).toContainEqual(
+      expect.stringContaining('3 nodes are enrolled, 3 of them in the name of 3 organisations'),
+    );
+  });
+
   it('says so when it took the key from beside the log', async () => {
     const unchecked = (await verify()).filter(({ verdict }) => verdict === 'not checked');
     expect(unchecked[0]!.claim).toContain('--key');
@@ -224,6 +234,11 @@ describe('damage is found and named', () => {
     ['a round that begins before the last one ended', (e) => e.toSpliced(9, 1), 9],
     ['a run that changes from secure to plain', (e) => e.with(8, offer(1, hash(21), 0)), 8],
     ['a node enrolled twice', (e) => e.with(1, e[0]!), 1],
+    [
+      'a node enrolled again in the name of nobody',
+      (e) => e.toSpliced(3, 0, encodeLeaf('enrol', { at: 1n, node: hash(100), organisation: hash(0) })),
+      3,
+    ],
     [
       'a node revoked that never enrolled',
       (e) => e.toSpliced(3, 0, encodeLeaf('revoke', { at: 1n, node: hash(1) })),
