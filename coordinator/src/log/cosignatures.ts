@@ -25,7 +25,12 @@ export function createCosignatures(options: {
   const { federationId, noteOf } = options;
   const known = new Map(options.known.map((witness) => [witness.key.name, witness]));
   const signed = new Map<number, Map<string, { witness: log.Witness; signature: Uint8Array }>>();
-  const organisationOf = (witness: log.Witness): string | undefined => log.organisationOfWitness(witness, federationId);
+  const organisations = new WeakMap<log.Witness, string>();
+  /** The name of none is kept as ''. */
+  const organisationOf = (witness: log.Witness): string | undefined => {
+    if (!organisations.has(witness)) organisations.set(witness, log.organisationOfWitness(witness, federationId) ?? '');
+    return organisations.get(witness) || undefined;
+  };
 
   /** One line for each organisation, then those in nobody's name: a crowd of nodes leaves room for everyone else. */
   const cosignersOf = (size: number) => {

@@ -153,9 +153,41 @@ test('a witness is shown each checkpoint, and only what it signed itself is kept
     key.name,
   ]);
 
+  // What it signs of the same checkpoint later changes nothing, under whichever key: it would keep leaves waiting.
+  const before = await written('checkpoint');
+  const another = createIdentity().identity;
+  const rekeyed = {
+    verifierKey: log.formatVerifierKey(log.witnessKeyOf(node.identity.publicKey, another.publicKey)),
+    signature: log.signWitnessKey(node.identity, federationId, another.publicKey),
+  };
+  const at = (time: bigint) => log.cosignatureOf(text, (bytes) => cosigner.sign(bytes), time);
+  const byAnother = log.cosignatureOf(text, (bytes) => another.sign(bytes), 9n);
+  says(node.id, { logSize: 3n, witness, cosignature: at(10n) });
+  says(node.id, { logSize: 3n, witness: rekeyed, cosignature: byAnother });
+  expect(await written('checkpoint')).toBe(before);
+  says(node.id, { logSize: 3n, witness });
+
   // A newer checkpoint has not been cosigned yet; the one that was lies beside it.
   loopback.store.append({ kind: 'node.revoked', nodeId: other.id, data: {} });
   expect(log.parseNote(Buffer.from(await written('checkpoint'))).signatures).toHaveLength(1);
   expect(log.parseCheckpoint(log.parseNote(Buffer.from(await written('cosigned'))).text).size).toBe(3);
   expect(Number(shown.at(-1)!.proof.fromSize)).toBe(3);
+});
+
+test('however many cosignatures come at once, the leaves behind them wait for one write of theirs', async () => {
+  await open();
+  const note = (size: number) => log.formatNote(transparencyLog.noteOf(size));
+  const cosigned = (size: number, witnesses: string) => ({
+    witnesses,
+    cosigned: note(size),
+    checkpoint: { size, text: `${note(size)}${witnesses}` },
+  });
+  await transparencyLog.written();
+  const first = transparencyLog.keepCosigned(cosigned(3, 'one\n'));
+  const second = transparencyLog.keepCosigned(cosigned(2, 'two\n'));
+  expect(second).toBe(first);
+  await second;
+  expect(await written('witnesses')).toBe('two\n');
+  // The newest checkpoint's signatures are not lost to those of an older one.
+  expect(await written('checkpoint')).toBe(`${note(3)}one\n`);
 });

@@ -49,6 +49,8 @@ export async function createLogWatchers(options: LogWatchersOptions): Promise<Lo
   const seen = new Map<NodeId, number>();
   const due = new Map<NodeId, Map<string, Due>>();
   const witnesses = new Map<NodeId, log.Witness>();
+  /** Once a checkpoint and node, whichever witness key it announces: what comes again costs nothing. */
+  const cosignedSizes = new Map<NodeId, number>();
   const updates = new Map<string, RoundUpdates>();
   const cosignatures = createCosignatures({
     federationId,
@@ -115,10 +117,14 @@ export async function createLogWatchers(options: LogWatchersOptions): Promise<Lo
   });
 
   const cosign = (nodeId: NodeId, witness: log.Witness, size: number, signature: Uint8Array): void => {
-    if (size > (transparencyLog.shown()?.size ?? 0)) return;
+    if (size > (transparencyLog.shown()?.size ?? 0) || size <= (cosignedSizes.get(nodeId) ?? 0)) return;
     const kept = cosignatures.add(witness, size, signature);
-    if (kept === undefined) logger.warn({ nodeId, logSize: size }, 'a cosignature does not hold');
-    else void transparencyLog.keepCosigned(kept);
+    if (kept === undefined) {
+      logger.warn({ nodeId, logSize: size }, 'a cosignature does not hold');
+      return;
+    }
+    cosignedSizes.set(nodeId, size);
+    void transparencyLog.keepCosigned(kept);
   };
 
   return {
@@ -139,7 +145,8 @@ export async function createLogWatchers(options: LogWatchersOptions): Promise<Lo
       const publicKey = registry.publicKey(nodeId);
       if (announced !== undefined && publicKey !== undefined) {
         const node = { nodeId, publicKey, endorsement: registry.endorsement(nodeId) };
-        const witness = witnessOf(announced, node, federationId);
+        const before = witnesses.get(nodeId);
+        const witness = isSame(before, announced, node) ? before : witnessOf(announced, node, federationId);
         if (witness === undefined)
           throw new WeftError('WEFT_MESSAGE_MALFORMED', `${nodeId} has not signed the witness key that it announces`);
         if (!witnesses.has(nodeId)) owe(nodeId, {});
@@ -161,6 +168,16 @@ export async function createLogWatchers(options: LogWatchersOptions): Promise<Lo
     close: unsubscribe,
   };
 }
+
+const isSame = (
+  witness: log.Witness | undefined,
+  { verifierKey, signature }: { readonly verifierKey: string; readonly signature: Uint8Array },
+  { endorsement }: { readonly endorsement: Uint8Array },
+): witness is log.Witness =>
+  witness !== undefined &&
+  log.formatVerifierKey(witness.key) === verifierKey &&
+  Buffer.from(witness.nodeSignature).equals(signature) &&
+  Buffer.from(witness.endorsement).equals(endorsement);
 
 /** A damaged list is begun anew: every witness announces itself at its next session. */
 async function knownWitnesses(transparencyLog: TransparencyLog, logger: Logger): Promise<log.Witness[]> {

@@ -109,6 +109,8 @@ export async function openTransparencyLog({
   let shown: { size: number; note: log.SignedNote } | undefined;
   let writtenSize = 0;
   let line: Promise<void> = Promise.resolve();
+  /** However many witnesses sign, leaves wait for one write of theirs at most. */
+  let unkept: CosignedFiles | undefined;
   /** Leaves that come while files are written wait for the next turn, all together. */
   const write = (): Promise<void> => {
     line = line.then(async () => {
@@ -157,11 +159,16 @@ export async function openTransparencyLog({
     },
     roundAt: (place) => endedRound(entries[place]!),
     readWitnesses: () => files.readWitnesses(),
-    keepCosigned({ witnesses, cosigned, checkpoint }) {
+    keepCosigned(cosigned) {
+      const queued = unkept !== undefined;
+      unkept = { ...cosigned, checkpoint: newerOf(unkept?.checkpoint, cosigned.checkpoint) };
+      if (queued) return line;
       line = line.then(async () => {
+        const { witnesses, cosigned: most, checkpoint } = unkept!;
+        unkept = undefined;
         try {
           await files.put(witnessesFile, witnesses);
-          await files.put(cosignedFile, cosigned);
+          await files.put(cosignedFile, most);
           if (checkpoint.size === writtenSize) await files.put(checkpointFile, checkpoint.text);
         } catch (error) {
           logger.error({ code: toWeftError(error).code, err: error }, 'cosignatures could not be written');
@@ -178,6 +185,10 @@ export async function openTransparencyLog({
     },
   };
 }
+
+type Noted = CosignedFiles['checkpoint'];
+const newerOf = (before: Noted | undefined, after: Noted): Noted =>
+  before !== undefined && before.size > after.size ? before : after;
 
 const keyOf = ({ runId, round }: { runId: RunId; round: number }): string => `${runId}/${round}`;
 
