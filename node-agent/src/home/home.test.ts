@@ -1,4 +1,5 @@
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +8,7 @@ import { protectionOf, toFederationId, toNodeId } from '@weft/shared';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { readFederation, writeFederation } from './federation-file.ts';
 import { openHome } from './home.ts';
+import { findHolder } from './lock.ts';
 import { readStatus } from '../status.ts';
 import { readSent, recordSent } from './sent-record.ts';
 
@@ -36,32 +38,18 @@ test('a second process is told who holds the home', async () => {
   await (await openHome(folder)).release();
 });
 
-const takeHome = async (): Promise<string> => {
-  const home = await openHome(folder);
-  await home.release();
-  return 'taken';
-};
-
-test('a lock is taken over when its process is gone, and not before', async () => {
-  await writeFile(join(folder, 'lock'), JSON.stringify({ pid: process.ppid, startedAt: '' }));
-  await expect(takeHome()).rejects.toMatchObject({ code: 'WEFT_HOME_LOCKED', details: { pid: process.ppid } });
-  const ended = spawnSync(process.execPath, ['--version']);
-  await writeFile(join(folder, 'lock'), JSON.stringify({ pid: ended.pid, startedAt: '' }));
-  expect(await takeHome()).toBe('taken');
-});
-
-test.runIf(process.platform === 'linux')('a lock is taken over when another process now has its id', async () => {
-  await writeFile(join(folder, 'lock'), JSON.stringify({ pid: process.pid, startedAt: 'another boot/1' }));
-  expect(await takeHome()).toBe('taken');
-});
-
-test('a lock that a crash left empty is taken over', async () => {
-  await writeFile(join(folder, 'lock'), '');
-  expect(await takeHome()).toBe('taken');
-});
-
-test('of many that find a stale lock one gets the home', async () => {
-  await writeFile(join(folder, 'lock'), '{}');
+test('a home is held until its process is gone, however that ends, and whatever it left behind', async () => {
+  const url = JSON.stringify(new URL('lock.ts', import.meta.url).href);
+  const taking = `const { lockHome } = await import(${url}); await lockHome(${JSON.stringify(folder)}); console.log('held'); setInterval(() => {}, 1e6);`;
+  const other = spawn(process.execPath, ['--input-type=module', '-e', taking], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await once(other.stdout, 'data');
+  await expect(openHome(folder)).rejects.toMatchObject({ code: 'WEFT_HOME_LOCKED', details: { pid: other.pid } });
+  expect(await findHolder(folder)).toBe(other.pid);
+  other.kill('SIGKILL');
+  await once(other, 'exit');
+  expect(await findHolder(folder)).toBeUndefined();
   const results = await Promise.allSettled(Array.from({ length: 8 }, () => openHome(folder)));
   expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
 });

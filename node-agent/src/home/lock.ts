@@ -1,14 +1,12 @@
-import { readFileSync } from 'node:fs';
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { randomBytes } from 'node:crypto';
+import { closeSync, openSync } from 'node:fs';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import process from 'node:process';
 import { WeftError } from '@weft/shared';
+import Database from 'better-sqlite3';
 
-/** Who holds a home. A process id alone is not enough: after a restart or in a container it soon means another process. */
-interface Holder {
-  readonly pid: number;
-  readonly startedAt: string;
+export interface FolderLock {
+  release(): void;
 }
 
 export interface HomeLock {
@@ -16,86 +14,54 @@ export interface HomeLock {
 }
 
 /**
- * Takes the home for this process: a file that `link` creates atomically. A lock whose process is gone is taken over.
- * @throws WEFT_HOME_LOCKED
+ * One process at a time. SQLite's exclusive lock is the operating system's, so it also holds between containers: it goes when
+ * the process does, however that ends, and there is no stale lock to judge.
+ * @returns undefined where another holds it
  */
-export async function lockHome(home: string): Promise<HomeLock> {
-  const path = join(home, 'lock');
-  const own: Holder = { pid: process.pid, startedAt: startOf(process.pid) ?? '' };
-  const text = JSON.stringify(own);
-  const candidate = `${path}.${randomBytes(6).toString('hex')}`;
-  await writeFile(candidate, text, { mode: 0o600 });
+export function lockFolder(folder: string): FolderLock | undefined {
+  const path = join(folder, 'lock');
+  closeSync(openSync(path, 'a', 0o600));
+  const lock = new Database(path, { timeout: 0 });
   try {
-    while (!(await linked(candidate, path))) await removeStale(path, home);
-  } finally {
-    await rm(candidate, { force: true });
+    lock.pragma('journal_mode = MEMORY');
+    lock.exec('BEGIN EXCLUSIVE');
+  } catch (error) {
+    lock.close();
+    if (error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY')) return undefined;
+    throw error;
   }
+  return { release: () => void lock.close() };
+}
+
+const holderFile = (home: string): string => join(home, 'lock.pid');
+
+/** Takes the home for this process, and says so to whoever finds it taken. @throws WEFT_HOME_LOCKED */
+export async function lockHome(home: string): Promise<HomeLock> {
+  const lock = lockFolder(home);
+  if (lock === undefined) {
+    const pid = await readHolder(home);
+    throw new WeftError('WEFT_HOME_LOCKED', `process ${pid ?? 'unknown'} holds the home ${home}`, { pid: pid ?? -1 });
+  }
+  await writeFile(holderFile(home), `${process.pid}\n`, { mode: 0o600 });
   return {
     async release() {
-      if ((await readFile(path, 'utf8').catch(() => '')) === text) await rm(path, { force: true });
+      await rm(holderFile(home), { force: true });
+      lock.release();
     },
   };
 }
 
-/** The process that holds the home now, without taking it. */
+/** The process that holds the home now, by its own word: in another container its id means nothing here. */
 export async function findHolder(home: string): Promise<number | undefined> {
-  const holder = parseHolder(await readFile(join(home, 'lock'), 'utf8').catch(() => ''));
-  return holder !== undefined && isAlive(holder) ? holder.pid : undefined;
+  const pid = await readHolder(home);
+  if (pid === undefined) return undefined;
+  // What a killed process said of itself stays behind; its lock does not.
+  const lock = lockFolder(home);
+  lock?.release();
+  return lock === undefined ? pid : undefined;
 }
 
-async function linked(candidate: string, path: string): Promise<boolean> {
-  try {
-    await link(candidate, path);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
-  }
-}
-
-async function removeStale(path: string, home: string): Promise<void> {
-  const text = await readFile(path, 'utf8').catch(() => undefined);
-  if (text === undefined) return;
-  const holder = parseHolder(text);
-  if (holder !== undefined && isAlive(holder)) {
-    throw new WeftError('WEFT_HOME_LOCKED', `process ${holder.pid} holds the home ${home}`, { pid: holder.pid });
-  }
-  // Two processes may find the same stale lock: only the one that renames it removes it, and a fresh lock is put back.
-  const aside = `${path}.stale.${randomBytes(6).toString('hex')}`;
-  await rename(path, aside).catch(() => undefined);
-  const moved = await readFile(aside, 'utf8').catch(() => undefined);
-  if (moved !== undefined && moved !== text) await link(aside, path).catch(() => undefined);
-  await rm(aside, { force: true });
-}
-
-function parseHolder(text: string): Holder | undefined {
-  try {
-    const { pid, startedAt } = JSON.parse(text) as Partial<Holder>;
-    return Number.isSafeInteger(pid) && typeof startedAt === 'string' ? { pid: pid!, startedAt } : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function isAlive({ pid, startedAt }: Holder): boolean {
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
-  }
-  const actual = startOf(pid);
-  return actual === undefined || startedAt === '' || actual === startedAt;
-}
-
-/** Boot and start time of a process where Linux tells them (proc(5), field 22 of stat); undefined elsewhere. */
-function startOf(pid: number): string | undefined {
-  try {
-    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // the second field is the command in brackets and may itself hold spaces and brackets
-    const ticks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-    return ticks === undefined ? undefined : `${boot}/${ticks}`;
-  } catch {
-    return undefined;
-  }
+async function readHolder(home: string): Promise<number | undefined> {
+  const text = await readFile(holderFile(home), 'utf8').catch(() => '');
+  return /^\d{1,10}\n$/.test(text) ? Number(text) : undefined;
 }

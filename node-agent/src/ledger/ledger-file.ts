@@ -1,8 +1,8 @@
 import { mkdir, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { isWeftError } from '@weft/shared';
-import { type HomeLock, lockHome } from '../home/lock.ts';
+import { WeftError } from '@weft/shared';
+import { type FolderLock, lockFolder } from '../home/lock.ts';
 import { type Charge, emptyLedger, encodeCharge, type LedgerContent, parseLedger } from './ledger-line.ts';
 import { requireMark, setMark } from './ledger-mark.ts';
 
@@ -64,7 +64,7 @@ export async function appendCharge(
     await syncName(folder);
     if (markFile !== undefined) await setMark(markFile, folder, await readContent(folder));
   } finally {
-    await lock.release();
+    lock.release();
   }
 }
 
@@ -81,13 +81,11 @@ async function syncName(folder: string): Promise<void> {
 const lockTries = 200;
 const lockPauseMs = 50;
 
-async function lockSoon(folder: string): Promise<HomeLock> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await lockHome(folder);
-    } catch (error) {
-      if (!isWeftError(error, 'WEFT_HOME_LOCKED') || attempt === lockTries) throw error;
-      await wait(lockPauseMs);
-    }
+async function lockSoon(folder: string): Promise<FolderLock> {
+  for (let attempt = 1; attempt <= lockTries; attempt++) {
+    const lock = lockFolder(folder);
+    if (lock !== undefined) return lock;
+    await wait(lockPauseMs);
   }
+  throw new WeftError('WEFT_HOME_LOCKED', `another process holds the privacy ledger in ${folder}`);
 }
