@@ -154,6 +154,18 @@ export const nodeAt = (session: SecureSession, place: number): NodeId => placesI
 /** @returns −1 for a node that is not in the roster */
 export const placeOf = (session: SecureSession, nodeId: NodeId): number => placesIn(session).placeOf.get(nodeId) ?? -1;
 
+/** What members send in a session. */
+export type MemberMessage = Extract<secagg.ServerEvent, { readonly signed: secagg.Signed }>['kind'];
+
+/**
+ * Of whom a body says that it is. @returns undefined where nobody stands at its place, or the roster is not fixed yet
+ * @throws WEFT_SECAGG_MALFORMED
+ */
+export function authorOf({ server }: SecureSession, name: MemberMessage, bytes: Uint8Array): NodeId | undefined {
+  const advert = name === 'keyAdvert' ? bytes : server.roster?.adverts[secagg.decodeBody(name, bytes).index]?.body;
+  return advert && (`n_${Buffer.from(secagg.decodeBody('keyAdvert', advert).nodeId).toString('hex')}` as NodeId);
+}
+
 /** Beacons for whose silence a session ended before its shards were drawn. */
 export const unrevealed = ({ options, server }: SecureSession): NodeId[] =>
   server.phase === 'ended' && server.session === undefined

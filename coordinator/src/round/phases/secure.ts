@@ -1,6 +1,16 @@
 import { secagg, WeftError, type NodeId, type RoundPhase } from '@weft/shared';
 import type { RoundInput } from '../inputs.ts';
-import { awaitedNodes, loggedByMs, nodeAt, placeOf, secureOffer, takeEvent, toSend } from '../secure-session.ts';
+import {
+  authorOf,
+  awaitedNodes,
+  loggedByMs,
+  type MemberMessage,
+  nodeAt,
+  placeOf,
+  secureOffer,
+  takeEvent,
+  toSend,
+} from '../secure-session.ts';
 import type { RunState, SecureSession } from '../state.ts';
 import type { Turn } from '../turn.ts';
 import { earliest, type Phase } from './phase.ts';
@@ -67,7 +77,7 @@ export function beginSecure(turn: Turn, nodes: readonly { nodeId: NodeId; public
 type SecureInput = Extract<RoundInput, { kind: 'secure' }>;
 
 const taken: readonly string[] = ['keyAdvert', 'reveal', 'shares', 'complaint', 'maskedInput', 'cutAck', 'opening'];
-const isTaken = (name: string): name is 'keyAdvert' => taken.includes(name);
+const isTaken = (name: string): name is MemberMessage => taken.includes(name);
 
 /** A message that is late, of another session or a repeat changes nothing; only what cannot be is refused. */
 export function takeSecure(turn: Turn, { nodeId, round, name, signed }: SecureInput): void {
@@ -79,8 +89,8 @@ export function takeSecure(turn: Turn, { nodeId, round, name, signed }: SecureIn
     );
   }
   if (!isTaken(name)) throw new WeftError('WEFT_SECAGG_MALFORMED', `nodes do not send ${name.slice(0, 20)}`);
-  const event = { kind: name, signed };
-  if (event.kind !== ('maskedInput' as string)) return apply(turn, event);
+  requireOwn(session, nodeId, name, signed.body);
+  if (name !== 'maskedInput') return apply(turn, { kind: name, signed });
   // Its receipt would promise a time, and a pause has none; who was not answered is asked again on resuming.
   if (turn.state.lifecycle === 'paused') return;
   const body = secagg.decodeBody('maskedInput', signed.body);
@@ -95,6 +105,16 @@ export function takeSecure(turn: Turn, { nodeId, round, name, signed }: SecureIn
     );
   }
   apply(turn, { kind: 'maskedInput', signed, loggedByMs: loggedByMs(session.options, turn.now) });
+}
+
+/**
+ * A member speaks for itself alone. What another signed would else be held against what this one uploaded, and booked for
+ * the other.
+ */
+function requireOwn(session: SecureSession, nodeId: NodeId, name: MemberMessage, body: Uint8Array): void {
+  const author = authorOf(session, name, body);
+  if (author !== undefined && author !== nodeId)
+    throw new WeftError('WEFT_UPDATE_WRONG_NODE', `${nodeId} sent the ${name} of ${author} in its own session`);
 }
 
 function apply(turn: Turn, event: secagg.ServerEvent): void {
