@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { endorsingOrganisation, parseEndorsement, parseModelStatement } from '@weft/shared';
+import { readEndorsement, parseEndorsement, parseModelStatement } from '@weft/shared';
 import { afterAll, describe, expect, it } from 'vitest';
 
 const entry = fileURLToPath(new URL('../bin/weft.mjs', import.meta.url));
@@ -42,9 +42,15 @@ describe('weft org', () => {
 
   it('signs for the key that the node prints, in one federation', () => {
     const nodeKey = weft('node', 'key', '--home', join(folder, 'node')).stdout.trim();
-    const { stdout } = weft('org', 'endorse', '--key', key, '--federation', federation, nodeKey);
-    const endorsement = parseEndorsement(stdout);
-    expect(endorsingOrganisation(endorsement, federation, Buffer.from(nodeKey, 'hex'))).toMatch(/^[0-9a-f]{64}$/);
+    const words = ['org', 'endorse', '--key', key, '--federation', federation, nodeKey];
+    const read = (...more: string[]) =>
+      readEndorsement(parseEndorsement(weft(...words, ...more).stdout), federation, Buffer.from(nodeKey, 'hex'))!;
+    expect(read().organisation).toMatch(/^[0-9a-f]{64}$/);
+    expect(Math.round((read().until - Date.now() / 1000) / 86_400)).toBe(365);
+    expect(read('--until', '2099-12-31').until).toBe(Date.UTC(2099, 11, 31) / 1000);
+    expect(read('--until', 'never').until).toBe(Number.MAX_SAFE_INTEGER);
+    for (const past of ['2020-01-01', '2099-02-30', 'soon'])
+      expect(weft(...words, '--until', past)).toMatchObject({ status: 2, stdout: '' });
   });
 
   it('signs for a base model, and a node whose policy lists the key takes the line', () => {

@@ -3,7 +3,7 @@ import { Metadata } from '@grpc/grpc-js';
 import { callUnary, EnrollBodySchema, EnrollResultSchema, EnrollStatus, NodeService } from '@weft/proto';
 import {
   domains,
-  endorsingOrganisation,
+  requireEndorsement,
   openEnvelope,
   parseInvite,
   protocolVersion,
@@ -67,10 +67,10 @@ export async function joinFederation({
       );
     }
     const { identity } = home;
-    const endorsedBy = endorsingOrganisation(endorsement, federationId, identity.publicKey);
-    if (endorsement.length > 0 && endorsedBy === undefined) {
-      throw new WeftError('WEFT_ENDORSEMENT_INVALID', `the endorsement is not for this node in ${federationId}`);
-    }
+    const word =
+      endorsement.length > 0
+        ? requireEndorsement(endorsement, federationId, identity.publicKey, Date.now() / 1000)
+        : undefined;
     const nonce = randomBytes(nonceBytes);
     const envelope = sealEnvelope(
       domains.enroll,
@@ -123,7 +123,7 @@ export async function joinFederation({
       nodeId,
       nodeName,
       organisation,
-      ...(endorsedBy !== undefined && { endorsedBy }),
+      ...(word !== undefined && { endorsedBy: word.organisation, endorsedUntil: word.until }),
     });
     return { federation, status: result.status === EnrollStatus.APPROVED ? 'approved' : 'pending' };
   } finally {

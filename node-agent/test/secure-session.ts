@@ -174,6 +174,7 @@ export class SecureSession {
         identity,
         memberKeys: this.#keys(),
         memberEndorsements: [],
+        beganS: 0,
         lastRound: -1,
         checkpoint: { size: 0, root: new Uint8Array(32) },
         policy: checkPolicy(sessionPolicy, 'the session'),

@@ -33,8 +33,13 @@ export { sha256, sha256File } from './hash.ts';
 export { createSeededRandom, type SeededRandom } from './random.ts';
 export * from './envelope.ts';
 export {
+  dayOf,
+  endless,
+  readEndorsement,
   endorse,
+  endorsementBytes,
   endorsementText,
+  requireEndorsement,
   organisationIn,
   endorsingOrganisation,
   organisationFingerprint,

@@ -64,8 +64,11 @@ for line in listed.read_text().splitlines() if listed.exists() else []:
     Ed25519PublicKey.from_public_bytes(node).verify(node_signature, signed)
     organisation = None
     if word != "-":
-        organisation, endorsement = base64.b64decode(word)[:32], base64.b64decode(word)[32:]
-        Ed25519PublicKey.from_public_bytes(organisation).verify(endorsement, b"weft/1/enrol\0" + federation + b"\0" + node)
+        word = base64.b64decode(word)
+        organisation, until, endorsement = word[:32], word[32:40], word[40:]
+        signed = b"weft/1/enrol\0" + federation + b"\0" + node + until
+        Ed25519PublicKey.from_public_bytes(organisation).verify(endorsement, signed)
+        organisation = organisation, int.from_bytes(until, "big")
     witnesses[witness_name, witness_id] = witness[1:], organisation
 organisations = set()
 for dash, signer, signature in cosigners:
@@ -75,8 +78,8 @@ for dash, signer, signature in cosigners:
     Ed25519PublicKey.from_public_bytes(witness).verify(
         signature[12:], f"cosignature/v1\ntime {seconds}\n{text}".encode()
     )
-    if organisation is not None:
-        organisations.add(organisation.hex())
+    if organisation is not None and seconds < organisation[1]:
+        organisations.add(organisation[0].hex())
 
 origin, size, signed_root = text.split("\n")[:3]
 size = int(size)

@@ -165,6 +165,7 @@ const journal = formatJournal({
   lastRound: 1,
   memberKeys: [hash, hash],
   memberEndorsements: [hash],
+  beganS: 1,
   checkpoint: { size: 1, root: hash },
   events: [
     { kind: 'offer', signed: { body: hash, signature: hash }, consistency: [hash], secret: hash },

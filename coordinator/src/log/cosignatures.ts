@@ -25,18 +25,18 @@ export function createCosignatures(options: {
   const { federationId, noteOf } = options;
   const known = new Map(options.known.map((witness) => [witness.key.name, witness]));
   const signed = new Map<number, Map<string, { witness: log.Witness; signature: Uint8Array }>>();
-  const organisations = new WeakMap<log.Witness, string>();
-  /** The name of none is kept as ''. */
-  const organisationOf = (witness: log.Witness): string | undefined => {
-    if (!organisations.has(witness)) organisations.set(witness, log.organisationOfWitness(witness, federationId) ?? '');
-    return organisations.get(witness) || undefined;
+  const words = new WeakMap<log.Witness, ReturnType<typeof log.wordOfWitness> | null>();
+  const organisationOf = (witness: log.Witness, signature: Uint8Array): string | undefined => {
+    if (!words.has(witness)) words.set(witness, log.wordOfWitness(witness, federationId) ?? null);
+    const word = words.get(witness);
+    return word && log.cosignatureTime(signature) < word.until ? word.organisation : undefined;
   };
 
   /** One line for each organisation, then those in nobody's name: a crowd of nodes leaves room for everyone else. */
   const cosignersOf = (size: number) => {
     const all = [...(signed.get(size)?.values() ?? [])].map((line) => ({
       ...line,
-      organisation: organisationOf(line.witness),
+      organisation: organisationOf(line.witness, line.signature),
     }));
     const named = new Map(all.flatMap((line) => (line.organisation === undefined ? [] : [[line.organisation, line]])));
     const nobodys = all.filter(({ organisation }) => organisation === undefined);

@@ -83,7 +83,7 @@ test("an organisation's word for a node that is approved already becomes a secon
   const [node] = loopback.nodes;
   const publicKey = Buffer.from(node!.identity.publicKey).toString('hex');
   const organisation = Buffer.alloc(32, 7);
-  const endorsement = Buffer.concat([organisation, Buffer.alloc(64)]).toString('hex');
+  const endorsement = Buffer.concat([organisation, Buffer.alloc(72)]).toString('hex');
   const row = { kind: 'node.enrolled' as const, nodeId: node!.id };
   for (const name of ['a library', 'an archive'])
     loopback.store.append({ ...row, data: { publicKey, name, organisation: '', endorsement } });

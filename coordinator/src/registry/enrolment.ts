@@ -2,7 +2,7 @@ import { EnrollBodySchema, EnrollResultSchema, EnrollStatus, type EnrollRequest,
 import {
   WeftError,
   domains,
-  endorsingOrganisation,
+  requireEndorsement,
   openEnvelope,
   parseBody,
   protocolVersion,
@@ -63,9 +63,7 @@ export function enrol(
   checkLength('invite token', body.inviteToken, tokenBytes);
   checkLength('nonce', body.nonce, nonceBytes);
   const { endorsement, publicKey } = body;
-  if (endorsement.length > 0 && endorsingOrganisation(endorsement, federationId, publicKey) === undefined) {
-    throw new WeftError('WEFT_ENDORSEMENT_INVALID', `the endorsement is not for this node in ${federationId}`);
-  }
+  if (endorsement.length > 0) requireEndorsement(endorsement, federationId, publicKey, Date.now() / 1000);
   const node = registry.enrol({
     token: body.inviteToken,
     publicKey: body.publicKey,

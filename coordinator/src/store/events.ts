@@ -1,4 +1,13 @@
-import { isNodeId, isSha256, roundPhases, runSpecSchema, type NodeId, type RunId, type Sha256 } from '@weft/shared';
+import {
+  endorsementBytes,
+  isNodeId,
+  isSha256,
+  roundPhases,
+  runSpecSchema,
+  type NodeId,
+  type RunId,
+  type Sha256,
+} from '@weft/shared';
 import { z } from 'zod';
 
 const hash = z.custom<Sha256>(
@@ -30,10 +39,10 @@ export const eventSchemas = {
     publicKey: z.string().regex(/^[0-9a-f]{64}$/),
     name: z.string(),
     organisation: z.string(),
-    /** An organisation's key and signature over this node's. */
+    /** An organisation's word for this node. */
     endorsement: z
       .string()
-      .regex(/^[0-9a-f]{192}$/)
+      .regex(new RegExp(`^[0-9a-f]{${2 * endorsementBytes}}$`))
       .optional(),
   }),
   'node.approved': z.strictObject({ by: z.enum(['admin', 'invite']) }),

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { log, organisationFingerprint } from '@weft/shared';
+import { dayOf, endless, log, organisationFingerprint } from '@weft/shared';
 import { z } from 'zod';
 
 const common = {
@@ -23,6 +23,8 @@ const sentSchema = z.discriminatedUnion('kind', [
     organisation: z.string(),
     /** Key of the organisation whose word for this node was sent, in hex. */
     endorsedBy: z.string().optional(),
+    /** Seconds since 1970. */
+    endorsedUntil: z.number().optional(),
   }),
   z.object({
     ...common,
@@ -150,12 +152,17 @@ function inPlainWords(facts: SentFacts): string {
   }
 }
 
-function enrolmentWords({ nodeName, organisation, endorsedBy }: Extract<SentFacts, { kind: 'enrolment' }>): string {
+function enrolmentWords({
+  nodeName,
+  organisation,
+  endorsedBy,
+  endorsedUntil = endless,
+}: Extract<SentFacts, { kind: 'enrolment' }>): string {
   const names = organisation === '' ? 'this name' : 'these two names';
   const word =
     endorsedBy === undefined
       ? ''
-      : `, and the word of the organisation ${organisationFingerprint(Buffer.from(endorsedBy, 'hex'))} for it`;
+      : `, and the word of the organisation ${organisationFingerprint(Buffer.from(endorsedBy, 'hex'))} for it${endorsedUntil === endless ? '' : `, which ends on ${dayOf(endorsedUntil)}`}`;
   return `Enrolled as "${nodeName}"${organisation === '' ? '' : ` of "${organisation}"`}: sent ${names}, the invite's token and this node's public key${word}.`;
 }
 

@@ -9,6 +9,8 @@ export interface Journal {
   readonly lastRound: number;
   readonly memberKeys: readonly Uint8Array[];
   readonly memberEndorsements: readonly Uint8Array[];
+  /** Seconds since 1970. */
+  readonly beganS: number;
   readonly checkpoint: secagg.NodeKnowledge['checkpoint'];
   readonly events: readonly secagg.NodeEvent[];
 }
@@ -17,6 +19,7 @@ const headerSchema = z.strictObject({
   lastRound: z.number().int(),
   memberKeys: z.array(z.instanceof(Uint8Array)),
   memberEndorsements: z.array(z.instanceof(Uint8Array)),
+  beganS: z.number(),
   checkpoint: z.strictObject({
     size: z.number().int(),
     root: z.instanceof(Uint8Array),
@@ -61,10 +64,14 @@ export const beginJournal = (
     lastRound,
     memberKeys,
     memberEndorsements,
+    beganS,
     checkpoint,
   }: { runId: RunId; round: number } & Omit<Journal, 'events'>,
 ): Promise<void> =>
-  writePrivateFile(fileOf(folder, runId, round), toLine({ lastRound, memberKeys, memberEndorsements, checkpoint }));
+  writePrivateFile(
+    fileOf(folder, runId, round),
+    toLine({ lastRound, memberKeys, memberEndorsements, beganS, checkpoint }),
+  );
 
 export async function appendJournal(
   folder: string,

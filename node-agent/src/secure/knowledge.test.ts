@@ -35,6 +35,7 @@ const options: KnowledgeOptions = {
   identity,
   memberKeys: [],
   memberEndorsements: [],
+  beganS: 100,
   lastRound: -1,
   checkpoint: { size: 0, root: new Uint8Array(32) },
   policy: defaultPolicy,
@@ -92,6 +93,12 @@ test('the cap of an organisation is that of the spec, and counts words whose sig
     memberKeys: [endorsed, forged, silent],
     memberEndorsements: [word, word, new Uint8Array()],
   });
+  const ended = { memberKeys: [endorsed], memberEndorsements: [endorse(library, 'f_1', endorsed, 100)] };
+  expect([...knowledgeOf({ ...options, ...ended }).directory.values()]).toEqual([
+    { identityKey: endorsed, trusted: true },
+  ]);
+  const last = [...knowledgeOf({ ...options, ...ended, beganS: 99 }).directory.values()];
+  expect(last).toMatchObject([{ organisation: Buffer.from(library.publicKey).toString('hex') }]);
   expect(policy.mostOfOneOrganisation).toBe(2);
   expect(knowledge.policy.mostOfOneOrganisation).toBeUndefined();
   const named = [...directory.values()].map(({ organisation }) => organisation);

@@ -11,6 +11,8 @@ export interface KnowledgeOptions {
   readonly memberKeys: readonly Uint8Array[];
   /** Beside each key its organisation's word, or nothing. */
   readonly memberEndorsements: readonly Uint8Array[];
+  /** When the session began, in seconds since 1970: a word that had ended by then is none. */
+  readonly beganS: number;
   readonly lastRound: number;
   /** Of the log, as this node saw it last. */
   readonly checkpoint: secagg.NodeKnowledge['checkpoint'];
@@ -28,6 +30,7 @@ export function knowledgeOf({
   identity,
   memberKeys,
   memberEndorsements,
+  beganS,
   lastRound,
   checkpoint,
   policy,
@@ -43,7 +46,8 @@ export function knowledgeOf({
     identityKey: identity.publicKey,
     directory: new Map(
       memberKeys.map((key, k) => {
-        const word = endorsingOrganisation(memberEndorsements[k] ?? new Uint8Array(), federation.federationId, key);
+        const said = memberEndorsements[k] ?? new Uint8Array();
+        const word = endorsingOrganisation(said, federation.federationId, key, beganS);
         const { trustedOrganisations: trusting } = policy;
         const trusted = trusting === 'any' || (word !== undefined && trusting.includes(word));
         return [

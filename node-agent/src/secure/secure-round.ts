@@ -218,7 +218,7 @@ export function createSecureRound(
     if (lastRound >= round) throw new WeftError('WEFT_SECAGG_REFUSED', `a session of round ${round} was begun before`);
     if (Number(proofFrom) !== size) return false;
     const checkpoint = { size, root, leastSize };
-    const journal = { lastRound, memberKeys, memberEndorsements, checkpoint };
+    const journal = { lastRound, memberKeys, memberEndorsements, beganS: Date.now() / 1000, checkpoint };
     await beginJournal(context.pendingFolder, { runId: runId as RunId, round, ...journal });
     await writeLastRound(context.home, runId as RunId, round);
     await openSession(journal);

@@ -16,6 +16,7 @@ export { LogTree } from './log-tree.ts';
 export {
   checkNote,
   cosignatureOf,
+  cosignatureTime,
   formatNote,
   formatVerifierKey,
   maxNoteBytes,
@@ -67,7 +68,7 @@ export {
 export {
   formatWitnesses,
   maxWitnesses,
-  organisationOfWitness,
+  wordOfWitness,
   parseWitnesses,
   readWitnessKey,
   signWitnessKey,

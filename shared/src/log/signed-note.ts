@@ -142,6 +142,15 @@ function holds(text: string, signature: Uint8Array, { algorithm, publicKey }: Ve
   return verifySignature(publicKey, cosignedBytes(text, seconds), signature.subarray(timestampBytes));
 }
 
+/** When a cosignature that holds was made, by its witness's own word: seconds since 1970. */
+export const cosignatureTime = (signature: Uint8Array): number => Number(Buffer.from(signature).readBigUInt64BE(0));
+
+/** When this witness signed, by its own word: seconds since 1970, where `checkNote` says 'good'. */
+export function cosignedAt({ signatures }: SignedNote, key: VerifierKey): number | undefined {
+  const own = signatures.find(({ name, keyId }) => name === key.name && keyId === key.keyId);
+  return own && cosignatureTime(own.signature);
+}
+
 /** Lines of printable text, each ended, the last too. */
 // eslint-disable-next-line no-control-regex -- control characters are what it looks for
 const isText = (text: string): boolean => text.endsWith('\n') && !/[\u0000-\u0009\u000b-\u001f]/.test(text);

@@ -4,9 +4,9 @@ import { toFederationId } from '../identity.ts';
 import { parseCheckpoint } from './checkpoint.ts';
 import { enrolledName } from './leaves.ts';
 import type { LogTree } from './log-tree.ts';
-import { checkNote, parseNote, type SignedNote, type VerifierKey } from './signed-note.ts';
+import { checkNote, cosignedAt, parseNote, type SignedNote, type VerifierKey } from './signed-note.ts';
 import type { Finding, LeafWalk } from './verify-leaves.ts';
-import { organisationOfWitness, parseWitnesses, type Witness } from './witness.ts';
+import { parseWitnesses, wordOfWitness, type Witness } from './witness.ts';
 
 export interface CosignedLog {
   readonly key: VerifierKey;
@@ -50,13 +50,19 @@ export async function* verifyWitnesses(
   }
   const federationId = toFederationId(key.publicKey);
   const known = witnesses.map((witness) => {
-    const claimed = organisationOfWitness(witness, federationId);
+    const word = wordOfWitness(witness, federationId);
     const enrolled = walked.organisationOf(enrolledName(witness.nodeKey));
-    return { witness, organisation: claimed !== undefined && enrolled === claimed ? claimed : undefined };
+    return { witness, word: word !== undefined && enrolled === word.organisation ? word : undefined };
   });
   let best: { organisations: string[]; nobodys: number; size: number } | undefined;
   for (const signed of [note, ...(older ? [older] : [])]) {
-    const good = known.filter(({ witness }) => checkNote(signed, witness.key) === 'good');
+    const good = known
+      .filter(({ witness }) => checkNote(signed, witness.key) === 'good')
+      .map(({ witness, word }) => {
+        // Judged as of then: an old log does not lose its cosigners.
+        const inForce = word !== undefined && cosignedAt(signed, witness.key)! < word.until;
+        return { organisation: inForce ? word.organisation : undefined };
+      });
     const bad = known.find(({ witness }) => checkNote(signed, witness.key) === 'bad');
     if (bad) yield fails(`the cosignature of ${bad.witness.key.name} does not hold`);
     const all = new Set(good.flatMap(({ organisation }) => organisation ?? []));

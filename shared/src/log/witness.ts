@@ -1,5 +1,5 @@
 import { isWeftError, WeftError } from '../errors/weft-error.ts';
-import { endorsingOrganisation } from '../endorsement.ts';
+import { endorsementBytes, readEndorsement, type Endorsement } from '../endorsement.ts';
 import { toNodeId, verifySignature, type Identity } from '../identity.ts';
 import { formatVerifierKey, fromBase64, maxSignatures, parseVerifierKey, verifierKey } from './signed-note.ts';
 import type { VerifierKey } from './signed-note.ts';
@@ -15,7 +15,7 @@ export interface Witness {
   readonly nodeKey: Uint8Array;
   /** The node's, over the witness key. */
   readonly nodeSignature: Uint8Array;
-  /** The organisation's word for the node, 96 bytes; none where it belongs to no organisation. */
+  /** The organisation's word for the node, 104 bytes; none where it belongs to no organisation. */
   readonly endorsement: Uint8Array;
 }
 
@@ -39,11 +39,9 @@ export const witnessHolds = ({ key, nodeKey, nodeSignature }: Witness, federatio
   key.name === witnessKeyOf(nodeKey, key.publicKey).name &&
   verifySignature(nodeKey, signedKey(federationId, key.publicKey), nodeSignature);
 
-/** The key, in hex, of the organisation for which it cosigns; undefined where the chain does not lead to one. */
-export const organisationOfWitness = (witness: Witness, federationId: string): string | undefined =>
-  witnessHolds(witness, federationId)
-    ? endorsingOrganisation(witness.endorsement, federationId, witness.nodeKey)
-    : undefined;
+/** The organisation for which it cosigns, and until when; undefined where the chain does not lead to one. */
+export const wordOfWitness = (witness: Witness, federationId: string): Endorsement | undefined =>
+  witnessHolds(witness, federationId) ? readEndorsement(witness.endorsement, federationId, witness.nodeKey) : undefined;
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
 
@@ -82,7 +80,7 @@ function parseLine(line: string): Witness {
     more.length === 0 &&
     nodeKey?.length === 32 &&
     nodeSignature?.length === 64 &&
-    (endorsement?.length === 96 || word === '-');
+    (endorsement?.length === endorsementBytes || word === '-');
   if (!whole) throw malformed('a line of witnesses is a verifier key, a node’s key, its signature and an endorsement');
   return {
     key: parseVerifierKey(key),

@@ -141,7 +141,7 @@ export type EnrollBody = Message<"weft.v1.EnrollBody"> & {
   nonce: Uint8Array;
 
   /**
-   * An organisation's word for this key: its Ed25519 key and signature, 96 bytes, or nothing.
+   * An organisation's word for this key: its Ed25519 key, until when, its signature, 104 bytes, or nothing.
    *
    * @generated from field: bytes endorsement = 9;
    */
