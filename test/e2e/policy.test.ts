@@ -14,20 +14,22 @@ beforeEach(async () => {
 });
 afterEach(() => federation.close());
 
-test('a run outside the policy is refused before anything is fetched, and all three see by which rule', async () => {
+test('a run outside the policy is refused before anything is fetched, and all three see by which rules', async () => {
   const place = await federation.join('amina', sentences('amina', 60));
   const { id } = await federation.createRun({ cohort: { minimum: 1, maximum: 1 } });
-  // the default policy: the run is in plain mode
-  const node = await federation.startNode('amina', place, { policy: undefined });
+  // the run is in plain mode, and adds no noise
+  const policy = { privacyBudget: 3, privacyLedger: 'home' };
+  const node = await federation.startNode('amina', place, { policy });
   await federation.admin('POST', `/api/runs/${id}/start`);
-  expect(await node.event('declined')).toMatchObject({ code: 'WEFT_POLICY_REFUSED', rule: 'secureAggregation' });
+  const rule = 'secureAggregation, privacyBudget';
+  expect(await node.event('declined')).toMatchObject({ code: 'WEFT_POLICY_REFUSED', rule });
   const run = await federation.runUntil(id, hasDeclined);
-  expect(run.roundsDone[0]!.nodes[0]!.reason).toContain('(secureAggregation)');
+  expect(run.roundsDone[0]!.nodes[0]!.reason).toContain(`(${rule})`);
   const shown = await runWeft(['run', 'show', id, '--home', join(federation.folder, 'coordinator')]);
   expect(shown.stdout).toContain('declined: nothing was trained or sent');
   await federation.admin('POST', `/api/runs/${id}/stop`);
   const history = (await runWeft(['node', 'history', '--home', place.home])).stdout;
-  expect(history).toContain('code WEFT_POLICY_REFUSED (policy: secureAggregation); no update was sent');
+  expect(history).toContain(`code WEFT_POLICY_REFUSED (policy: ${rule}); no update was sent`);
   // it is asked again for each round, and again says no more than that
   expect(new Set((await readSent(place.home)).map(({ kind }) => kind))).toEqual(new Set(['enrolment', 'decline']));
   await expect(stat(join(place.home, 'cache', 'models'))).rejects.toMatchObject({ code: 'ENOENT' });

@@ -10,7 +10,7 @@ export const localRules: Partial<Readonly<Record<PolicyKey, string>>> = {
   publishers: 'publishers.ts, at the start: what they signed joins baseModels',
   trustedOrganisations: 'secure/knowledge.ts, over the members of each session',
   fewestOrganisations: 'secure/knowledge.ts, over the survivors of each session',
-  privacyBudget: 'ledger/privacy-ledger.ts, before a masked update leaves',
+  privacyBudget: 'ledger/privacy-ledger.ts, before a masked update leaves; spec-rules.ts where a run has no noise',
   privacyDelta: 'ledger/privacy-ledger.ts',
   privacyLedger: 'agent.ts, at the start',
   dataSet: 'ledger/privacy-ledger.ts',

@@ -87,6 +87,7 @@ const broken: [PolicyKey, Partial<RunSpecInput>, PolicyInput?][] = [
   ['leastColluders', { aggregation: { secure: { leastColluders: 0 } } }],
   ['leastColluders', { aggregation: { secure: { colludingShare: 0.2 } } }, { leastColluders: 2 }],
   ['leastNoise', {}, { leastNoise: 1 }],
+  ['privacyBudget', {}, { privacyBudget: 3, privacyLedger: 'home' }],
   [
     'publishMaskedInputs',
     {

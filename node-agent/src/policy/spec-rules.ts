@@ -97,6 +97,14 @@ export const specRules: Partial<Readonly<Record<PolicyKey, SpecRule>>> = {
     refusal: ({ privacy }, { leastNoise }) =>
       below('the noise multiplier is', privacy?.noiseMultiplier ?? 0, leastNoise),
   },
+  privacyBudget: {
+    covers: ['privacy.noiseMultiplier'],
+    // whatever is asked for, a score alone too: what leaves without noise is more than any budget allows
+    refusal: ({ privacy }, { privacyBudget }) =>
+      privacyBudget !== 'none' && privacy === undefined
+        ? `the run adds no noise, and the policy has a budget of ε = ${privacyBudget}: none would be enough for it`
+        : undefined,
+  },
   publishMaskedInputs: {
     covers: ['aggregation.secure.publishInputs'],
     refusal: ({ aggregation: { secure } }, { publishMaskedInputs }) =>
