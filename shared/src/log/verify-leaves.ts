@@ -118,10 +118,16 @@ export class LeafWalk {
     return this.#enrolled.get(hex(node));
   }
 
-  /** In words: how many nodes, and how many organisations stand for them. */
-  get membership(): string {
+  /** How many nodes, and how many organisations are said to stand for them. */
+  *membership(): Iterable<Finding> {
     const words = [...this.#enrolled.values()].filter((organisation) => organisation !== nobody);
-    return `${this.#enrolled.size} nodes are enrolled, ${words.length} of them in the name of ${new Set(words).size} organisations`;
+    yield { verdict: 'holds', claim: `${this.#enrolled.size} nodes are enrolled and not revoked` };
+    // A leaf names the node by a hash: the signature could not be verified by it.
+    if (words.length > 0)
+      yield {
+        verdict: 'not checked',
+        claim: `that ${words.length} of them are in the name of ${new Set(words).size} organisations is the coordinator's word here; each node checks the signatures of those that it sums with, and those of witnesses are checked: no access`,
+      };
   }
 
   /** @returns what is wrong with it */

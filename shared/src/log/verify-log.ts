@@ -245,7 +245,7 @@ async function* walk(
         runId: `r_${Buffer.from(leaf.runId).toString('hex')}`,
       };
   }
-  yield { verdict: 'holds', claim: walked.membership };
+  yield* walked.membership();
   if (runId !== undefined && !walked.runs.has(runId))
     yield { verdict: 'fails', claim: `the log knows no run ${runId}`, party: coordinator };
   if (adapterSha256 !== undefined)
