@@ -79,7 +79,7 @@ export const createNodeView = (progress: Progress): ((event: NodeEvent) => void)
         return progress.log(`${roundName(event.round)} went on without this node`);
       case 'declined':
         return progress.log(
-          `${roundName(event.round)} declined [${event.code}${event.rule === undefined ? '' : `, policy: ${event.rule}`}]: ${event.todo}`,
+          `${roundName(event.round)} declined [${event.code}${event.rule === undefined ? '' : `, policy: ${event.rule}`}]: ${event.why === undefined ? '' : `${event.why}; `}${event.todo}`,
         );
       case 'round-ended':
         endRound();

@@ -1,6 +1,6 @@
 import { toWeftError } from '@weft/shared';
 import type { EventFault } from './events.ts';
-import { refusedRules } from './policy/refuse.ts';
+import { reasonOfRefusal, refusedRules } from './policy/refuse.ts';
 
 const maxFrames = 6;
 
@@ -9,6 +9,7 @@ export function toEventFault(error: unknown): EventFault {
   const fault = toWeftError(error);
   const { code, todo, details, cause } = fault;
   const rule = refusedRules(fault);
+  const why = reasonOfRefusal(fault);
   const numbers = Object.fromEntries(
     Object.entries(details).filter((entry): entry is [string, number] => typeof entry[1] === 'number'),
   );
@@ -17,6 +18,7 @@ export function toEventFault(error: unknown): EventFault {
     todo,
     numbers,
     ...(rule !== undefined && { rule }),
+    ...(why !== undefined && { why }),
     ...(code === 'WEFT_INTERNAL' && { where: framesOf(cause ?? error) }),
   };
 }

@@ -12,6 +12,8 @@ export interface EventFault {
   readonly numbers: Readonly<Record<string, number>>;
   /** Of a refusal by the policy: the names of the rules. */
   readonly rule?: string;
+  /** What the run asks for and what the policy says, in words of our own. */
+  readonly why?: string;
   /** Where in Weft's own code, for a fault that is not catalogued. */
   readonly where?: readonly string[];
 }

@@ -79,6 +79,8 @@ export interface Refusal {
   readonly code: string;
   /** Keys of the policy that the run breaks. */
   readonly rule: string | null;
+  /** What the run asks for and what the policy says. */
+  readonly why: string | null;
 }
 
 export interface PrivacyStatus {
@@ -134,13 +136,14 @@ export async function readStatus(home: string): Promise<NodeStatus> {
   };
 }
 
-const refusalOf = ({ at, runId, runName, round, code, rule }: Extract<Sent, { kind: 'decline' }>): Refusal => ({
+const refusalOf = ({ at, runId, runName, round, code, rule, why }: Extract<Sent, { kind: 'decline' }>): Refusal => ({
   at,
   runId,
   runName,
   round,
   code,
   rule: rule ?? null,
+  why: why ?? null,
 });
 
 const nothingKnown = {

@@ -24,12 +24,19 @@ test('a run outside the policy is refused before anything is fetched, and all th
   const rule = 'secureAggregation, privacyBudget';
   expect(await node.event('declined')).toMatchObject({ code: 'WEFT_POLICY_REFUSED', rule });
   const run = await federation.runUntil(id, hasDeclined);
-  expect(run.roundsDone[0]!.nodes[0]!.reason).toContain(`(${rule})`);
+  const { reason } = run.roundsDone[0]!.nodes[0]!;
+  expect(reason).toContain(`(${rule})`);
+  // what the policy says stays with its operator
+  expect(reason).not.toContain('requires');
   const shown = await runWeft(['run', 'show', id, '--home', join(federation.folder, 'coordinator')]);
   expect(shown.stdout).toContain('declined: nothing was trained or sent');
   await federation.admin('POST', `/api/runs/${id}/stop`);
   const history = (await runWeft(['node', 'history', '--home', place.home])).stdout;
-  expect(history).toContain(`code WEFT_POLICY_REFUSED (policy: ${rule}); no update was sent`);
+  expect(history).toMatch(
+    /code WEFT_POLICY_REFUSED \(policy: secureAggregation: the run is in plain mode.* requires secure aggregation; privacyBudget: .*\); no update was sent/,
+  );
+  const status = (await runWeft(['node', 'status', '--home', place.home])).stdout;
+  expect(status).toContain('secureAggregation: the run is in plain mode');
   // it is asked again for each round, and again says no more than that
   expect(new Set((await readSent(place.home)).map(({ kind }) => kind))).toEqual(new Set(['enrolment', 'decline']));
   await expect(stat(join(place.home, 'cache', 'models'))).rejects.toMatchObject({ code: 'ENOENT' });

@@ -69,8 +69,8 @@ test('a budget in the policy ends at the round that would pass it: at both ends,
   await federation.runUntil(runId, hasRefusal);
   const shown = await printed('run', 'show', runId, '--home', join(federation.folder, 'coordinator'));
   expect(shown).toMatch(/declined: .*\(privacyBudget\)/);
-  expect(await printed('node', 'history', '--home', ana.home)).toContain(
-    'with the code WEFT_PRIVACY_BUDGET_SPENT (policy: privacyBudget); no update was sent',
+  expect(await printed('node', 'history', '--home', ana.home)).toMatch(
+    /with the code WEFT_PRIVACY_BUDGET_SPENT \(policy: privacyBudget: one more round would .*\); no update was sent/,
   );
   const { rounds, privacy } = await statusOf(ana);
   expect(rounds.map(({ epsilon }) => epsilon !== null && epsilon > 0)).toEqual([true, true]);

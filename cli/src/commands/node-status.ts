@@ -45,9 +45,9 @@ const roundHeadings = [
 const refusalLines = (refusals: readonly Refusal[]): string[] => {
   const groups = Map.groupBy(refusals, ({ runId, code, rule }) => `${runId}/${code}/${rule}`);
   return [...groups.values()].map((group) => {
-    const { runName, code, rule, at } = group.at(-1)!;
+    const { runName, code, rule, why, at } = group.at(-1)!;
     const rounds = group.length === 1 ? `round ${group[0]!.round + 1}` : `${group.length} rounds`;
-    return `  ${rounds} of "${runName}", last on ${at}: ${rule === null ? code : `${rule} (${code})`}\n`;
+    return `  ${rounds} of "${runName}", last on ${at}: ${rule === null ? code : `${why ?? rule} (${code})`}\n`;
   });
 };
 

@@ -87,6 +87,8 @@ const sentSchema = z.discriminatedUnion('kind', [
     kind: z.literal('decline'),
     code: z.string(),
     rule: z.string().optional(),
+    /** For the operator alone: what the run asks for and what the policy says. It did not leave. */
+    why: z.string().optional(),
     /** The masked update had left before: it is summed if enough of the others sign what this node did not. */
     hadLeft: z.literal(true).optional(),
   }),
@@ -148,7 +150,7 @@ function inPlainWords(facts: SentFacts): string {
     case 'cosignature':
       return `Cosigned the transparency log of ${facts.logSize} entries as a witness: everyone can see that this node did.`;
     case 'decline':
-      return `Declined round ${facts.round + 1} of "${facts.runName}" with the code ${facts.code}${facts.rule === undefined ? '' : ` (policy: ${facts.rule})`}; ${facts.hadLeft ? 'the masked update had left before, and is summed if enough of the other members sign what this node did not' : 'no update was sent'}.`;
+      return `Declined round ${facts.round + 1} of "${facts.runName}" with the code ${facts.code}${policyWords(facts)}; ${facts.hadLeft ? 'the masked update had left before, and is summed if enough of the other members sign what this node did not' : 'no update was sent'}.`;
   }
 }
 
@@ -165,6 +167,9 @@ function enrolmentWords({
       : `, and the word of the organisation ${organisationFingerprint(Buffer.from(endorsedBy, 'hex'))} for it${endorsedUntil === endless ? '' : `, which ends on ${dayOf(endorsedUntil)}`}`;
   return `Enrolled as "${nodeName}"${organisation === '' ? '' : ` of "${organisation}"`}: sent ${names}, the invite's token and this node's public key${word}.`;
 }
+
+const policyWords = ({ rule, why = rule }: Extract<SentFacts, { kind: 'decline' }>): string =>
+  why === undefined ? '' : ` (policy: ${why})`;
 
 function logWords({ outcome, logSize, check }: Extract<SentFacts, { kind: 'log' }>): string {
   switch (outcome) {

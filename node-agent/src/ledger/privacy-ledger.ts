@@ -68,7 +68,7 @@ export function createPrivacyLedger({ place, dataSet, budget, delta = 1e-5 }: Le
       throw new WeftError(
         'WEFT_PRIVACY_NOISE_REQUIRED',
         `this node has a privacy budget of ε = ${budget.epsilon}, and the run "${spec.name}" adds no noise: no budget would be enough for it`,
-        { rule: 'privacyBudget' },
+        { rule: 'privacyBudget', why: 'privacyBudget: the run adds no noise, and no budget would be enough for that' },
       );
     }
     return cost;
@@ -82,7 +82,12 @@ export function createPrivacyLedger({ place, dataSet, budget, delta = 1e-5 }: Le
     throw new WeftError(
       'WEFT_PRIVACY_BUDGET_SPENT',
       `one more round would bring ε for "${dataSet}" from ${before.toFixed(3)} to ${epsilon.toFixed(3)} at δ = ${budget.delta}, the budget is ${budget.epsilon}`,
-      { epsilon, budget: budget.epsilon, rule: 'privacyBudget' },
+      {
+        epsilon,
+        budget: budget.epsilon,
+        rule: 'privacyBudget',
+        why: `privacyBudget: one more round would bring ε from ${before.toFixed(3)} to ${epsilon.toFixed(3)} at δ = ${budget.delta}, the budget is ${budget.epsilon}`,
+      },
     );
   };
   return {

@@ -11,6 +11,7 @@ export function refusedBy(refusals: readonly PolicyRefusal[]): WeftError | undef
   const whys = refusals.map(({ rule, why }) => `${rule}: ${why}`).join('; ');
   return new WeftError('WEFT_POLICY_REFUSED', `the policy refuses this run: ${whys}`, {
     rule: [...new Set(refusals.map(({ rule }) => rule))].join(', '),
+    why: whys,
   });
 }
 
@@ -39,6 +40,10 @@ export async function refusalOfRound(
 /** What the coordinator hears: the names of rules, none of their values. */
 export const refusedRules = ({ details }: WeftError): string | undefined =>
   typeof details['rule'] === 'string' ? details['rule'] : undefined;
+
+/** What the operator is told beside: what the run asks for and what the policy says. It never leaves the node. */
+export const reasonOfRefusal = ({ details }: WeftError): string | undefined =>
+  typeof details['why'] === 'string' ? details['why'] : undefined;
 
 /** Checks of a session that hold what the policy asks for, and the key that asks. */
 const ruleOfCheck: ReadonlyMap<string, PolicyKey> = new Map<string, PolicyKey>([

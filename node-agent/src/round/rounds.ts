@@ -4,7 +4,7 @@ import { toEventFault } from '../event-fault.ts';
 import type { Federation } from '../home/federation-file.ts';
 import { recordSent } from '../home/sent-record.ts';
 import { allowedMetrics } from '../policy/metrics.ts';
-import { refusalOfRound, refusalOfRun, refusedRules } from '../policy/refuse.ts';
+import { refusalOfRound, refusalOfRun, reasonOfRefusal, refusedRules } from '../policy/refuse.ts';
 import { readyOf, workOnOffer, type JobContext } from './job.ts';
 import { openOffer, type Offer, type OfferSubject } from './offer.ts';
 import type { PendingUpdate } from './pending-updates.ts';
@@ -99,6 +99,7 @@ export function createRounds(context: RoundsContext): Rounds {
     const reason = toWeftError(error);
     finish(job);
     const rule = refusedRules(reason);
+    const why = reasonOfRefusal(reason);
     await recordSent(home, {
       kind: 'decline',
       runId,
@@ -107,6 +108,7 @@ export function createRounds(context: RoundsContext): Rounds {
       code: reason.code,
       ...(job.secure?.hasSent() === true && { hadLeft: true as const }),
       ...(rule !== undefined && { rule }),
+      ...(why !== undefined && { why }),
     });
     sayDecline(job, reason);
     await pending.remove(runId, round);
