@@ -14,6 +14,8 @@ import {
   toNodeId,
   updateEncoding,
   type Identity,
+  type merkle,
+  type RunId,
 } from '@weft/shared';
 import type { Federation } from '../src/home/federation-file.ts';
 import { checkPolicy } from '../src/policy/parse-policy.ts';
@@ -21,16 +23,28 @@ import type { PendingUpdate, PendingUpdates } from '../src/round/pending-updates
 import { knowledgeOf } from '../src/secure/knowledge.ts';
 import type { ScriptedSession } from './scripted-coordinator.ts';
 
+/** As much of a session with the agent as is needed to tell it something. */
+export type ToAgent = Pick<ScriptedSession, 'say'>;
+
 /** A message as it is about to leave for the agent; the test passes on what it likes. */
 export type Told = Pick<SecureMessage, 'name' | 'body' | 'signature' | 'proof'>;
+
+export interface OfferedLog {
+  readonly head: merkle.TreeHead;
+  /** That it continues a head of this size. */
+  proofFrom(size: number): readonly Uint8Array[];
+}
 
 export interface SecureSessionOptions {
   readonly coordinator: Identity;
   /** The agent under test. */
   readonly node: Identity;
   readonly runId: string;
+  readonly round?: number;
+  /** What the offer says that the log is; a log of one entry unless told. */
+  readonly log?: OfferedLog;
   /** Entries of the log that the agent has seen. */
-  readonly logSeen: 0 | 1;
+  readonly logSeen: number;
   /** Of what its machine says, what the agent is told. */
   readonly tell?: (message: Told) => readonly Told[];
 }
@@ -57,19 +71,28 @@ export const sessionPolicy = { smallestCohort: 3 } as const;
  * that has an update of that round on its disk, and for tests that tell it something else.
  */
 export class SecureSession {
+  readonly runId: RunId;
+  readonly round: number;
   /** What came of the agent, by name. */
   readonly heard: string[] = [];
+  /** The bytes of it, by name: more than one of a name are different ones. */
+  readonly bodies = new Map<string, Set<string>>();
   readonly #options: SecureSessionOptions;
   readonly #others = [createIdentity().identity, createIdentity().identity];
   readonly #server: secagg.ServerOptions;
   readonly #sides = new Map<Identity, { options: secagg.NodeOptions; state: secagg.NodeState }>();
   readonly #waiting = new Set<() => void>();
   #state = secagg.newServer();
-  #session: ScriptedSession | undefined;
+  #session: ToAgent | undefined;
+  #logSeen: number;
 
   constructor(options: SecureSessionOptions) {
     this.#options = options;
-    const { runId } = options;
+    const { runId, round = 0, log } = options;
+    this.runId = runId as RunId;
+    this.round = round;
+    this.#logSeen = options.logSeen;
+    const head = log?.head ?? { size: 1, root: hashBytes('the only entry of the log') };
     const loaded = { baseHash: hashBytes('model'), adapterHash: hashBytes('adapter'), layoutHash: hashBytes('layout') };
     const zeros = new Uint8Array(32);
     const { secure } = spec.aggregation;
@@ -78,10 +101,10 @@ export class SecureSession {
       sessionId: zeros,
       index: secagg.noPlace,
       runId: Buffer.from(runId.slice(2), 'hex'),
-      round: 0,
+      round: this.round,
       previousResult: loaded.adapterHash,
-      logSize: 1n,
-      logRoot: hashBytes('the only entry of the log'),
+      logSize: BigInt(head.size),
+      logRoot: head.root,
       specHash: Buffer.from(hashRunSpec(spec), 'hex'),
       ...loaded,
       ...offered,
@@ -104,22 +127,34 @@ export class SecureSession {
   }
 
   /** As an earlier process of the agent left it. */
-  async leaveUpdate(pending: PendingUpdates): Promise<void> {
+  leaveUpdate(pending: PendingUpdates): Promise<PendingUpdate> {
     const update = this.#updateOf(this.#options.node);
     const facts = { runName: spec.name, spec, clipNormL2: spec.aggregation.clipNormL2, normL2: 0.5, trainingMs: 1 };
-    await pending.save({ update, ...facts }, payload);
+    return pending.save({ update, ...facts }, payload);
   }
 
   /** Begins, and takes what the agent says from now on with `take`. */
-  begin(session: ScriptedSession): void {
+  begin(session: ToAgent): void {
     this.#session = session;
     this.#serve({ kind: 'begin' });
+  }
+
+  /** The agent came back and says how much of the log it has seen: it is told again what it may have missed. */
+  greet(session: ToAgent, logSeen: number): void {
+    this.#session = session;
+    this.#logSeen = logSeen;
+    const { publicKey } = this.#options.node;
+    const place = this.#state.session?.members.findIndex(({ identityKey }) => publicKey === identityKey) ?? -1;
+    const own = [secagg.receiptTo, secagg.messageTo].map((said) => said(this.#server, this.#state, place));
+    for (const message of [...secagg.messagesToAll(this.#server, this.#state), ...own])
+      if (message) this.#send(publicKey, message);
   }
 
   take(message: SecureMessage): void {
     const { runId, name, body, signature } = message;
     if (runId !== this.#options.runId) return;
     this.heard.push(name);
+    this.bodies.set(name, (this.bodies.get(name) ?? new Set()).add(Buffer.from(body).toString('hex')));
     this.#arrive(name as secagg.BodyName, { body, signature });
     for (const look of this.#waiting) look();
   }
@@ -143,12 +178,12 @@ export class SecureSession {
       case: 'secure',
       value: {
         runId: this.#options.runId,
-        round: 0,
+        round: this.round,
         ...message,
         ...(message.name === 'offer' && {
           memberKeys: this.#keys(),
           memberEndorsements: this.#keys().map(() => new Uint8Array()),
-          proofFrom: BigInt(this.#options.logSeen),
+          proofFrom: BigInt(this.#logSeen),
         }),
       },
     });
@@ -186,7 +221,7 @@ export class SecureSession {
   #updateOf(identity: Identity): Envelope {
     const body = {
       runId: this.#options.runId,
-      round: 0,
+      round: this.round,
       nodeId: toNodeId(identity.publicKey),
       baseModelSha256: sha256('model'),
       layoutSha256: sha256('layout'),
@@ -214,7 +249,13 @@ export class SecureSession {
     const identity = this.#others.find(({ publicKey }) => Buffer.from(key).equals(publicKey));
     const signed = this.sign(name, body);
     if (identity !== undefined) return this.#tellMember(identity, signed, proof);
-    const said = { ...signed, ...(proof && { proof: secagg.encode(secagg.cutProofLayout, proof) }) };
+    const { log } = this.#options;
+    const continuing = name === 'offer' && log?.proofFrom(this.#logSeen);
+    const said = {
+      ...signed,
+      ...(proof && { proof: secagg.encode(secagg.cutProofLayout, proof) }),
+      ...(continuing && { proof: secagg.encode(secagg.logProofLayout, { proof: [...continuing] }) }),
+    };
     for (const message of this.#options.tell?.(said) ?? [said]) this.tellAgent(message);
   }
 

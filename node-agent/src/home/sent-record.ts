@@ -54,7 +54,6 @@ const sentSchema = z.discriminatedUnion('kind', [
     saturatedValues: z.number(),
     trainingSeconds: z.number(),
     updateSha256: z.string(),
-    receiptAtMs: z.number(),
     /** In a run with noise: what it cost, and what the data set has spent with it; ε at this δ. */
     privacy: z.object({ epsilon: z.number(), spent: z.number(), delta: z.number() }).optional(),
   }),
@@ -89,7 +88,7 @@ const sentSchema = z.discriminatedUnion('kind', [
     rule: z.string().optional(),
     /** For the operator alone: what the run asks for and what the policy says. It did not leave. */
     why: z.string().optional(),
-    /** The masked update had left before: it is summed if enough of the others sign what this node did not. */
+    /** The update had left before: masked, it is summed if enough of the others sign what this node did not. */
     hadLeft: z.literal(true).optional(),
   }),
 ]);
@@ -150,7 +149,7 @@ function inPlainWords(facts: SentFacts): string {
     case 'cosignature':
       return `Cosigned the transparency log of ${facts.logSize} entries as a witness: everyone can see that this node did.`;
     case 'decline':
-      return `Declined round ${facts.round + 1} of "${facts.runName}" with the code ${facts.code}${policyWords(facts)}; ${facts.hadLeft ? 'the masked update had left before, and is summed if enough of the other members sign what this node did not' : 'no update was sent'}.`;
+      return `Declined round ${facts.round + 1} of "${facts.runName}" with the code ${facts.code}${policyWords(facts)}; ${facts.hadLeft ? 'the update had left before, and may be summed all the same' : 'no update was sent'}.`;
   }
 }
 

@@ -45,6 +45,8 @@ interface Job {
   evaluation?: Evaluation;
   update?: PendingUpdate;
   uploading?: boolean;
+  /** In mode plain: the update has left, or part of it. */
+  hasLeft?: boolean;
   secure?: SecureRound;
   /** Only a score was asked for, and it was said. */
   scored?: boolean;
@@ -106,7 +108,7 @@ export function createRounds(context: RoundsContext): Rounds {
       runName,
       round,
       code: reason.code,
-      ...(job.secure?.hasSent() === true && { hadLeft: true as const }),
+      ...((job.hasLeft === true || job.secure?.hasSent() === true) && { hadLeft: true as const }),
       ...(rule !== undefined && { rule }),
       ...(why !== undefined && { why }),
     });
@@ -178,6 +180,7 @@ export function createRounds(context: RoundsContext): Rounds {
     job.uploading = true;
     try {
       await requireTrust(home, job.runId);
+      job.hasLeft = true;
       const { receipt, seconds } = await sendUpdate(update, context, job.over.signal);
       context.onTiming('transfer', seconds);
       await context.logWatch.owe(owedOf(receipt, update));

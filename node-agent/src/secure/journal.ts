@@ -1,4 +1,4 @@
-import { open, readFile } from 'node:fs/promises';
+import { open, readFile, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RunId, secagg } from '@weft/shared';
 import { z } from 'zod';
@@ -55,23 +55,9 @@ const fromLine = (line: string): unknown =>
       : value,
   );
 
-/** Begins a session's journal; an earlier one of the same round is gone for good. */
-export const beginJournal = (
-  folder: string,
-  {
-    runId,
-    round,
-    lastRound,
-    memberKeys,
-    memberEndorsements,
-    beganS,
-    checkpoint,
-  }: { runId: RunId; round: number } & Omit<Journal, 'events'>,
-): Promise<void> =>
-  writePrivateFile(
-    fileOf(folder, runId, round),
-    toLine({ lastRound, memberKeys, memberEndorsements, beganS, checkpoint }),
-  );
+/** Begins a session's journal with the offer that it answers, both or neither; an earlier one of the same round is gone for good. */
+export const beginJournal = (folder: string, runId: RunId, round: number, journal: Journal): Promise<void> =>
+  writePrivateFile(fileOf(folder, runId, round), formatJournal(journal));
 
 export async function appendJournal(
   folder: string,
@@ -89,25 +75,31 @@ export async function appendJournal(
 }
 
 /**
- * What a restart finds. A last line that a crash cut short was never acted on and is left out.
- * @returns undefined where there is no session, or its beginning is damaged: then this node has no part in it any more
+ * What a restart finds. A last line that a crash cut short was never acted on: it is taken away, so that the next one begins
+ * on a line of its own.
+ * @returns undefined where there is no session, or any of it is damaged: then this node has no part in it any more
  */
 export async function readJournal(folder: string, runId: RunId, round: number): Promise<Journal | undefined> {
+  const path = fileOf(folder, runId, round);
   try {
-    return parseJournal(await readFile(fileOf(folder, runId, round), 'utf8'));
+    const bytes = await readFile(path);
+    const journal = parseJournal(bytes.toString('utf8'));
+    const wholeBytes = bytes.lastIndexOf('\n') + 1;
+    if (journal && wholeBytes < bytes.length) await truncate(path, wholeBytes);
+    return journal;
   } catch {
     return undefined;
   }
 }
 
-/** @returns undefined for a text with any whole line that no journal has */
+/** @returns undefined for a text with any whole line that no journal has, or without the offer that one begins with */
 export function parseJournal(text: string): Journal | undefined {
   const lines = text.split('\n');
   try {
     const header = headerSchema.parse(fromLine(lines[0] ?? ''));
     // The last piece is what follows the last line end: nothing, or a line without an end.
     const events = lines.slice(1, -1).map((line): secagg.NodeEvent => eventSchema.parse(fromLine(line)));
-    return { ...header, events };
+    return events[0]?.kind === 'offer' ? { ...header, events } : undefined;
   } catch {
     return undefined;
   }

@@ -25,7 +25,7 @@ export interface SecureContext extends SendContext {
 /** A node's part in one session: one message after the other, each answer durable before it leaves. */
 export interface SecureRound {
   take(message: SecureMessage): Promise<void>;
-  /** Whether the masked update has left. */
+  /** Whether the masked update has left, or is about to. */
   hasSent(): boolean;
   /** The round is over: nothing of it is answered any more. */
   end(): void;
@@ -43,6 +43,7 @@ export function createSecureRound(
   const { runId, round } = update.body;
   let state = secagg.newNode();
   let options: secagg.NodeOptions | undefined;
+  let begun: Omit<Journal, 'events'> | undefined;
   let masked: MaskedUpdate | undefined;
   let line: Promise<void> = Promise.resolve();
   let isRecorded = false;
@@ -76,7 +77,10 @@ export function createSecureRound(
     for (const effect of effects) await carryOut(effect);
   };
 
-  /** The head of an offer that this node answers is one that every later offer and checkpoint must continue. */
+  /**
+   * The head of an offer that this node answers is one that every later offer and checkpoint must continue: it is seen
+   * before the journal has the offer, so that whoever resumes has seen it, and who has not never answers it.
+   */
   const takeOffer = async (event: secagg.NodeEvent & { kind: 'offer' }, seen: SeenLog): Promise<void> => {
     if (!options || signal.aborted) return;
     const step = secagg.stepNode(options, state, event, performance.now(), randomBytes);
@@ -143,17 +147,19 @@ export function createSecureRound(
   const carryOut = async (effect: secagg.NodeEffect): Promise<void> => {
     switch (effect.kind) {
       case 'journal':
-        if (effect.event.kind === 'offer') offered = effect.event.signed;
-        return appendJournal(context.pendingFolder, runId as RunId, round, effect.event);
+        if (effect.event.kind !== 'offer')
+          return appendJournal(context.pendingFolder, runId as RunId, round, effect.event);
+        offered = effect.event.signed;
+        return beginJournal(context.pendingFolder, runId as RunId, round, { ...begun!, events: [effect.event] });
       case 'mask':
         masked = await maskUpdate(update, effect.terms, context.identity);
         return dispatch({ kind: 'masked', chunkRoot: masked.chunkRoot, lengthBytes: masked.lengthBytes });
       case 'send': {
         if (effect.name === 'maskedInput') {
           masked ??= await readMasked(update, context.identity);
+          hasSent = true;
           const sent = await sendUpdate(masked.update, context, signal, cost);
           received = sent.receipt;
-          hasSent = true;
           onSent(sent.seconds);
         }
         if (effect.name === 'cutAck') {
@@ -199,18 +205,18 @@ export function createSecureRound(
     await openSession(journal);
     let last: readonly secagg.NodeEffect[] = [];
     for (const event of journal.events) {
-      const before = state.phase;
       const step = secagg.stepNode(options!, state, event, performance.now(), randomBytes);
       state = step.state;
       last = step.effects;
-      await followBeacons(before);
       if (event.kind === 'offer') offered = event.signed;
+      if (event.kind === 'masked') hasSent = true;
     }
+    await followBeacons((state.session?.shards.length ?? 1) > 1 ? 'sharded' : 'waiting');
     // What the process may have died over: it is durable, and says the same again.
     for (const effect of last) if (effect.kind !== 'journal') await carryOut(effect);
   };
 
-  /** An offer begins a session, once. @returns false where its proof starts from another log than was seen */
+  /** An offer begins a session, once, whatever a crash leaves of it. @returns false where its proof starts from another log than was seen */
   const begin = async (message: SecureMessage, { size, root, leastSize }: SeenLog): Promise<boolean> => {
     const { memberKeys, memberEndorsements, proofFrom } = message;
     await refuseUnrevealed(context.home, runId);
@@ -218,10 +224,9 @@ export function createSecureRound(
     if (lastRound >= round) throw new WeftError('WEFT_SECAGG_REFUSED', `a session of round ${round} was begun before`);
     if (Number(proofFrom) !== size) return false;
     const checkpoint = { size, root, leastSize };
-    const journal = { lastRound, memberKeys, memberEndorsements, beganS: Date.now() / 1000, checkpoint };
-    await beginJournal(context.pendingFolder, { runId: runId as RunId, round, ...journal });
+    begun = { lastRound, memberKeys, memberEndorsements, beganS: Date.now() / 1000, checkpoint };
     await writeLastRound(context.home, runId as RunId, round);
-    await openSession(journal);
+    await openSession(begun);
     return true;
   };
 
