@@ -1,10 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { reachedBy } from './coalition.ts';
-import { rehearse, strategies } from './strategies.ts';
+import { nodeChecks } from '../../src/secagg/node-checks.ts';
+import { type CheckName, rehearse, strategies } from './strategies.ts';
 
 describe('a coordinator that lies', () => {
   it('knows at least thirty ways', () => {
     expect(new Set(strategies.map(({ name }) => name)).size).toBeGreaterThanOrEqual(30);
+  });
+
+  it('is met at every check of the table', () => {
+    const names = Object.values(nodeChecks).flatMap((group) => Object.keys(group));
+    const met = new Set(strategies.map(({ stoppedBy }) => stoppedBy));
+    expect(names.filter((name) => !met.has(name as CheckName))).toEqual([]);
   });
 
   it.each(strategies)('gains nothing by $name', (strategy) => {
