@@ -18,6 +18,7 @@ import { checkPolicy } from './policy/parse-policy.ts';
 import { readPolicy } from './policy/policy-file.ts';
 import type { Policy, PolicyInput } from './policy/policy.ts';
 import { readPublished, withPublished } from './policy/publishers.ts';
+import { createAnsweredRounds } from './round/answered-rounds.ts';
 import { createLocalData } from './round/local-data.ts';
 import { createPendingUpdates } from './round/pending-updates.ts';
 import { createRounds } from './round/rounds.ts';
@@ -207,6 +208,7 @@ function runAgent(
     pending: createPendingUpdates(home.pendingFolder),
     pendingFolder: home.pendingFolder,
     policy,
+    answered: createAnsweredRounds(home.path, policy),
     ledger: createPrivacyLedger({
       place: ledgerIn(home.path, policy.privacyLedger),
       dataSet: policy.dataSet,

@@ -50,7 +50,7 @@ export interface SecureSessionOptions {
 }
 
 const values = 16;
-const spec = parseRunSpec({
+export const spec = parseRunSpec({
   name: 'a run',
   baseModel: { name: 'm', sha256: sha256('model') },
   adapter: {},

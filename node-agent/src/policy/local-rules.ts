@@ -14,6 +14,7 @@ export const localRules: Partial<Readonly<Record<PolicyKey, string>>> = {
   privacyDelta: 'ledger/privacy-ledger.ts',
   privacyLedger: 'agent.ts, at the start',
   dataSet: 'ledger/privacy-ledger.ts',
+  mostRounds: 'round/answered-rounds.ts, at the offer and before an update leaves',
   metrics: 'metrics.ts, at each message that would carry one',
   hours: 'round/rounds.ts, at the offer',
   approval: 'round/rounds.ts, at the offer',

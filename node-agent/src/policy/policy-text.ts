@@ -33,7 +33,8 @@ const words: Readonly<Record<Exclude<PolicyKey, 'version'>, (policy: Policy) => 
   greatestRank: ({ greatestRank }) => `Its rank is ${greatestRank} at most.`,
   leastSteps: ({ leastSteps }) => `A round trains ${leastSteps} local steps at least.`,
   leastExamples: ({ leastExamples }) => `It trains on ${leastExamples} rows at least.`,
-  mostRounds: ({ mostRounds }) => `A run has ${mostRounds} rounds at most.`,
+  mostRounds: ({ mostRounds }) =>
+    `A run has ${mostRounds} rounds at most; as many again are answered where rounds are tried once more.`,
   secureAggregation: ({ secureAggregation }) =>
     secureAggregation === 'required'
       ? 'Secure aggregation is required: a run in which the coordinator could read the delta is declined.'

@@ -46,7 +46,10 @@ export const policySchema = z
       .max(2 ** 31)
       .default(16)
       .describe('rows that a round trains on: steps times rows in a batch, and no fewer rows of your own'),
-    mostRounds: count.max(100_000).default(1000).describe('rounds of one run'),
+    mostRounds: count
+      .max(100_000)
+      .default(1000)
+      .describe('rounds of one run; twice as many updates of it leave at most, with all that is tried again'),
     secureAggregation: z
       .enum(['required', 'optional'])
       .default('required')

@@ -4,7 +4,7 @@ import { toEventFault } from '../event-fault.ts';
 import type { Federation } from '../home/federation-file.ts';
 import { recordSent } from '../home/sent-record.ts';
 import { allowedMetrics } from '../policy/metrics.ts';
-import { refusalOfRound, refusalOfRun, reasonOfRefusal, refusedRules } from '../policy/refuse.ts';
+import { refusalOfRound, refusalOfRun, reasonOfRefusal, refusedBy, refusedRules } from '../policy/refuse.ts';
 import { readyOf, workOnOffer, type JobContext } from './job.ts';
 import { openOffer, type Offer, type OfferSubject } from './offer.ts';
 import type { PendingUpdate } from './pending-updates.ts';
@@ -16,7 +16,8 @@ import { owedOf } from '../log/log-watch.ts';
 import { readSeenLog } from '../log/seen-log.ts';
 import { createSecureRound, type SecureContext, type SecureRound } from '../secure/secure-round.ts';
 
-export interface RoundsContext extends JobContext, Pick<SecureContext, 'pendingFolder' | 'policy' | 'logWatch'> {
+export interface RoundsContext
+  extends JobContext, Pick<SecureContext, 'pendingFolder' | 'policy' | 'logWatch' | 'answered'> {
   readonly federation: () => Federation;
   readonly onTiming: (kind: 'training' | 'evaluating' | 'transfer', seconds: number) => void;
 }
@@ -122,7 +123,8 @@ export function createRounds(context: RoundsContext): Rounds {
     try {
       await refuseUnrevealed(home, offer.runId);
       await requireTrust(home, offer.runId);
-      const refused = await refusalOfRound(context, offer, new Date());
+      const enough = offer.kind === 'train' ? await context.answered.refusal(offer) : undefined;
+      const refused = (await refusalOfRound(context, offer, new Date())) ?? refusedBy(enough ? [enough] : []);
       if (refused === undefined) return true;
       await decline(job, refused);
     } catch (error) {
@@ -180,6 +182,7 @@ export function createRounds(context: RoundsContext): Rounds {
     job.uploading = true;
     try {
       await requireTrust(home, job.runId);
+      await context.answered.note({ ...update.body, spec: update.spec });
       job.hasLeft = true;
       const { receipt, seconds } = await sendUpdate(update, context, job.over.signal);
       context.onTiming('transfer', seconds);

@@ -22,6 +22,7 @@ import { createLogWatch } from '../log/log-watch.ts';
 import { readOwed } from '../log/owed-rounds.ts';
 import { readSeenLog, writeSeenLog } from '../log/seen-log.ts';
 import { checkPolicy } from '../policy/parse-policy.ts';
+import { createAnsweredRounds } from '../round/answered-rounds.ts';
 import { createPendingUpdates } from '../round/pending-updates.ts';
 import type { Connection } from '../session/connection.ts';
 import { createSecureRound } from './secure-round.ts';
@@ -141,6 +142,7 @@ async function startProcess(home: string, secure: SecureSession, life: Life) {
       pending,
       pendingFolder,
       ledger: createPrivacyLedger({ place: ledgerIn(home), dataSet: 'data' }),
+      answered: createAnsweredRounds(home, policy),
       logWatch,
     },
     { signal: connected.signal, onSent: () => {} },

@@ -2,19 +2,20 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Decline } from '@weft/proto';
-import { createIdentity, secagg, type Identity } from '@weft/shared';
+import { createIdentity, secagg, sha256, type Identity } from '@weft/shared';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   startScriptedCoordinator,
   type ScriptedCoordinator,
   type ScriptedSession,
 } from '../../test/scripted-coordinator.ts';
-import { receiptOf, SecureSession, sessionPolicy, type Told } from '../../test/secure-session.ts';
+import { receiptOf, SecureSession, sessionPolicy, spec, type Told } from '../../test/secure-session.ts';
 import { startNode, type NodeAgent } from '../agent.ts';
 import { joinFederation } from '../enrol.ts';
 import type { NodeEvent } from '../events.ts';
 import { openHome } from '../home/home.ts';
 import { dismissDistrust } from '../log/distrust.ts';
+import { createAnsweredRounds, mostUpdates } from '../round/answered-rounds.ts';
 import { createPendingUpdates } from '../round/pending-updates.ts';
 import { readStatus } from '../status.ts';
 
@@ -119,6 +120,16 @@ test('a node goes through a whole session with an honest coordinator', async () 
   await saidAll(secure, wholeSession);
   expect(secure.heard).toEqual(wholeSession);
   expect((await readStatus(home)).log).toMatchObject({ owedRounds: 1, distrusted: [] });
+});
+
+test('a node that gave the run all that it may takes part, and lets no masked update leave', async () => {
+  const answered = createAnsweredRounds(home, { mostRounds: 1000 });
+  for (let round = 1; round <= mostUpdates(spec, { mostRounds: 1000 }); round++)
+    await answered.note({ runId: run, round, spec, payloadSha256: sha256(`${round}`) });
+  const secure = await begin(run);
+  expect(await declineOf(run)).toMatchObject({ message: expect.stringContaining('(mostRounds)') as string });
+  expect(secure.heard).toEqual(['keyAdvert', 'shares']);
+  expect(coordinator.calls).not.toContain('upload');
 });
 
 describe('a node that sent its masked update signs no cut', () => {

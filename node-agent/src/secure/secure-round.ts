@@ -6,6 +6,7 @@ import { endedSession } from '../policy/refuse.ts';
 import { requireTrust } from '../log/distrust.ts';
 import { owedOf, type LogWatch } from '../log/log-watch.ts';
 import { writeSeenLog, type SeenLog } from '../log/seen-log.ts';
+import type { AnsweredRounds } from '../round/answered-rounds.ts';
 import type { PendingUpdate, PendingUpdates } from '../round/pending-updates.ts';
 import { sendUpdate, type SendContext } from '../round/send-update.ts';
 import { appendJournal, beginJournal, type Journal, readJournal, readLastRounds, writeLastRound } from './journal.ts';
@@ -19,6 +20,7 @@ export interface SecureContext extends SendContext {
   readonly pending: PendingUpdates;
   readonly pendingFolder: string;
   readonly ledger: PrivacyLedger;
+  readonly answered: AnsweredRounds;
   readonly logWatch: LogWatch;
 }
 
@@ -173,6 +175,7 @@ export function createSecureRound(
       }
       case 'spend':
         // The journalled event is the mark: who replays it sends these bytes or none, and is charged for them once.
+        await context.answered.note({ ...update.body, spec: update.spec });
         cost = await context.ledger.charge({
           spec: update.spec,
           values: Number(update.body.values),
