@@ -4,6 +4,8 @@ tlog-tiles, RFC 6962. Prints what it found as JSON. Nothing here is Weft's code.
 import base64
 import hashlib
 import json
+import math
+import struct
 import sys
 from pathlib import Path
 
@@ -106,11 +108,18 @@ while row:
     row = [root(row[i : i + 256]) for i in range(0, len(row) - 255, 256)]
     level += 1
 
-# A leaf: u16 version, u8 type, u64 time; a result (7) has run, round, adapter before and after at fixed places.
+# A leaf: u16 version, u8 type, u64 time; a result (7) has run, round, adapter before and after at fixed places, and ends in
+# the bits of the norm that the next round clips to, where the run adapts it.
 adapters = {}
+norms = {}
 for entry in entries:
     if entry[2] == 7:
         run, before, after = entry[11:27].hex(), entry[31:63].hex(), entry[63:95].hex()
         assert adapters.get(run, before) == before, "each result continues the one before"
         adapters[run] = after
-print(json.dumps({"organisations": sorted(organisations), "entries": len(entries), "types": [entry[2] for entry in entries], "adapters": adapters}))
+        assert len(entry) == 148, "a result's length"
+        (norm,) = struct.unpack(">d", entry[140:])
+        before = norms.setdefault(run, []) and norms[run][-1]
+        assert not before or abs(math.log(norm / before)) <= 0.1 + 1e-9, "a clip norm moves by one step"
+        norms[run].append(norm)
+print(json.dumps({"norms": norms, "organisations": sorted(organisations), "entries": len(entries), "types": [entry[2] for entry in entries], "adapters": adapters}))

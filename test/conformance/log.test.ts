@@ -26,8 +26,10 @@ beforeAll(async () => {
     places.push(await federation.join(name, sentences(name, 60), organisation && { organisation }));
   }
   const { id } = await federation.createRun({
-    aggregation: { clipNormL2: 10 },
+    aggregation: { clipNormL2: 10, weighting: 'uniform' },
     cohort: { minimum: 3, maximum: 3 },
+    evaluation: { heldOutShare: 0 },
+    privacy: { noiseMultiplier: 0.25, adaptiveClipping: true },
     rounds: 2,
   });
   await federation.admin('POST', `/api/runs/${id}/start`);
@@ -96,12 +98,17 @@ describe('the log of a federation', () => {
       const found = JSON.parse(second.stdout) as {
         entries: number;
         adapters: Record<string, string>;
+        norms: Record<string, number[]>;
         organisations: string[];
       };
       const keys = organisations.map(({ publicKey }) => Buffer.from(publicKey).toString('hex'));
       expect(found.organisations).toEqual(keys.toSorted());
       expect(found.entries).toBe(13);
       expect(found.adapters).toEqual({ [run.id.slice(2)]: run.adapterSha256 });
+      const { [run.id.slice(2)]: norms } = found.norms;
+      expect(norms).toHaveLength(2);
+      // To the bit what members of the second round clipped to.
+      expect(norms![0]).toBe(run.roundsDone[1]!.clipNormL2);
     },
   );
 });

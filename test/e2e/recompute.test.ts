@@ -31,7 +31,7 @@ beforeAll(async () => {
     },
     cohort: { minimum: 3, maximum: 3, quorum: 1 },
     evaluation: { heldOutShare: 0 },
-    privacy: { noiseMultiplier: 0.5 },
+    privacy: { noiseMultiplier: 0.25, adaptiveClipping: true },
     rounds: 2,
   });
   await federation.admin('POST', `/api/runs/${id}/start`);
@@ -91,6 +91,11 @@ describe('a run that publishes its masked inputs', () => {
     expect(stdout).toContain(
       `round 1: unmasked, decoded and applied to the adapter before, they make adapter ${run.adapterSha256}`,
     );
+    // The second round's norm is the one that the first round's result names.
+    const moved = (round: number): string[] =>
+      new RegExp(`round ${round}: clipped to ([0-9.]+), and from here on to ([0-9.]+), as`).exec(stdout)!.slice(1);
+    expect(moved(0)[0]).toBe('1');
+    expect(moved(1)[0]).toBe(moved(0)[1]);
     expect(stdout).not.toContain('no access');
   });
 

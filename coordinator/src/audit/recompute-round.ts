@@ -16,6 +16,7 @@ import {
 } from '@weft/shared';
 import { aggregateRound, type AggregateContext } from '../runs/aggregate-round.ts';
 import type { BlobInfo } from '../store/events.ts';
+import { requireClipNorm, requireNextClipNorm } from './clip-norm.ts';
 import { coordinator, hex, maxVectorBytes, readBody, readManifest, Refuted, type ReadPublished } from './evidence.ts';
 import { replaySession, requireSame, type ReplayedSession, type SecureRoundLeaves } from './replay-session.ts';
 
@@ -28,6 +29,8 @@ export interface RoundToRecompute {
   readonly layout: AdapterLayout | undefined;
   /** Of the server optimizer after the round before, as it was recomputed; undefined before the first. */
   readonly momentum: BlobInfo | undefined;
+  /** What its updates are clipped to, by spec and log. */
+  readonly clipNormL2: number;
   readonly context: AggregateContext;
 }
 
@@ -37,10 +40,11 @@ export interface RoundToRecompute {
  * @throws Refuted, NotThere, WEFT_LOG_MALFORMED
  */
 export async function* recomputeRound(round: RoundToRecompute): AsyncGenerator<log.Finding, BlobInfo | undefined> {
-  const { runId, leaves, read, context } = round;
+  const { runId, leaves, read, context, clipNormL2 } = round;
   const { leaf: result, entry } = leaves.result;
   const manifest = await readManifest(read, runId, result.round);
   const session = await replay(round, manifest);
+  requireClipNorm(session.offer.clipNormL2, clipNormL2, leaves.offer);
   yield {
     verdict: 'holds',
     claim: `round ${result.round}: ${session.members.length} members signed the offer, and with it the spec that publishes; what they signed makes roster, cut and opening`,
@@ -71,7 +75,7 @@ export async function* recomputeRound(round: RoundToRecompute): AsyncGenerator<l
     return undefined;
   }
   const factor = factors[leaves.offer.leaf.factor] ?? 'both';
-  const clipNormL2 = requireEncoding(round.spec, factorSize(round.layout, factor), session.offer, leaves.offer);
+  requireEncoding(round, factorSize(round.layout, factor), session.offer);
   const what = `the adapter that round ${result.round} begins with`;
   const before = await context.blobs.adapters.put(
     await readBody(read, manifest.previousAdapter, { what, entry, maxBytes: maxVectorBytes }),
@@ -102,22 +106,22 @@ export async function* recomputeRound(round: RoundToRecompute): AsyncGenerator<l
   requireSame('sum of weights', leaves.result, result.weightSum, BigInt(aggregate.weightSum));
   const claim = `round ${result.round}: unmasked, decoded and applied to the adapter before, they make adapter ${aggregate.adapter.sha256}`;
   yield { verdict: 'holds', claim, entry, runId };
+  const nextNorm = requireNextClipNorm(leaves.result, clipNormL2, aggregate.withinShare);
+  if (aggregate.withinShare !== undefined) {
+    const moved = `round ${result.round}: clipped to ${clipNormL2}, and from here on to ${nextNorm}, as the members’ masked bits say`;
+    yield { verdict: 'holds', claim: moved, entry, runId };
+  }
   return aggregate.momentum;
 }
 
 const factors: Readonly<Record<number, TrainedFactor>> = { 1: 'A', 2: 'B', 3: 'both' };
 
-/**
- * What members were offered is what the spec asks for; a clip norm that adapts is the one that they took.
- * @returns the clip norm. @throws Refuted
- */
+/** What members were offered is what the spec asks for. @throws Refuted */
 function requireEncoding(
-  spec: RunSpec,
+  { spec, clipNormL2, leaves: { offer: place } }: RoundToRecompute,
   values: number,
   offer: ReplayedSession['offer'],
-  place: { readonly entry: number },
-): number {
-  const clipNormL2 = spec.privacy?.adaptiveClipping === true ? offer.clipNormL2 : spec.aggregation.clipNormL2;
+): void {
   const { offered } = updateEncoding(spec, values, clipNormL2);
   for (const name of Object.keys(offered) as (keyof typeof offered)[])
     if (offer[name] !== offered[name])
@@ -126,7 +130,6 @@ function requireEncoding(
         entry: place.entry,
         party: coordinator,
       });
-  return clipNormL2;
 }
 
 async function replay({ leaves, read }: RoundToRecompute, manifest: log.RoundManifest): Promise<ReplayedSession> {

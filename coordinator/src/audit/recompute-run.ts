@@ -8,7 +8,7 @@ import {
   sha256,
   type AdapterLayout,
   type LayoutDimensions,
-  type log,
+  log,
   type RunId,
   type RunSpec,
   type Sha256,
@@ -147,7 +147,11 @@ async function* recomputeRounds({
   const hasMomentum = spec.aggregation.server.optimizer === 'fedavgm';
   // A run may go back to an earlier version, and then to the momentum that it had.
   const momentumOf = new Map<string, BlobInfo | undefined>([[firstAdapter, undefined]]);
+  const adapts = spec.privacy?.adaptiveClipping === true;
+  let nextNorm = spec.aggregation.clipNormL2;
   for (const leaves of rounds) {
+    const clipNormL2 = nextNorm;
+    if (adapts && leaves.result) nextNorm = log.floatOfBits(leaves.result.leaf.nextClipNorm);
     if (!isSecureRound(leaves)) continue;
     const { leaf, entry } = leaves.result;
     const claim = `round ${leaf.round}: that the updates add up to the result`;
@@ -159,7 +163,8 @@ async function* recomputeRounds({
     }
     try {
       const momentum = momentumOf.get(before);
-      const after = yield* recomputeRound({ runId, spec, leaves, read: options.read, layout, momentum, context });
+      const round = { runId, spec, leaves, read: options.read, layout, momentum, context, clipNormL2 };
+      const after = yield* recomputeRound(round);
       momentumOf.set(hex(leaf.adapterHash), after);
     } catch (error) {
       const isOver = Number(leaf.at) + auditDays * 24 * 3600 * 1000 <= options.now;

@@ -97,6 +97,7 @@ function leavesOf({ offer, server }: SessionInProcess): SecureRoundLeaves {
         updateRoot: hash,
         weightSum: 4n,
         gate: 0,
+        nextClipNorm: 0n,
       },
     },
   };

@@ -229,5 +229,6 @@ function result(open: OpenRound, committed: EventData<'round.committed'>, header
     updateRoot: log.sortedRoot(updates.map(bytesOf)),
     weightSum: BigInt(committed.weightSum),
     gate: committed.gate ? 1 : 0,
+    nextClipNorm: committed.clipping ? log.floatBits(committed.clipping.nextClipNormL2) : 0n,
   });
 }

@@ -49,6 +49,7 @@ const result = log.encodeLeaf('result', {
   updateRoot: log.sortedRoot(updates),
   weightSum: 2n,
   gate: 0,
+  nextClipNorm: 0n,
 });
 const others = [hash(1), hash(2), hash(3)];
 

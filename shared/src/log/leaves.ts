@@ -47,7 +47,8 @@ export const leaves = {
   open: { type: 6, layout: struct({ ...ofRound, cutHash: hash, acknowledgements: u32 }) },
   /**
    * The sum was applied. `updateRoot`: RFC 6962 over SHA-256 of each signed Update that is in it, ascending. Gate 0: the
-   * spec has none, the adapter is finite; 1: the leaf before this one says that it passed.
+   * spec has none, the adapter is finite; 1: the leaf before this one says that it passed. `nextClipNorm`: where the run
+   * adapts it, the bits of the norm that updates are clipped to from here on; zeros elsewhere.
    */
   result: {
     type: 7,
@@ -59,6 +60,7 @@ export const leaves = {
       updateRoot: hash,
       weightSum: u64,
       gate: u8,
+      nextClipNorm: u64,
     }),
   },
   /** It brought nothing; the adapter stays. */

@@ -126,6 +126,7 @@ describe('leaves', () => {
       updateRoot: hash,
       gate: 0,
       weightSum: 3n,
+      nextClipNorm: 4n,
     },
     rollback: { ...round, previousAdapter: hash, adapterHash: hash },
     gate: { ...round, adapterHash: hash, lossSumBefore: 1n, lossSumAfter: 2n, tokens: 3n, passed: 1 },

@@ -34,6 +34,7 @@ const result = (previousAdapter = hash(20), updateRoot = sortedRoot(updates), ro
     updateRoot,
     weightSum: 3n,
     gate: 0,
+    nextClipNorm: 0n,
   });
 const others = [hash(1), hash(2), hash(3)];
 

@@ -1,4 +1,5 @@
 import { isKeptByGate, lossOf, type GateScore } from '../evaluation-gate.ts';
+import { clipNormFollows } from '../privacy/adaptive-clip.ts';
 import { floatOfBits, type Leaf } from './leaves.ts';
 
 /** One thing that was looked at. `entry` and `party` say where it breaks and who is at fault. */
@@ -29,6 +30,8 @@ interface Run {
   rollbacks: number;
   /** Each adapter that the run made, with the one that it was made from. */
   readonly from: Map<string, string | undefined>;
+  /** What its last result named as the next clip norm; undefined before the first. */
+  clipNorm?: bigint;
   current?: OpenRound | undefined;
 }
 
@@ -60,9 +63,10 @@ export class LeafWalk {
     }
     run.adapter = hex(leaf.adapterHash);
     run.from.set(run.adapter, hex(leaf.previousAdapter));
+    run.clipNorm = leaf.nextClipNorm;
     run.results++;
     const how = offer.mode === secure ? 'secure' : 'plain';
-    const claim = `round ${leaf.round} (${how}): ${leaf.updates} updates of a cohort of ${roster!.members}, weight ${leaf.weightSum}, lead from adapter ${hex(leaf.previousAdapter)} to ${run.adapter}${judged === '' ? '; no gate' : judged}`;
+    const claim = `round ${leaf.round} (${how}): ${leaf.updates} updates of a cohort of ${roster!.members}, weight ${leaf.weightSum}, lead from adapter ${hex(leaf.previousAdapter)} to ${run.adapter}${judged === '' ? '; no gate' : judged}${leaf.nextClipNorm === 0n ? '' : `; clipped to ${floatOfBits(leaf.nextClipNorm)} from here on`}`;
     return [{ verdict: 'holds', claim, entry, runId }];
   }
 
@@ -158,7 +162,8 @@ export class LeafWalk {
 
   /** @returns what is wrong with it */
   #ofRound(leaf: Exclude<RoundLeaf, LeafOf<'offer'>>, runId: string): string | undefined {
-    const current = this.runs.get(runId)?.current;
+    const run = this.runs.get(runId);
+    const current = run?.current;
     if (current === undefined || current.offer.round !== leaf.round)
       return `${leaf.name} of round ${leaf.round} without an offer of that round`;
     const { offer, roster, cut, open, gate } = current;
@@ -190,9 +195,11 @@ export class LeafWalk {
           return `the result of round ${leaf.round} ${hasGate(offer) ? 'passed no gate, and the run has one' : 'names a gate, and the run has none'}`;
         if (hasGate(offer) && (gate?.passed !== 1 || !same(gate.adapterHash, leaf.adapterHash)))
           return `the result of round ${leaf.round} is an adapter that the gate ${gate === undefined ? 'never saw' : gate.passed === 1 ? 'passed another one for' : 'refused'}`;
-        return leaf.updates > (cut?.surviving ?? roster.members)
-          ? `the result of round ${leaf.round} adds ${leaf.updates} updates, its cohort has ${cut?.surviving ?? roster.members}`
-          : undefined;
+        if (leaf.updates > (cut?.surviving ?? roster.members))
+          return `the result of round ${leaf.round} adds ${leaf.updates} updates, its cohort has ${cut?.surviving ?? roster.members}`;
+        return isNextClipNorm(run?.clipNorm, leaf.nextClipNorm)
+          ? undefined
+          : `the result of round ${leaf.round} moves the clip norm from ${run?.clipNorm === undefined ? 'nothing' : floatOfBits(run.clipNorm)} to ${floatOfBits(leaf.nextClipNorm)}, which no round does`;
       case 'gate': {
         current.gate = leaf;
         if (!hasGate(offer) || roster === undefined || gate !== undefined)
@@ -206,6 +213,16 @@ export class LeafWalk {
         return undefined;
     }
   }
+}
+
+/**
+ * A run adapts its clip norm in each round or in none. What the first round began with stands in the spec, which is no part
+ * of the leaves.
+ */
+function isNextClipNorm(before: bigint | undefined, next: bigint): boolean {
+  const norm = floatOfBits(next);
+  if (next === 0n || before === 0n) return next === (before ?? 0n);
+  return before === undefined ? Number.isFinite(norm) && norm > 0 : clipNormFollows(floatOfBits(before), norm, 1);
 }
 
 const hasGate = ({ gateData }: LeafOf<'offer'>): boolean => hex(gateData) !== nobody;

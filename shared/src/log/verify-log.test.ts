@@ -30,9 +30,11 @@ const result = (
   adapterHash: Uint8Array,
   updates = 3,
   gate = 0,
+  nextClipNorm = 0,
 ): Uint8Array =>
   encodeLeaf('result', {
     gate,
+    nextClipNorm: nextClipNorm === 0 ? 0n : floatBits(nextClipNorm),
     at: 5n,
     runId,
     round,
@@ -55,12 +57,12 @@ const gate = (round: number, adapterHash: Uint8Array, before: number, after: num
     passed: passed ?? (after <= before * 1.02 ? 1 : 0),
   });
 const abort = (round: number): Uint8Array => encodeLeaf('abort', { at: 5n, runId, round, code: Buffer.from('LATE') });
-const secureRound = (round: number, from: Uint8Array, to: Uint8Array): Uint8Array[] => [
+const secureRound = (round: number, from: Uint8Array, to: Uint8Array, nextClipNorm = 0): Uint8Array[] => [
   offer(round, from),
   roster(round),
   cut(round),
   open(round),
-  result(round, from, to),
+  result(round, from, to, 3, 0, nextClipNorm),
 ];
 const honest = (): Uint8Array[] => [
   ...Array.from({ length: nodes }, (_, node) =>
@@ -294,6 +296,29 @@ describe('damage is found and named', () => {
     expect((await faults({ key }))[0]).toMatchObject({ entry: 7, claim: expect.stringContaining('gateIncrease') });
     files = filesOf(honest().toSpliced(7, 0, gate(0, hash(21), 300, 300)));
     expect((await faults({ key }))[0]).toMatchObject({ entry: 7, party: coordinator });
+  });
+
+  const adapting = (first: number, second: number): Uint8Array[] => [
+    ...honest().slice(0, 3),
+    ...secureRound(0, hash(20), hash(21), first),
+    ...secureRound(1, hash(21), hash(22), second),
+  ];
+  it('a clip norm that moves as far as a round moves it', async () => {
+    files = filesOf(adapting(2, 2 * Math.exp(-0.1)));
+    const findings = await verify({ key });
+    expect(findings.filter(({ verdict }) => verdict === 'fails')).toEqual([]);
+    expect(findings.filter(({ claim }) => claim.endsWith('; clipped to 2 from here on'))).toHaveLength(1);
+  });
+
+  it.each<[string, number, number, number]>([
+    ['further than a round moves it', 2, 2 * Math.exp(0.11), 12],
+    ['to nothing', 2, 0, 12],
+    ['from nothing', 0, 2, 12],
+    ['below zero', -2, -2, 7],
+    ['beyond all bounds', Infinity, 2, 7],
+  ])('a clip norm that moves %s', async (_, first, second, entry) => {
+    files = filesOf(adapting(first, second));
+    expect((await faults({ key }))[0]).toMatchObject({ entry, claim: expect.stringContaining('clip norm') });
   });
 
   const back = (from: number, to: number): Uint8Array =>

@@ -40,6 +40,7 @@ function logged(hash = adapterSha256, signer = identity) {
       updateRoot: Buffer.alloc(32),
       gate: 0,
       weightSum: 3n,
+      nextClipNorm: 0n,
     });
   const tree = new LogTree();
   for (let at = 0; at < 11; at++) tree.append(leafHash(of(at === 7 ? hash : sha256(String(at)))));
