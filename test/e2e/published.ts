@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import {
   addToRing,
   decodeSum,
@@ -8,6 +10,17 @@ import {
   type RunDetailView,
 } from '@weft/shared';
 import type { TestFederation } from './federation.ts';
+
+/** The update in a node's home, before any mask; it lies there when the node says that it has trained. */
+export function pendingPayload(home: string): Uint8Array {
+  const pending = join(home, 'pending');
+  return readFileSync(
+    join(
+      pending,
+      readdirSync(pending).find((name) => name.endsWith('.payload'))!,
+    ),
+  );
+}
 
 /** What the sum of these updates, as they lay on the nodes' disks before any mask, says that the last round's step is. */
 export function meanOf(

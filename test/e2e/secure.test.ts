@@ -1,11 +1,10 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readStatus, type NodeEvent } from '@weft/node-agent';
 import { costOfUpdate, createIdentity, privacy, updateEncoding, type Identity, type RunDetailView } from '@weft/shared';
 import { runWeft } from '../run-weft.ts';
 import { afterEach, describe, expect, test } from 'vitest';
 import { openFederation, sentences, type TestFederation, type TestNode } from './federation.ts';
-import { meanOf, publishedB } from './published.ts';
+import { meanOf, pendingPayload, publishedB } from './published.ts';
 
 let federation: TestFederation;
 afterEach(() => federation.close());
@@ -48,12 +47,8 @@ describe('secure aggregation in a federation', () => {
     for (const [name, place] of places) {
       await federation.startNode(name, place, {
         policy: small,
-        // Still in the node's own folder when it reports that it has trained.
         onEvent(event: NodeEvent) {
-          if (event.event !== 'trained') return;
-          const pending = join(place.home, 'pending');
-          const file = readdirSync(pending).find((path) => path.endsWith('.payload'))!;
-          plain.push(readFileSync(join(pending, file)));
+          if (event.event === 'trained') plain.push(pendingPayload(place.home));
         },
       });
     }
@@ -86,9 +81,7 @@ describe('secure aggregation in a federation', () => {
           policy: small,
           onEvent(event: NodeEvent) {
             if (event.event !== 'trained') return;
-            const pending = join(place.home, 'pending');
-            const file = readdirSync(pending).find((path) => path.endsWith('.payload'))!;
-            plain.set(place.nodeId, readFileSync(join(pending, file)));
+            plain.set(place.nodeId, pendingPayload(place.home));
             saturated.push(event.saturatedValues);
             if (place.nodeId === gone) trained.resolve();
           },
@@ -224,15 +217,7 @@ describe('secure aggregation in a federation', () => {
         onEvent(event: NodeEvent) {
           if (event.event !== 'trained') return;
           norms.push(Math.min(1, event.normL2));
-          const pending = join(places[i]!.home, 'pending');
-          payloads.push(
-            readFileSync(
-              join(
-                pending,
-                readdirSync(pending).find((path) => path.endsWith('.payload'))!,
-              ),
-            ),
-          );
+          payloads.push(pendingPayload(places[i]!.home));
         },
       });
     }

@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { LogProofSchema, LogSeenSchema } from '@weft/proto';
 import { createIdentity, log, toFederationId, type NodeId } from '@weft/shared';
-import { pino } from 'pino';
 import { afterEach, expect, test } from 'vitest';
-import { coordinatorIdentity, loopbackSpec } from '../runs/loopback-node.ts';
-import { openLoopback, type Loopback } from '../runs/loopback.ts';
+import { coordinatorIdentity } from '../runs/loopback-node.ts';
+import type { Loopback } from '../runs/loopback.ts';
 import { createLogWatchers, type LogWatchers } from './log-watchers.ts';
-import { openTransparencyLog, type TransparencyLog } from './transparency-log.ts';
+import { logFolderOf, openLoggedLoopback, openLogOf, runToTheEnd, silent } from './logged-loopback.ts';
+import type { TransparencyLog } from './transparency-log.ts';
 
 type Shown = MessageInitShape<typeof LogProofSchema>;
 
@@ -17,25 +17,16 @@ let transparencyLog: TransparencyLog;
 let watchers: LogWatchers;
 const shown: { to: NodeId; proof: Shown }[] = [];
 const federationId = toFederationId(coordinatorIdentity.publicKey);
-const logger = pino({ level: 'silent' });
 
 async function open(): Promise<void> {
-  loopback = await openLoopback();
-  for (const { id, identity } of loopback.nodes) {
-    const publicKey = Buffer.from(identity.publicKey).toString('hex');
-    loopback.store.append([
-      { kind: 'node.enrolled', nodeId: id, data: { publicKey, name: 'a library', organisation: '' } },
-      { kind: 'node.approved', nodeId: id, data: { by: 'admin' } },
-    ]);
-  }
+  loopback = await openLoggedLoopback();
+  transparencyLog = await openLogOf(loopback);
   const { store } = loopback;
-  const folder = join(loopback.home, 'log');
-  transparencyLog = await openTransparencyLog({ store, identity: coordinatorIdentity, folder, logger });
   watchers = await createLogWatchers({
     transparencyLog,
     store,
     federationId,
-    logger,
+    logger: silent,
     registry: {
       publicKey: (nodeId) => loopback.nodes.find(({ id }) => id === nodeId)?.identity.publicKey,
       endorsement: () => new Uint8Array(),
@@ -59,16 +50,13 @@ const says = (nodeId: NodeId, said: MessageInitShape<typeof LogSeenSchema>) =>
   watchers.take(nodeId, create(LogSeenSchema, said));
 const written = async (file: string): Promise<string> => {
   await transparencyLog.written();
-  return readFile(join(loopback.home, 'log', file), 'utf8');
+  return readFile(join(logFolderOf(loopback), file), 'utf8');
 };
 
 test('each member is shown its round from where it saw the log, and one that asks again is shown it again', async () => {
   await open();
-  const { id: runId } = await loopback.runs.create(loopbackSpec());
   for (const { id } of loopback.nodes) says(id, { logSize: 0n });
-  for (const node of loopback.nodes) loopback.connect(node);
-  loopback.runs.start(runId);
-  await loopback.settle();
+  const runId = await runToTheEnd(loopback);
   await transparencyLog.written();
   const rows = loopback.store.read({ kinds: ['update.accepted'] });
   const ended = loopback.store.read({ kinds: ['round.started'] });

@@ -1,41 +1,18 @@
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isWeftError, log, merkle } from '@weft/shared';
-import { pino } from 'pino';
 import { afterEach, expect, test } from 'vitest';
-import { coordinatorIdentity, loopbackSpec } from '../runs/loopback-node.ts';
-import { openLoopback, type Loopback } from '../runs/loopback.ts';
-import { openTransparencyLog, type TransparencyLog } from './transparency-log.ts';
+import { coordinatorIdentity } from '../runs/loopback-node.ts';
+import type { Loopback } from '../runs/loopback.ts';
+import { logFolderOf, openLoggedLoopback, openLogOf, runToTheEnd } from './logged-loopback.ts';
+import type { TransparencyLog } from './transparency-log.ts';
 
 let loopback: Loopback;
 afterEach(() => loopback.close());
 
-const folder = (): string => join(loopback.home, 'log');
-const open = (): Promise<TransparencyLog> =>
-  openTransparencyLog({
-    store: loopback.store,
-    identity: coordinatorIdentity,
-    folder: folder(),
-    logger: pino({ level: 'silent' }),
-  });
-
-async function beginFederation(): Promise<void> {
-  loopback = await openLoopback();
-  for (const { id, identity } of loopback.nodes) {
-    const publicKey = Buffer.from(identity.publicKey).toString('hex');
-    loopback.store.append([
-      { kind: 'node.enrolled', nodeId: id, data: { publicKey, name: 'a library', organisation: '' } },
-      { kind: 'node.approved', nodeId: id, data: { by: 'admin' } },
-    ]);
-  }
-}
-
-async function runToTheEnd(): Promise<void> {
-  const { id } = await loopback.runs.create(loopbackSpec());
-  for (const node of loopback.nodes) loopback.connect(node);
-  loopback.runs.start(id);
-  await loopback.settle();
-}
+const folder = (): string => logFolderOf(loopback);
+const open = (): Promise<TransparencyLog> => openLogOf(loopback);
+const beginFederation = async (): Promise<void> => void (loopback = await openLoggedLoopback());
 
 async function files(): Promise<Map<string, string>> {
   const paths = await readdir(folder(), { recursive: true, withFileTypes: true });
@@ -55,7 +32,7 @@ async function leaves(): Promise<log.Leaf[]> {
 test('each change becomes a leaf, and the checkpoint is signed over all of them', async () => {
   await beginFederation();
   const own = await open();
-  await runToTheEnd();
+  await runToTheEnd(loopback);
   loopback.store.append({ kind: 'node.revoked', nodeId: loopback.nodes[0]!.id, data: {} });
   await own.close();
   const found = await leaves();
@@ -98,7 +75,7 @@ test('is byte for byte the same again, whatever a crash left of its files', asyn
   await (await open()).close();
   const before = await files();
   const early = await head();
-  await runToTheEnd();
+  await runToTheEnd(loopback);
   await rm(folder(), { recursive: true });
   await (await open()).close();
   const whole = await files();
