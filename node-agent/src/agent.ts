@@ -9,6 +9,7 @@ import { openHome, type NodeHome } from './home/home.ts';
 import { readLedger } from './ledger/ledger-file.ts';
 import { createPrivacyLedger, ledgerIn } from './ledger/privacy-ledger.ts';
 import { createLogWatch } from './log/log-watch.ts';
+import { readLoggedAdapters, type LoggedAdapter } from './log/logged-adapters.ts';
 import { readOwed, type OwedRound } from './log/owed-rounds.ts';
 import { createBaseModels } from './model/base-models.ts';
 import { acceptRenewal, dropOlderPins } from './network/renewal.ts';
@@ -77,7 +78,8 @@ export async function startNode(options: NodeOptions): Promise<NodeAgent> {
     const records = await readRecords(options.dataPaths);
     await requireModel(options.modelPath);
     const owed = await readOwed(options.home);
-    return runAgent({ ...options, device }, home, { federation, records, policy, owed });
+    const adapters = await readLoggedAdapters(options.home);
+    return runAgent({ ...options, device }, home, { federation, records, policy, owed, adapters });
   } catch (error) {
     await home.release();
     throw error;
@@ -92,11 +94,13 @@ function runAgent(
     records,
     policy,
     owed,
+    adapters,
   }: {
     federation: Federation;
     records: Awaited<ReturnType<typeof readRecords>>;
     policy: Policy;
     owed: readonly OwedRound[];
+    adapters: Readonly<Record<string, LoggedAdapter>>;
   },
 ): NodeAgent {
   const { onEvent: emit = () => {}, signal: drainSignal } = options;
@@ -189,6 +193,7 @@ function runAgent(
     federation: () => federation,
     emit: watch,
     owed,
+    adapters,
     witness: policy.witness === 'yes' ? home.witnessIdentity : undefined,
     endWithinMs: options.endShownWithinMs,
   });

@@ -31,6 +31,8 @@ interface LoggedRun {
   readonly created: EventData<'run.created'>;
   open?: OpenRound | undefined;
   lastRound?: number;
+  /** Of the last result, as its leaf has it. */
+  nextClipNorm?: bigint;
 }
 
 const bytesOf = (hash: string): Uint8Array => Buffer.from(hash, 'hex');
@@ -94,8 +96,9 @@ function ofRun(run: LoggedRun, event: StoredEvent, keys: ReadonlyMap<NodeId, Uin
   if (event.kind === 'round.started') return [begin(run, event)];
   if (event.kind === 'run.rolledBack') {
     const { adapter, from } = event.data;
+    const { lastRound = 0, nextClipNorm = 0n } = run;
     const hashes = { previousAdapter: bytesOf(from), adapterHash: bytesOf(adapter.sha256) };
-    return [log.encodeLeaf('rollback', { ...headerOf(event, run.lastRound ?? 0), ...hashes })];
+    return [log.encodeLeaf('rollback', { ...headerOf(event, lastRound), ...hashes, nextClipNorm })];
   }
   const { open } = run;
   if (open === undefined) return [];
@@ -117,12 +120,12 @@ function ofRun(run: LoggedRun, event: StoredEvent, keys: ReadonlyMap<NodeId, Uin
     case 'update.accepted':
       if (event.nodeId) open.updates.set(event.nodeId, event.data.updateSha256);
       return [];
-    case 'round.committed':
+    case 'round.committed': {
+      const { gate, adapter, clipping } = event.data;
       run.open = undefined;
-      return [
-        ...verdict(header, event.data.gate && { ...event.data.gate, adapter: event.data.adapter }, 1),
-        result(open, event.data, header),
-      ];
+      run.nextClipNorm = clipping ? log.floatBits(clipping.nextClipNormL2) : 0n;
+      return [...verdict(header, gate && { ...gate, adapter }, 1), result(open, event.data, header, run.nextClipNorm)];
+    }
     case 'round.aborted':
     case 'run.aborted':
     case 'run.stopped': {
@@ -219,7 +222,12 @@ function move(open: OpenRound, event: StoredEvent<'secagg.moved'>, header: Round
   return leaves;
 }
 
-function result(open: OpenRound, committed: EventData<'round.committed'>, header: RoundHeader): Uint8Array {
+function result(
+  open: OpenRound,
+  committed: EventData<'round.committed'>,
+  header: RoundHeader,
+  nextClipNorm: bigint,
+): Uint8Array {
   const updates = committed.nodeIds.flatMap((nodeId) => open.updates.get(nodeId) ?? []);
   return log.encodeLeaf('result', {
     ...header,
@@ -229,6 +237,6 @@ function result(open: OpenRound, committed: EventData<'round.committed'>, header
     updateRoot: log.sortedRoot(updates.map(bytesOf)),
     weightSum: BigInt(committed.weightSum),
     gate: committed.gate ? 1 : 0,
-    nextClipNorm: committed.clipping ? log.floatBits(committed.clipping.nextClipNormL2) : 0n,
+    nextClipNorm,
   });
 }

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { LogProofSchema, LogSeenSchema } from '@weft/proto';
-import { createIdentity, log, toFederationId, type NodeId } from '@weft/shared';
+import { LogProofSchema, LogSeenSchema, type LogPath } from '@weft/proto';
+import { createIdentity, log, toFederationId, type NodeId, type RunId } from '@weft/shared';
 import { afterEach, expect, test } from 'vitest';
 import { coordinatorIdentity } from '../runs/loopback-node.ts';
 import type { Loopback } from '../runs/loopback.ts';
@@ -48,6 +48,7 @@ afterEach(async () => {
 
 const says = (nodeId: NodeId, said: MessageInitShape<typeof LogSeenSchema>) =>
   watchers.take(nodeId, create(LogSeenSchema, said));
+const toPath = ({ place, size, hashes }: LogPath) => ({ place: Number(place), size: Number(size), hashes });
 const written = async (file: string): Promise<string> => {
   await transparencyLog.written();
   return readFile(join(logFolderOf(loopback), file), 'utf8');
@@ -76,11 +77,6 @@ test('each member is shown its round from where it saw the log, and one that ask
     seen,
   );
   if (head.verdict !== 'grew') throw new Error('the proof does not continue what the node saw');
-  const toPath = ({ place, size, hashes }: { place: bigint; size: bigint; hashes: Uint8Array[] }) => ({
-    place: Number(place),
-    size: Number(size),
-    hashes,
-  });
   const own = rows.find(({ nodeId, round }) => nodeId === node!.id && round === 1)!;
   const held = log.readShownRound(
     { leaves: init.leaves.map(({ leaf, path }) => ({ leaf, path: toPath(path!) })), update: toPath(init.update!) },
@@ -93,7 +89,37 @@ test('each member is shown its round from where it saw the log, and one that ask
       mayBeLeftOut: false,
     },
   );
-  expect(held).toEqual({ verdict: 'holds', cut: false, end: 'result', leftOut: false });
+  expect(held).toMatchObject({ verdict: 'holds', cut: false, end: 'result', leftOut: false });
+});
+
+test('a node that asks is shown the leaf that names the adapter of the run, as soon as it is on the disk', async () => {
+  await open();
+  const { id } = loopback.nodes[0]!;
+  const runId = (await runToTheEnd(loopback)) as RunId;
+  await transparencyLog.written();
+  const adapterShown = () => {
+    const { proof } = shown.at(-1)!;
+    expect(proof).toMatchObject({ runId, round: 1 });
+    const { leaf, path } = create(LogProofSchema, proof).adapter!;
+    const { size, root } = log.parseCheckpoint(log.parseNote(proof.checkpoint!).text);
+    return log.readShownAdapter({ leaf, path: toPath(path!) }, { size, root }, Buffer.from(runId.slice(2), 'hex'));
+  };
+  const adapters = loopback.store.read({ kinds: ['round.committed'] }).map(({ data }) => data.adapter);
+  const [first, second] = adapters;
+  says(id, { logSize: 3n, adapters: [runId] });
+  const { size } = transparencyLog.head();
+  expect(adapterShown()).toMatchObject({
+    place: size - 1,
+    adapterHash: new Uint8Array(Buffer.from(second!.sha256, 'hex')),
+  });
+  shown.splice(0);
+  // Derived, and not written: what is not on the disk is not shown.
+  loopback.store.append([{ kind: 'run.rolledBack', runId, data: { adapter: first!, from: second!.sha256 } }]);
+  says(id, { logSize: BigInt(size), adapters: [runId] });
+  expect(shown).toEqual([]);
+  await transparencyLog.written();
+  expect(shown).toHaveLength(1);
+  expect(adapterShown()).toMatchObject({ place: size, adapterHash: new Uint8Array(Buffer.from(first!.sha256, 'hex')) });
 });
 
 test('a proof that began elsewhere is made again from where the node says', async () => {

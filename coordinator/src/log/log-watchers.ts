@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import type { NodeGateway } from '../federation/ports.ts';
 import type { Store } from '../store/store.ts';
 import { createCosignatures, witnessOf } from './cosignatures.ts';
-import type { TransparencyLog } from './transparency-log.ts';
+import type { PlacedLeaf, TransparencyLog } from './transparency-log.ts';
 
 /** Nodes that look after the log: each is shown where its rounds stand in it, witnesses every checkpoint. */
 export interface LogWatchers {
@@ -31,8 +31,8 @@ export interface LogWatchersOptions {
   readonly logger: Logger;
 }
 
-/** Rounds that one message may ask about: a node that was away for more asks again. */
-const maxAwaited = 64;
+/** Rounds and runs that one message may ask about: a node that was away for more asks again. */
+const maxQuestions = 64;
 /** Rounds whose update hashes are kept for the members that are still to be shown them. */
 const keptRounds = 4;
 
@@ -48,6 +48,8 @@ export async function createLogWatchers(options: LogWatchersOptions): Promise<Lo
   /** Sessions' nodes, by what they have seen or will have once they have read what is on its way. */
   const seen = new Map<NodeId, number>();
   const due = new Map<NodeId, Map<string, Due>>();
+  /** Runs of which a node awaits the leaf that names the adapter; it is shown when it is on the disk. */
+  const asked = new Map<NodeId, Set<RunId>>();
   const witnesses = new Map<NodeId, log.Witness>();
   /** Once a checkpoint and node, whichever witness key it announces: what comes again costs nothing. */
   const cosignedSizes = new Map<NodeId, number>();
@@ -67,37 +69,53 @@ export async function createLogWatchers(options: LogWatchersOptions): Promise<Lo
     return found;
   };
 
+  const toShown =
+    (size: number) =>
+    ({ place, bytes }: PlacedLeaf) => ({
+      leaf: bytes,
+      path: { place: BigInt(place), size: BigInt(size), hashes: transparencyLog.inclusionProof(place, size) },
+    });
+  /** With the head that it is in. @returns whether it left */
+  const send = (
+    nodeId: NodeId,
+    { size, note }: NonNullable<ReturnType<TransparencyLog['shown']>>,
+    about: Pick<MessageInitShape<typeof LogProofSchema>, 'runId' | 'round' | 'leaves' | 'update' | 'adapter'>,
+  ): boolean => {
+    const fromSize = seen.get(nodeId) ?? 0;
+    const proof: MessageInitShape<typeof LogProofSchema> = {
+      ...about,
+      checkpoint: Buffer.from(log.formatNote(note)),
+      fromSize: BigInt(fromSize),
+      consistency: transparencyLog.consistencyProof(fromSize, size),
+    };
+    if (!gateway.send(nodeId, { case: 'logProof', value: proof })) return false;
+    seen.set(nodeId, size);
+    return true;
+  };
+
   const show = (nodeId: NodeId): void => {
     const shown = transparencyLog.shown();
     const from = seen.get(nodeId) ?? 0;
     // An offer may have named a head that is not on the disk yet; then its leaves are not shown before.
     if (shown === undefined || from > shown.size) return;
-    const { size, note } = shown;
     const all = [...(due.get(nodeId)?.values() ?? [])];
     const ended = all.filter(({ runId }) => runId !== undefined);
     due.delete(nodeId);
     // Every proof shows the checkpoint.
-    const rounds = ended.length > 0 ? ended : all;
-    for (const { runId, round = 0 } of rounds) {
-      const leaves = runId === undefined ? [] : transparencyLog.endOf(runId, round).filter(({ place }) => place < size);
+    for (const { runId, round = 0 } of ended.length > 0 ? ended : all) {
+      const leaves =
+        runId === undefined ? [] : transparencyLog.endOf(runId, round).filter(({ place }) => place < shown.size);
       if (runId !== undefined && leaves.length === 0) continue;
-      const fromSize = seen.get(nodeId) ?? 0;
       const isOver = leaves.some(({ bytes }) => log.decodeLeaf(bytes).name === 'result');
       const update = runId !== undefined && isOver ? updatesOf(runId, round).result?.pathOf(nodeId) : undefined;
-      const proof: MessageInitShape<typeof LogProofSchema> = {
-        runId: runId ?? '',
-        round,
-        checkpoint: Buffer.from(log.formatNote(note)),
-        fromSize: BigInt(fromSize),
-        consistency: transparencyLog.consistencyProof(fromSize, size),
-        leaves: leaves.map(({ place, bytes }) => ({
-          leaf: bytes,
-          path: { place: BigInt(place), size: BigInt(size), hashes: transparencyLog.inclusionProof(place, size) },
-        })),
-        ...(update && { update }),
-      };
-      if (!gateway.send(nodeId, { case: 'logProof', value: proof })) return;
-      seen.set(nodeId, size);
+      const proof = { runId: runId ?? '', round, leaves: leaves.map(toShown(shown.size)), ...(update && { update }) };
+      if (!send(nodeId, shown, proof)) return;
+    }
+    for (const runId of asked.get(nodeId) ?? []) {
+      const leaf = transparencyLog.adapterOf(runId);
+      if (leaf === undefined || leaf.place >= shown.size) continue;
+      if (!send(nodeId, shown, { runId, round: leaf.round, adapter: toShown(shown.size)(leaf) })) return;
+      asked.get(nodeId)?.delete(runId);
     }
   };
   const owe = (nodeId: NodeId, ...more: readonly Due[]): void => {
@@ -113,7 +131,7 @@ export async function createLogWatchers(options: LogWatchersOptions): Promise<Lo
       for (const nodeId of updatesOf(ended.runId, ended.round).members) if (seen.has(nodeId)) owe(nodeId, ended);
     }
     for (const nodeId of witnesses.keys()) if (!due.has(nodeId)) owe(nodeId, {});
-    for (const nodeId of due.keys()) show(nodeId);
+    for (const nodeId of new Set([...due.keys(), ...asked.keys()])) show(nodeId);
   });
 
   const cosign = (nodeId: NodeId, witness: log.Witness, size: number, signature: Uint8Array): void => {
@@ -131,17 +149,19 @@ export async function createLogWatchers(options: LogWatchersOptions): Promise<Lo
     told(nodeId, size) {
       if (!seen.has(nodeId)) seen.set(nodeId, size);
     },
-    take(nodeId, { logSize, awaited, witness: announced, cosignature, astray: says }) {
+    take(nodeId, { logSize, awaited, adapters, witness: announced, cosignature, astray: says }) {
       const size = Number(logSize);
-      if (!Number.isSafeInteger(size) || awaited.length > maxAwaited)
+      const questions = awaited.length + adapters.length;
+      if (!Number.isSafeInteger(size) || questions > maxQuestions)
         throw new WeftError(
           'WEFT_MESSAGE_MALFORMED',
-          `a node asks about ${awaited.length} rounds, at most ${maxAwaited} are answered at once`,
+          `a node asks about ${questions} rounds, at most ${maxQuestions} are answered at once`,
         );
       // Else it has read a proof that another one is already behind.
       const astray = says && seen.has(nodeId);
       if (says || !seen.has(nodeId)) seen.set(nodeId, size);
       for (const { runId, round } of awaited) if (isRunId(runId)) owe(nodeId, { runId, round });
+      asked.set(nodeId, new Set(adapters.filter(isRunId)));
       const publicKey = registry.publicKey(nodeId);
       if (announced !== undefined && publicKey !== undefined) {
         const node = { nodeId, publicKey, endorsement: registry.endorsement(nodeId) };
@@ -157,7 +177,7 @@ export async function createLogWatchers(options: LogWatchersOptions): Promise<Lo
       return { astray };
     },
     gone(nodeId) {
-      for (const known of [seen, due, witnesses]) known.delete(nodeId);
+      for (const known of [seen, due, asked, witnesses]) known.delete(nodeId);
     },
     offerProof(nodeId, size) {
       const fromSize = seen.get(nodeId) ?? 0;

@@ -18,6 +18,8 @@ export interface TransparencyLog {
   shown(): { readonly size: number; readonly note: log.SignedNote } | undefined;
   /** Cut, Result and Abort of a round, as far as they are derived. */
   endOf(runId: RunId, round: number): readonly PlacedLeaf[];
+  /** The newest Result or Rollback of the run, as far as it is derived: it names the adapter that the run goes on with. */
+  adapterOf(runId: RunId): (PlacedLeaf & { readonly round: number }) | undefined;
   /** The checkpoint of the first `size` leaves: its text is what a witness cosigns. */
   noteOf(size: number): log.SignedNote;
   /** Called with the places that a write added, `from` to `size` − 1. @returns ends the subscription */
@@ -82,12 +84,16 @@ export async function openTransparencyLog({
   const entries: Uint8Array[] = [];
   const leavesOf = deriveLeaves();
   const ends = new Map<string, number[]>();
+  const adapters = new Map<RunId, PlacedLeaf & { readonly round: number }>();
   const take = (event: StoredEvent): void => {
-    for (const leaf of leavesOf(event)) {
+    for (const bytes of leavesOf(event)) {
+      const leaf = log.decodeLeaf(bytes);
       const ended = endedRound(leaf);
       if (ended) ends.set(keyOf(ended), [...(ends.get(keyOf(ended)) ?? []), entries.length]);
-      entries.push(leaf);
-      tree.append(merkle.leafHash(leaf));
+      if (leaf.name === 'result' || leaf.name === 'rollback')
+        adapters.set(runIdOf(leaf), { place: entries.length, bytes, round: leaf.round });
+      entries.push(bytes);
+      tree.append(merkle.leafHash(bytes));
     }
   };
   for (const event of store.read({ kinds: loggedKinds })) take(event);
@@ -152,12 +158,13 @@ export async function openTransparencyLog({
     shown: () => shown,
     endOf: (runId, round) =>
       (ends.get(keyOf({ runId, round })) ?? []).map((place) => ({ place, bytes: entries[place]! })),
+    adapterOf: (runId) => adapters.get(runId),
     noteOf,
     onWritten(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    roundAt: (place) => endedRound(entries[place]!),
+    roundAt: (place) => endedRound(log.decodeLeaf(entries[place]!)),
     readWitnesses: () => files.readWitnesses(),
     keepCosigned(cosigned) {
       const queued = unkept !== undefined;
@@ -192,10 +199,11 @@ const newerOf = (before: Noted | undefined, after: Noted): Noted =>
 
 const keyOf = ({ runId, round }: { runId: RunId; round: number }): string => `${runId}/${round}`;
 
-function endedRound(bytes: Uint8Array): { runId: RunId; round: number } | undefined {
-  const leaf = log.decodeLeaf(bytes);
+const runIdOf = ({ runId }: { runId: Uint8Array }): RunId => `r_${Buffer.from(runId).toString('hex')}` as RunId;
+
+function endedRound(leaf: log.Leaf): { runId: RunId; round: number } | undefined {
   if (leaf.name !== 'cut' && leaf.name !== 'result' && leaf.name !== 'abort') return undefined;
-  return { runId: `r_${Buffer.from(leaf.runId).toString('hex')}` as RunId, round: leaf.round };
+  return { runId: runIdOf(leaf), round: leaf.round };
 }
 
 /** Signing another history would be the lie that a log is there to show. */

@@ -20,6 +20,7 @@ import {
   type ScriptedCoordinator,
   type ScriptedSession,
 } from '../../test/scripted-coordinator.ts';
+import { signedHistory } from '../../test/signed-history.ts';
 import { startNode, type NodeAgent, type NodeOptions } from '../agent.ts';
 import { joinFederation } from '../enrol.ts';
 import type { NodeEvent } from '../events.ts';
@@ -34,8 +35,6 @@ const runBytes = Buffer.from(runId.slice(2), 'hex');
 const hash = (byte: number): Uint8Array => Buffer.alloc(32, byte);
 const hex = (byte: number): string => Buffer.from(hash(byte)).toString('hex');
 const identity = createIdentity().identity;
-const origin = log.logOrigin(toFederationId(identity.publicKey));
-const key = log.verifierKey(origin, identity.publicKey);
 
 const header = { at: 5n, runId: runBytes, round: 4 };
 const cut = (cutHash = hash(6)): Uint8Array =>
@@ -55,23 +54,16 @@ const others = [hash(1), hash(2), hash(3)];
 
 /** A history that the coordinator signs, and what it shows of it. */
 function history(entries: readonly Uint8Array[]) {
-  const tree = new log.LogTree();
-  for (const entry of entries) tree.append(merkle.leafHash(entry));
   const updateTree = new log.LogTree();
   for (const update of updates) updateTree.append(merkle.leafHash(update));
-  const { size } = tree;
-  const text = log.formatCheckpoint({ origin, ...tree.head(), extensions: [] });
-  const checkpoint = Buffer.from(log.formatNote(log.signNote(text, key, (bytes) => identity.sign(bytes))));
-  const pathOf = (place: number) => ({ place: BigInt(place), size: BigInt(size), hashes: tree.inclusionProof(place) });
+  const { text, head, placed } = signedHistory(entries, identity);
   return {
     text,
     proof: (fromSize: number, round?: { leaves: readonly Uint8Array[] }) => ({
+      ...head(fromSize),
       runId: round ? runId : '',
       round: round ? 4 : 0,
-      checkpoint,
-      fromSize: BigInt(fromSize),
-      consistency: tree.consistencyProof(fromSize),
-      leaves: (round?.leaves ?? []).map((leaf) => ({ leaf, path: pathOf(entries.indexOf(leaf)) })),
+      leaves: (round?.leaves ?? []).map(placed),
       update: { place: 1n, size: 2n, hashes: updateTree.inclusionProof(1) },
     }),
   };

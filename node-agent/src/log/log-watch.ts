@@ -1,16 +1,19 @@
 import { toBinary } from '@bufbuild/protobuf';
-import { LogProofSchema, type LogPath, type LogProof, type Receipt } from '@weft/proto';
+import { LogProofSchema, type LoggedLeaf, type LogPath, type LogProof, type Receipt } from '@weft/proto';
 import { log, type Identity, type secagg } from '@weft/shared';
 import type { NodeEvent } from '../events.ts';
 import { toEventFault } from '../event-fault.ts';
 import type { Federation } from '../home/federation-file.ts';
-import { recordSent } from '../home/sent-record.ts';
 import type { Connection } from '../session/connection.ts';
+import { createAccuse, type Accuse } from './accuse.ts';
+import { createChanges } from './changes.ts';
 import { createConnectedTimers } from './connected-timers.ts';
-import { readDistrust, requireTrust, wholeFederation, writeDistrust } from './distrust.ts';
-import { keepEvidence } from './evidence.ts';
-import { removeOwed, writeOwed, type OwedRound } from './owed-rounds.ts';
+import { createCosigner } from './cosigner.ts';
+import { requireTrust, wholeFederation } from './distrust.ts';
+import { createLoggedAdapters, type LoggedAdapter, type LoggedAdapters } from './logged-adapters.ts';
+import type { OwedRound } from './owed-rounds.ts';
 import { readSeenLog, writeSeenLog, type SeenLog } from './seen-log.ts';
+import { createWatchedRounds, type OwedFacts } from './watched-rounds.ts';
 
 export interface LogWatchOptions {
   readonly home: string;
@@ -18,16 +21,14 @@ export interface LogWatchOptions {
   readonly connection: Pick<Connection, 'say'>;
   readonly federation: () => Federation;
   readonly emit: (event: NodeEvent) => void;
-  /** What a process before this one was owed. */
+  /** What a process before this one was owed, and was shown. */
   readonly owed: readonly OwedRound[];
+  readonly adapters: Readonly<Record<string, LoggedAdapter>>;
   /** Cosigns; undefined where the operator does not want that. */
   readonly witness: Identity | undefined;
-  /** After a round was said to be over, its end in the log must be shown within so much connected time. */
+  /** After a round was said to be over, its end in the log must be shown within so much connected time; so an adapter, too. */
   readonly endWithinMs?: number | undefined;
 }
-
-/** What this node knows of a round that it is owed the end of. */
-export type OwedFacts = Omit<OwedRound, 'cutShown' | 'cut'>;
 
 /**
  * What this node has seen of the log, and what it is owed of it. A round whose update left is owed until the coordinator has
@@ -53,6 +54,8 @@ export interface LogWatch {
   settled(runId: string, round: number, signal: AbortSignal): Promise<void>;
   /** Resolves when no round of the run is owed any more, or nobody is there to show it. */
   shownOrAlone(runId: string): Promise<void>;
+  /** What the log was shown to say that runs go on with. */
+  readonly adapters: Pick<LoggedAdapters, 'find' | 'awaitShown'>;
   /** Two cuts of one session, as the coordinator signed them. */
   twoCuts(runId: string, round: number, runName: string, cuts: readonly secagg.Signed[]): Promise<void>;
   /** Two offers that contradict each other, or an offer and a checkpoint. */
@@ -63,242 +66,131 @@ export interface LogWatch {
 /** A minute of an open session: a coordinator writes and shows a leaf in milliseconds. */
 const defaultEndWithinMs = 60_000;
 
-const keyOf = ({ runId, round }: { runId: string; round: number }): string => `${runId}/${round}`;
 const fromHex = (hex: string): Uint8Array => Buffer.from(hex, 'hex');
-const fromBase64 = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'base64'));
 
 export function createLogWatch(options: LogWatchOptions): LogWatch {
   const { home, identity, connection, federation, emit, witness } = options;
   const endWithinMs = options.endWithinMs ?? defaultEndWithinMs;
-  const owed = new Map(options.owed.map((round) => [keyOf(round), round]));
   const timers = createConnectedTimers(() => performance.now());
-  const listeners = new Set<() => void>();
+  const changes = createChanges();
   let isConnected = false;
-  let cosignedSize = -1;
-  /** The last round of each run that was said to be over. */
-  const over = new Map<string, number>();
   let line: Promise<unknown> = Promise.resolve();
-
-  const changed = (): void => {
-    for (const listener of listeners) listener();
-  };
-  const until = (holds: () => boolean, signal?: AbortSignal): Promise<void> =>
-    new Promise((resolve) => {
-      const check = (): void => {
-        if (!holds() && signal?.aborted !== true) return;
-        listeners.delete(check);
-        signal?.removeEventListener('abort', check);
-        resolve();
-      };
-      listeners.add(check);
-      signal?.addEventListener('abort', check);
-      check();
-    });
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
     const done = line.then(work);
     line = done.catch(() => {});
     return done;
   };
+  const inBackground = (work: () => Promise<void>): void =>
+    void inTurn(work).catch((error: unknown) => emit({ event: 'refused', ...toEventFault(error) }));
 
-  const announced = () => {
-    if (witness === undefined) return undefined;
-    const key = log.witnessKeyOf(identity.publicKey, witness.publicKey);
-    const { federationId } = federation();
-    return {
-      verifierKey: log.formatVerifierKey(key),
-      signature: log.signWitnessKey(identity, federationId, witness.publicKey),
-    };
+  const accuseOnce = createAccuse({ home, emit });
+  const accuse: Accuse = async (...of) => {
+    await accuseOnce(...of);
+    changes.changed();
   };
+  const cosigner =
+    witness && createCosigner({ home, identity, witness, federationId: () => federation().federationId });
+  const rounds = createWatchedRounds({
+    home,
+    owed: options.owed,
+    timers,
+    changes,
+    accuse,
+    emit,
+    endWithinMs,
+    inTurn: inBackground,
+  });
   const saySeen = (size: number, more: { astray?: boolean; cosignature?: Uint8Array } = {}): void => {
-    const awaited = [...owed.values()].map(({ runId, round }) => ({ runId, round }));
-    const introduced = announced();
-    connection.say({
-      case: 'logSeen',
-      value: { logSize: BigInt(size), awaited, ...(introduced && { witness: introduced }), ...more },
-    });
+    const awaited = rounds.all().map(({ runId, round }) => ({ runId, round }));
+    const introduced = cosigner && { witness: cosigner.introduction() };
+    const value = { logSize: BigInt(size), awaited, adapters: [...adapters.asked()], ...introduced, ...more };
+    connection.say({ case: 'logSeen', value });
   };
-
-  const forget = async (round: OwedRound): Promise<void> => {
-    timers.cancel(`cut ${keyOf(round)}`);
-    timers.cancel(`end ${keyOf(round)}`);
-    owed.delete(keyOf(round));
-    await removeOwed(home, round);
-  };
-
-  /** Evidence first, then what stops this node, then the words. */
-  const distrust = async (
-    check: log.LogCheckName,
-    about: { runId: string; round: number; runName: string; scope: string },
-    kept: { statements: readonly secagg.Signed[]; checkpoints?: readonly Uint8Array[]; shown?: Uint8Array | undefined },
-  ): Promise<void> => {
-    const { runId, round, runName, scope } = about;
-    const evidence = await keepEvidence(home, { runId, round, check, ...kept });
-    await writeDistrust(home, { scope, runId, round, check, at: new Date().toISOString(), evidence });
-    await recordSent(home, { kind: 'log', runId, runName, round, outcome: 'distrusted', check });
-    emit({ event: 'log-distrusted', runId, round, check, scope, evidence });
-    changed();
-  };
-  const breakRound = async (
-    round: OwedRound,
-    check: log.LogCheckName,
-    shown?: { checkpoint: Uint8Array; proof: Uint8Array },
-  ): Promise<void> => {
-    const seen = await readSeenLog(home);
-    await distrust(
-      check,
-      { ...round, scope: round.runId },
-      {
-        statements: round.statements.map(({ body, signature }) => ({
-          body: fromBase64(body),
-          signature: fromBase64(signature),
-        })),
-        checkpoints: shown ? [shown.checkpoint] : seen.checkpoint ? [seen.checkpoint] : [],
-        shown: shown?.proof,
-      },
-    );
-    await forget(round);
-    changed();
-  };
-  const runsOut = (key: string, check: 'promiseKept' | 'endShown') => (): void => {
-    const failed = (error: unknown): void => emit({ event: 'refused', ...toEventFault(error) });
-    inTurn(async () => {
-      const round = owed.get(key);
-      if (round !== undefined && !(check === 'promiseKept' && round.cutShown)) await breakRound(round, check);
-    }).catch(failed);
-  };
-  const awaitCut = (round: OwedRound): void => {
-    if (round.withinMs === null || round.cutShown) return;
-    timers.start(`cut ${keyOf(round)}`, round.withinMs, runsOut(keyOf(round), 'promiseKept'));
-  };
-  const awaitEnd = (round: OwedRound): void => {
-    if (round.round <= (over.get(round.runId) ?? -1))
-      timers.start(`end ${keyOf(round)}`, endWithinMs, runsOut(keyOf(round), 'endShown'));
-  };
-  const roundOver = (runId: string, lastRound: number): void => {
-    over.set(runId, Math.max(lastRound, over.get(runId) ?? -1));
-    for (const round of owed.values()) if (round.runId === runId) awaitEnd(round);
-  };
-  const askAgain = (): Promise<void> => inTurn(async () => saySeen((await readSeenLog(home)).size));
-  for (const round of owed.values()) awaitCut(round);
-
-  const cosign = async (size: number, text: string): Promise<void> => {
-    if (witness === undefined || size <= cosignedSize || (await readDistrust(home)).length > 0) return;
-    cosignedSize = size;
-    await recordSent(home, { kind: 'cosignature', logSize: size });
-    const seconds = BigInt(Math.floor(Date.now() / 1000));
-    saySeen(size, { cosignature: log.cosignatureOf(text, (message) => witness.sign(message), seconds) });
-  };
-
-  const toRound = (proof: LogProof) => ({
-    leaves: proof.leaves.map(({ leaf, path }) => ({ leaf, path: toPath(path) })),
-    update: proof.update && toPath(proof.update),
+  const askAgain = (): void => inBackground(async () => saySeen((await readSeenLog(home)).size));
+  const adapters = createLoggedAdapters({
+    home,
+    known: options.adapters,
+    timers,
+    changes,
+    withinMs: endWithinMs,
+    ask: askAgain,
   });
 
   const hold = async (proof: LogProof): Promise<void> => {
     const seen = await readSeenLog(home);
-    const { checkpoint } = proof;
+    const { checkpoint, runId, round } = proof;
     const shownHead = { checkpoint, fromSize: Number(proof.fromSize), consistency: proof.consistency };
     const verdict = log.readShownHead(shownHead, federation().coordinatorKey, seen);
     if (verdict.verdict === 'elsewhere') return saySeen(seen.size, { astray: true });
-    const { runId, round } = proof;
-    const own = owed.get(keyOf({ runId, round }));
-    if (verdict.verdict === 'fails') {
-      const about = {
-        runId: runId === '' ? wholeFederation : runId,
-        round,
-        runName: own?.runName ?? '',
-        scope: wholeFederation,
-      };
-      return distrust(verdict.check, about, {
-        statements: seen.offer ? [seen.offer] : [],
-        checkpoints: [...(seen.checkpoint ? [seen.checkpoint] : []), checkpoint],
-        shown: toBinary(LogProofSchema, proof),
-      });
-    }
+    const own = rounds.find(runId, round);
+    const about = { runId: runId === '' ? wholeFederation : runId, round, runName: own?.runName ?? '' };
+    const kept = {
+      statements: seen.offer ? [seen.offer] : [],
+      checkpoints: [...(seen.checkpoint ? [seen.checkpoint] : []), checkpoint],
+      shown: toBinary(LogProofSchema, proof),
+    };
+    if (verdict.verdict === 'fails') return accuse(verdict.check, { ...about, scope: wholeFederation }, kept);
     const { head, note } = verdict;
     const ended = own && log.readShownRound(toRound(proof), head, ownRoundOf(own));
     if (own && ended?.verdict === 'fails')
-      return breakRound(own, ended.check, { checkpoint, proof: toBinary(LogProofSchema, proof) });
+      return rounds.broken(own, ended.check, { checkpoint, proof: toBinary(LogProofSchema, proof) });
+    const adapter = proof.adapter && log.readShownAdapter(toLeaf(proof.adapter), head, fromHex(runId.slice(2)));
+    if (typeof adapter === 'string') return accuse(adapter, { ...about, scope: about.runId }, kept);
     const isOver = ended?.verdict === 'holds' && ended.end !== undefined;
     const leastSize = isOver
       ? Math.max(seen.leastSize, ...proof.leaves.map(({ path }) => Number(path?.place ?? 0n) + 1))
       : seen.leastSize;
     if (head.size > seen.size || leastSize > seen.leastSize)
       await writeSeenLog(home, { ...head, leastSize, checkpoint });
-    if (own && ended?.verdict === 'holds') await shown(own, ended, head.size);
-    await cosign(head.size, note.text);
+    if (adapter !== undefined) await adapters.shown(runId, adapter);
+    if (own && ended?.verdict === 'holds') {
+      if (ended.adapter) await adapters.shown(runId, ended.adapter);
+      await rounds.shown(own, ended, head.size);
+    }
+    const cosignature = await cosigner?.cosign(head.size, note.text);
+    if (cosignature) saySeen(head.size, { cosignature });
   };
 
-  const shown = async (
-    own: OwedRound,
-    { cut, end, leftOut }: Extract<log.RoundVerdict, { verdict: 'holds' }>,
-    logSize: number,
-  ): Promise<void> => {
-    const { runId, runName, round } = own;
-    if (end === undefined) {
-      if (!cut || own.cutShown) return;
-      timers.cancel(`cut ${keyOf(own)}`);
-      const known = { ...own, cutShown: true };
-      owed.set(keyOf(own), known);
-      await writeOwed(home, known);
-      return;
-    }
-    await recordSent(home, { kind: 'log', runId, runName, round, outcome: leftOut ? 'left out' : end, logSize });
-    await forget(own);
-    emit({ event: 'log-shown', runId, round, end, leftOut, logSize });
-    changed();
-  };
+  const isOpen = (runId: string, before = Infinity): boolean =>
+    rounds.all().some((known) => known.runId === runId && known.round < before);
 
   return {
+    adapters,
     connected() {
       isConnected = true;
-      cosignedSize = -1;
+      cosigner?.connected();
       timers.connected();
-      void askAgain();
+      askAgain();
     },
     disconnected() {
       isConnected = false;
       timers.disconnected();
-      changed();
+      changes.changed();
     },
     take: (proof) => inTurn(() => hold(proof)),
     exclusively: (work) => inTurn(async () => work(await readSeenLog(home))),
     sayAstray: ({ size }) => saySeen(size, { astray: true }),
-    isOwed: (runId, round) => owed.has(keyOf({ runId, round })),
+    isOwed: (runId, round) => rounds.find(runId, round) !== undefined,
     owe: (facts) =>
       inTurn(async () => {
-        if (owed.has(keyOf(facts))) return;
-        const round: OwedRound = { ...facts, cutShown: false };
-        await writeOwed(home, round);
-        owed.set(keyOf(round), round);
-        awaitCut(round);
-        awaitEnd(round);
         // What ended in the meantime was shown to a node that was not owed it yet.
-        void askAgain();
+        if (await rounds.owe(facts)) askAgain();
       }),
-    signCut: (runId, round, cut) =>
-      inTurn(async () => {
-        const known = owed.get(keyOf({ runId, round }));
-        if (known === undefined || known.cut !== undefined) return;
-        const signing = { ...known, cut };
-        owed.set(keyOf(known), signing);
-        await writeOwed(home, signing);
-      }),
-    roundOver,
+    signCut: (runId, round, cut) => inTurn(() => rounds.signCut(runId, round, cut)),
+    roundOver: (runId, lastRound) => rounds.over(runId, lastRound),
     async settled(runId, round, signal) {
       await requireTrust(home, runId);
-      roundOver(runId, round - 1);
-      const isOpen = (): boolean => [...owed.values()].some((known) => known.runId === runId && known.round < round);
-      if (isOpen()) await until(() => !isOpen(), signal);
+      rounds.over(runId, round - 1);
+      if (isOpen(runId, round)) await changes.until(() => !isOpen(runId, round), signal);
       await requireTrust(home, runId);
     },
-    shownOrAlone: (runId) => until(() => !isConnected || ![...owed.values()].some((round) => round.runId === runId)),
+    shownOrAlone: (runId) => changes.until(() => !isConnected || !isOpen(runId)),
     twoCuts: (runId, round, runName, statements) =>
-      inTurn(() => distrust('oneCut', { runId, round, runName, scope: wholeFederation }, { statements })),
+      inTurn(() => accuse('oneCut', { runId, round, runName, scope: wholeFederation }, { statements })),
     offerForks: (runId, round, offer, seen) =>
-      distrust(
+      accuse(
         'logOnlyGrew',
-        { runId, round, runName: owed.get(keyOf({ runId, round }))?.runName ?? '', scope: wholeFederation },
+        { runId, round, runName: rounds.find(runId, round)?.runName ?? '', scope: wholeFederation },
         {
           statements: seen.offer ? [seen.offer, offer] : [offer],
           checkpoints: seen.checkpoint ? [seen.checkpoint] : [],
@@ -316,6 +208,8 @@ const toPath = (path: LogPath | undefined): log.LeafPath => ({
   size: Number(path?.size ?? -1n),
   hashes: path?.hashes ?? [],
 });
+const toLeaf = ({ leaf, path }: LoggedLeaf) => ({ leaf, path: toPath(path) });
+const toRound = ({ leaves, update }: LogProof) => ({ leaves: leaves.map(toLeaf), update: update && toPath(update) });
 
 const ownRoundOf = ({ runId, round, adapterHash, updateHash, cut, mayBeLeftOut }: OwedRound): log.OwnRound => ({
   runId: fromHex(runId.slice(2)),

@@ -1,19 +1,11 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createIdentity, sha256, type Sha256 } from '@weft/shared';
-import {
-  hashModel,
-  initWeights,
-  toTokenizerJson,
-  trainBpe,
-  weightShapes,
-  writeSafetensors,
-  type ModelConfig,
-} from '@weft/trainer';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { connectNode, federationOf } from '../../test/connected-node.ts';
 import { startScriptedCoordinator } from '../../test/scripted-coordinator.ts';
+import { writeSmallModel } from '../../test/small-model.ts';
 import { createBaseModels } from './base-models.ts';
 
 const node = createIdentity().identity;
@@ -27,67 +19,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const config: ModelConfig = {
-  family: 'llama',
-  hiddenSize: 8,
-  intermediateSize: 8,
-  layers: 1,
-  heads: 1,
-  kvHeads: 1,
-  headDim: 8,
-  vocabSize: 257,
-  ropeTheta: 10_000,
-  rmsNormEps: 1e-5,
-  tieWordEmbeddings: true,
-  maxPositions: 16,
-};
-
-/** A model of a few thousand weights, and what a coordinator offers of it. */
-const makeModel = async (name: string, seed: number) => {
-  const path = join(folder, name);
-  await mkdir(path);
-  const shapes = weightShapes(config);
-  await writeSafetensors(
-    join(path, 'model.safetensors'),
-    [...initWeights(config, seed)].map(([tensor, data]) => ({
-      name: tensor,
-      dtype: 'F32' as const,
-      shape: shapes.get(tensor)!,
-      data,
-    })),
-  );
-  await writeFile(
-    join(path, 'tokenizer.json'),
-    JSON.stringify(toTokenizerJson(trainBpe([], { vocabSize: 257, specialTokens: ['<e>'] }), ['<e>'])),
-  );
-  await writeFile(
-    join(path, 'config.json'),
-    JSON.stringify({
-      model_type: 'llama',
-      hidden_act: 'silu',
-      hidden_size: 8,
-      intermediate_size: 8,
-      num_hidden_layers: 1,
-      num_attention_heads: 1,
-      num_key_value_heads: 1,
-      head_dim: 8,
-      vocab_size: 257,
-      max_position_embeddings: 16,
-      rope_theta: 10_000,
-      rms_norm_eps: 1e-5,
-      tie_word_embeddings: true,
-      eos_token_id: 0,
-    }),
-  );
-  const names = ['config.json', 'model.safetensors', 'tokenizer.json'];
-  const contents = await Promise.all(names.map((file) => readFile(join(path, file))));
-  return {
-    path,
-    sha256: await hashModel(path),
-    files: names.map((file, i) => ({ name: file, sha256: sha256(contents[i]!), sizeBytes: contents[i]!.length })),
-    blobs: contents.map((bytes): [string, Uint8Array] => [sha256(bytes), new Uint8Array(bytes)]),
-  };
-};
+const makeModel = (name: string, seed: number) => writeSmallModel(join(folder, name), seed);
 type TestModel = Awaited<ReturnType<typeof makeModel>>;
 
 const connect = async (...models: TestModel[]) => {

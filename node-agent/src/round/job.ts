@@ -17,6 +17,7 @@ import { join } from 'node:path';
 import { rm } from 'node:fs/promises';
 import type { BaseModels } from '../model/base-models.ts';
 import type { NodeEvent } from '../events.ts';
+import type { LogWatch } from '../log/log-watch.ts';
 import type { PrivacyLedger } from '../ledger/privacy-ledger.ts';
 import { refusalOfMemory, refusalOfRows } from '../policy/local-rules.ts';
 import { allowedMetrics, type Metric } from '../policy/metrics.ts';
@@ -26,6 +27,7 @@ import type { PolicyRefusal } from '../policy/spec-rules.ts';
 import type { Connection } from '../session/connection.ts';
 import { downloadBlob } from '../transfer/download.ts';
 import { followClipNorm, refusalOfClipNorm } from './clip-norm.ts';
+import { requireKnownAdapter } from './known-adapter.ts';
 import type { LocalData, LocalExamples } from './local-data.ts';
 import type { Offer } from './offer.ts';
 import type { PendingUpdate, PendingUpdates } from './pending-updates.ts';
@@ -45,6 +47,7 @@ export interface JobContext {
   readonly threads: number;
   readonly device: Device;
   readonly ledger: PrivacyLedger;
+  readonly logWatch: LogWatch;
   readonly policy: Policy;
   readonly emit: (event: NodeEvent) => void;
 }
@@ -99,6 +102,7 @@ export async function workOnOffer(
     await context.ledger.admit({ spec, values: factorSize(layout, offer.factor), clipNormL2 });
   }
   const adapter = await fetchAdapter(offer, layout, context, report, signal);
+  await requireKnownAdapter(offer, { layout, adapter }, context.logWatch.adapters, signal);
   const examples = await context.data.examples(model, offer.spec, signal);
   if (offer.kind === 'train') refuse(refusalOfRows(context.policy, examples.training.length));
   const evaluation = mayScore

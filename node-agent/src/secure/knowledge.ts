@@ -57,6 +57,7 @@ export function knowledgeOf({
       }),
     ),
     loaded,
+    // Held against seed and log before it was trained from: round/known-adapter.ts.
     expectedAdapterHash: loaded.adapterHash,
     lastRound,
     checkpoint,

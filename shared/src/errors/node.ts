@@ -58,6 +58,13 @@ export const nodeErrors = defineErrors({
     todo: 'tell the admin: parts of the round offer contradict each other',
     retry: false,
   },
+  WEFT_NODE_ADAPTER_UNPROVEN: {
+    grpc: 'FAILED_PRECONDITION',
+    http: 409,
+    exit: 4,
+    todo: "ask the federation's admin: the run offers an adapter that neither its seed gives nor its transparency log was shown to name",
+    retry: false,
+  },
   WEFT_NODE_UPDATE_LOST: {
     grpc: 'DATA_LOSS',
     http: 409,

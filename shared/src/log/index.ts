@@ -58,10 +58,12 @@ export { checkProof, formatProof, parseProof, type TlogProof } from './tlog-proo
 export { type Finding } from './verify-leaves.ts';
 export {
   logChecks,
+  readShownAdapter,
   readShownHead,
   readShownRound,
   type LeafPath,
   type LogCheckName,
+  type LoggedAdapter,
   type OwnRound,
   type RoundVerdict,
 } from './shown-proof.ts';

@@ -74,9 +74,13 @@ export const leaves = {
     layout: struct({ ...ofRound, adapterHash: hash, lossSumBefore: u64, lossSumAfter: u64, tokens: u64, passed: u8 }),
   },
   /**
-   * The run goes on from, or ends in, an earlier result of it or its first adapter. `round`: the last one that began.
+   * The run goes on from, or ends in, an earlier result of it or its first adapter. `round`: the last one that began. The
+   * clip norm stays what the last result named.
    */
-  rollback: { type: 10, layout: struct({ ...ofRound, previousAdapter: hash, adapterHash: hash }) },
+  rollback: {
+    type: 10,
+    layout: struct({ ...ofRound, previousAdapter: hash, adapterHash: hash, nextClipNorm: u64 }),
+  },
 } as const;
 
 export type LeafName = keyof typeof leaves;

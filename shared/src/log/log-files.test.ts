@@ -128,7 +128,7 @@ describe('leaves', () => {
       weightSum: 3n,
       nextClipNorm: 4n,
     },
-    rollback: { ...round, previousAdapter: hash, adapterHash: hash },
+    rollback: { ...round, previousAdapter: hash, adapterHash: hash, nextClipNorm: 5n },
     gate: { ...round, adapterHash: hash, lossSumBefore: 1n, lossSumAfter: 2n, tokens: 3n, passed: 1 },
     abort: { ...round, code: Buffer.from('WEFT_SECAGG_ABORTED') },
   };

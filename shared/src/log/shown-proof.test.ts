@@ -5,7 +5,14 @@ import { createIdentity } from '../identity.ts';
 import { leafHash } from '../merkle-tree.ts';
 import { encodeLeaf, sortedRoot } from './leaves.ts';
 import { LogTree } from './log-tree.ts';
-import { readShownHead, readShownRound, type LeafPath, type OwnRound, type ShownLeaf } from './shown-proof.ts';
+import {
+  readShownAdapter,
+  readShownHead,
+  readShownRound,
+  type LeafPath,
+  type OwnRound,
+  type ShownLeaf,
+} from './shown-proof.ts';
 import { formatNote } from './signed-note.ts';
 
 const coordinator = createIdentity().identity;
@@ -61,7 +68,8 @@ const fails = (check: string) => ({ verdict: 'fails', check });
 describe('a round that is shown', () => {
   it('holds where cut and result are those that the member knows', () => {
     expect(judge([cut()], undefined)).toEqual({ verdict: 'holds', cut: true, leftOut: false });
-    expect(judge([cut(), result()])).toEqual({ verdict: 'holds', cut: true, end: 'result', leftOut: false });
+    const adapter = { place: 4, adapterHash: new Uint8Array(hash(21)), nextClipNorm: 0n };
+    expect(judge([cut(), result()])).toEqual({ verdict: 'holds', cut: true, end: 'result', leftOut: false, adapter });
     expect(judge([cut(), abort])).toEqual({ verdict: 'holds', cut: true, end: 'abort', leftOut: false });
     // A member that never heard of a cut is content with any, or with none.
     const { cut: _cut, ...unaware } = own;
@@ -93,6 +101,34 @@ describe('a round that is shown', () => {
     const { head, leaves } = show(cut(), result());
     expect(readShownRound({ leaves }, head, own)).toEqual(fails('updateIncluded'));
     expect(readShownRound({ leaves }, head, { ...own, mayBeLeftOut: true })).toMatchObject({ leftOut: true });
+  });
+});
+
+describe('a leaf that is shown for the adapter of a run', () => {
+  const back = encodeLeaf('rollback', {
+    ...header,
+    previousAdapter: hash(21),
+    adapterHash: hash(20),
+    nextClipNorm: 7n,
+  });
+  const { head, leaves } = show(result(), back, cut(), hash(1));
+
+  it('says which one the run goes on with, and from where on', () => {
+    const says = (place: number, adapter: number, nextClipNorm: bigint) => ({
+      place,
+      adapterHash: new Uint8Array(hash(adapter)),
+      nextClipNorm,
+    });
+    expect(readShownAdapter(leaves[0]!, head, runId)).toEqual(says(3, 21, 0n));
+    expect(readShownAdapter(leaves[1]!, head, runId)).toEqual(says(4, 20, 7n));
+  });
+
+  it('fails by name where it is none, of another run, or in another log', () => {
+    expect(readShownAdapter(leaves[2]!, head, runId)).toBe('leafOfAdapter');
+    expect(readShownAdapter(leaves[3]!, head, runId)).toBe('leafOfAdapter');
+    expect(readShownAdapter(leaves[0]!, head, hash(1).subarray(0, 16))).toBe('leafOfAdapter');
+    expect(readShownAdapter(leaves[0]!, show(result(), cut(), cut(), hash(1)).head, runId)).toBe('leafIncluded');
+    expect(readShownAdapter({ ...leaves[0]!, path: leaves[1]!.path }, head, runId)).toBe('leafIncluded');
   });
 });
 
@@ -138,6 +174,7 @@ describe('a checkpoint that is shown', () => {
         path,
         (leaves, update) => {
           expect(readShownRound({ leaves, update }, tree.head(), own).verdict).toBe('fails');
+          expect(readShownAdapter(leaves[0]!, tree.head(), runId)).toBe('leafIncluded');
         },
       ),
     );

@@ -48,8 +48,23 @@ export type HeadVerdict =
   | { readonly verdict: 'elsewhere' }
   | { readonly verdict: 'fails'; readonly check: LogCheckName };
 
+/** What the log says that a run goes on with, from this place on. */
+export interface LoggedAdapter {
+  readonly place: number;
+  readonly adapterHash: Uint8Array;
+  /** Float64 bits; zeros where the run does not adapt it, or is rolled back to where it began. */
+  readonly nextClipNorm: bigint;
+}
+
 export type RoundVerdict =
-  | { readonly verdict: 'holds'; readonly cut: boolean; readonly end?: 'result' | 'abort'; readonly leftOut: boolean }
+  | {
+      readonly verdict: 'holds';
+      readonly cut: boolean;
+      readonly end?: 'result' | 'abort';
+      readonly leftOut: boolean;
+      /** Of a result. */
+      readonly adapter?: LoggedAdapter;
+    }
   | { readonly verdict: 'fails'; readonly check: LogCheckName };
 
 /** Each check of what a coordinator signed, by name, in the words that the operator reads when it fails. */
@@ -62,6 +77,7 @@ export const logChecks = {
   cutLogged: 'the round ended in the log without the cut that this node signed',
   resultContinues: 'the result does not start from the adapter that the round offered',
   updateIncluded: 'the result does not include this node’s update',
+  leafOfAdapter: 'a leaf was shown as the one that made the run’s adapter, and says nothing of it',
   promiseKept: 'the time by which the round’s cut or abort was promised to stand in the log has passed',
   endShown: 'the round was said to be over, and its end in the log was not shown',
   oneCut: 'two cuts of one session are signed: together they could have opened both secrets of a member',
@@ -99,12 +115,16 @@ export function readShownRound(
 ): RoundVerdict {
   const fails = (check: LogCheckName): RoundVerdict => ({ verdict: 'fails', check });
   const found = new Map<Leaf['name'], Leaf>();
-  for (const { leaf: bytes, path } of leaves) {
-    const root = rootFromInclusion(leafHash(bytes), { index: path.place, size: head.size, proof: path.hashes });
-    if (path.size !== head.size || root === undefined || !same(root, head.root)) return fails('leafIncluded');
-    const leaf = leafOfRound(bytes, own);
+  let adapter: LoggedAdapter | undefined;
+  for (const shown of leaves) {
+    if (!isIncluded(shown, head)) return fails('leafIncluded');
+    const leaf = leafOfRound(shown.leaf, own);
     if (leaf === undefined || found.has(leaf.name)) return fails('leafOfRound');
     found.set(leaf.name, leaf);
+    if (leaf.name === 'result') {
+      const { adapterHash, nextClipNorm } = leaf;
+      adapter = { place: shown.path.place, adapterHash, nextClipNorm };
+    }
   }
   const cut = found.get('cut');
   const result = found.get('result');
@@ -126,15 +146,34 @@ export function readShownRound(
     cut: cut !== undefined,
     ...(isOver && { end: result === undefined ? ('abort' as const) : ('result' as const) }),
     leftOut,
+    ...(adapter && { adapter }),
   };
+}
+
+/** A leaf that is shown for the adapter that it leads a run to. @returns the check that does not hold, or what it says */
+export function readShownAdapter(shown: ShownLeaf, head: TreeHead, runId: Uint8Array): LoggedAdapter | LogCheckName {
+  if (!isIncluded(shown, head)) return 'leafIncluded';
+  const leaf = decodedLeaf(shown.leaf);
+  if ((leaf?.name !== 'result' && leaf?.name !== 'rollback') || !same(leaf.runId, runId)) return 'leafOfAdapter';
+  const { adapterHash, nextClipNorm } = leaf;
+  return { place: shown.path.place, adapterHash, nextClipNorm };
+}
+
+function isIncluded({ leaf, path }: ShownLeaf, head: TreeHead): boolean {
+  const root = rootFromInclusion(leafHash(leaf), { index: path.place, size: head.size, proof: path.hashes });
+  return path.size === head.size && root !== undefined && same(root, head.root);
 }
 
 /** @returns undefined for what is no leaf about the end of this round */
 function leafOfRound(bytes: Uint8Array, own: OwnRound): Leaf | undefined {
+  const leaf = decodedLeaf(bytes);
+  const tells = leaf?.name === 'cut' || leaf?.name === 'result' || leaf?.name === 'abort';
+  return tells && leaf.round === own.round && same(leaf.runId, own.runId) ? leaf : undefined;
+}
+
+function decodedLeaf(bytes: Uint8Array): Leaf | undefined {
   try {
-    const leaf = decodeLeaf(bytes);
-    const tells = leaf.name === 'cut' || leaf.name === 'result' || leaf.name === 'abort';
-    return tells && leaf.round === own.round && same(leaf.runId, own.runId) ? leaf : undefined;
+    return decodeLeaf(bytes);
   } catch (error) {
     if (!isWeftError(error)) throw error;
     return undefined;

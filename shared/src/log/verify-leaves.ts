@@ -97,6 +97,8 @@ export class LeafWalk {
       return fails(`the run is rolled back while round ${run.current.offer.round} has no end`);
     if (from !== run.adapter) return fails(`the run is rolled back from adapter ${from}, its own is ${run.adapter}`);
     if (!run.from.has(to)) return fails(`the run is rolled back to adapter ${to}, which it never had`);
+    if (leaf.nextClipNorm !== (run.clipNorm ?? 0n))
+      return fails(`the run is rolled back with the clip norm ${floatOfBits(leaf.nextClipNorm)}, which is not its own`);
     run.adapter = to;
     run.rollbacks++;
     return {

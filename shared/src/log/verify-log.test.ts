@@ -321,8 +321,22 @@ describe('damage is found and named', () => {
     expect((await faults({ key }))[0]).toMatchObject({ entry, claim: expect.stringContaining('clip norm') });
   });
 
-  const back = (from: number, to: number): Uint8Array =>
-    encodeLeaf('rollback', { at: 5n, runId, round: 2, previousAdapter: hash(from), adapterHash: hash(to) });
+  const back = (from: number, to: number, nextClipNorm = 0): Uint8Array =>
+    encodeLeaf('rollback', {
+      at: 5n,
+      runId,
+      round: 2,
+      previousAdapter: hash(from),
+      adapterHash: hash(to),
+      nextClipNorm: nextClipNorm === 0 ? 0n : floatBits(nextClipNorm),
+    });
+
+  it('a roll-back leaves the clip norm where it is', async () => {
+    files = filesOf([...adapting(2, 1.9), back(22, 21, 1.9)]);
+    expect(await faults({ key })).toEqual([]);
+    files = filesOf([...adapting(2, 1.9), back(22, 21, 2)]);
+    expect((await faults({ key }))[0]).toMatchObject({ entry: 13, claim: expect.stringContaining('clip norm 2,') });
+  });
 
   it('a run that was rolled back goes on from there, and what lies behind is said to be withdrawn', async () => {
     files = filesOf([...honest(), back(22, 20), ...secureRound(3, hash(20), hash(23)), back(23, 22), back(22, 23)]);

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file weft/v1/log.proto.
  */
 export const file_weft_v1_log: GenFile = /*@__PURE__*/
-  fileDesc("ChF3ZWZ0L3YxL2xvZy5wcm90bxIHd2VmdC52MSKsAQoITG9nUHJvb2YSDgoGcnVuX2lkGAEgASgJEg0KBXJvdW5kGAIgASgNEhIKCmNoZWNrcG9pbnQYAyABKAwSEQoJZnJvbV9zaXplGAQgASgEEhMKC2NvbnNpc3RlbmN5GAUgAygMEiMKBmxlYXZlcxgGIAMoCzITLndlZnQudjEuTG9nZ2VkTGVhZhIgCgZ1cGRhdGUYByABKAsyEC53ZWZ0LnYxLkxvZ1BhdGgiOgoKTG9nZ2VkTGVhZhIMCgRsZWFmGAEgASgMEh4KBHBhdGgYAiABKAsyEC53ZWZ0LnYxLkxvZ1BhdGgiNgoHTG9nUGF0aBINCgVwbGFjZRgBIAEoBBIMCgRzaXplGAIgASgEEg4KBmhhc2hlcxgDIAMoDCKNAQoHTG9nU2VlbhIQCghsb2dfc2l6ZRgBIAEoBBIlCgdhd2FpdGVkGAIgAygLMhQud2VmdC52MS5Mb2dRdWVzdGlvbhIkCgd3aXRuZXNzGAMgASgLMhMud2VmdC52MS5XaXRuZXNzS2V5EhMKC2Nvc2lnbmF0dXJlGAQgASgMEg4KBmFzdHJheRgFIAEoCCIsCgtMb2dRdWVzdGlvbhIOCgZydW5faWQYASABKAkSDQoFcm91bmQYAiABKA0iNQoKV2l0bmVzc0tleRIUCgx2ZXJpZmllcl9rZXkYASABKAkSEQoJc2lnbmF0dXJlGAIgASgMYgZwcm90bzM");
+  fileDesc("ChF3ZWZ0L3YxL2xvZy5wcm90bxIHd2VmdC52MSLSAQoITG9nUHJvb2YSDgoGcnVuX2lkGAEgASgJEg0KBXJvdW5kGAIgASgNEhIKCmNoZWNrcG9pbnQYAyABKAwSEQoJZnJvbV9zaXplGAQgASgEEhMKC2NvbnNpc3RlbmN5GAUgAygMEiMKBmxlYXZlcxgGIAMoCzITLndlZnQudjEuTG9nZ2VkTGVhZhIgCgZ1cGRhdGUYByABKAsyEC53ZWZ0LnYxLkxvZ1BhdGgSJAoHYWRhcHRlchgIIAEoCzITLndlZnQudjEuTG9nZ2VkTGVhZiI6CgpMb2dnZWRMZWFmEgwKBGxlYWYYASABKAwSHgoEcGF0aBgCIAEoCzIQLndlZnQudjEuTG9nUGF0aCI2CgdMb2dQYXRoEg0KBXBsYWNlGAEgASgEEgwKBHNpemUYAiABKAQSDgoGaGFzaGVzGAMgAygMIp8BCgdMb2dTZWVuEhAKCGxvZ19zaXplGAEgASgEEiUKB2F3YWl0ZWQYAiADKAsyFC53ZWZ0LnYxLkxvZ1F1ZXN0aW9uEiQKB3dpdG5lc3MYAyABKAsyEy53ZWZ0LnYxLldpdG5lc3NLZXkSEwoLY29zaWduYXR1cmUYBCABKAwSDgoGYXN0cmF5GAUgASgIEhAKCGFkYXB0ZXJzGAYgAygJIiwKC0xvZ1F1ZXN0aW9uEg4KBnJ1bl9pZBgBIAEoCRINCgVyb3VuZBgCIAEoDSI1CgpXaXRuZXNzS2V5EhQKDHZlcmlmaWVyX2tleRgBIAEoCRIRCglzaWduYXR1cmUYAiABKAxiBnByb3RvMw");
 
 /**
  * That the log only grew, and where the end of a round stands in it.
@@ -62,6 +62,13 @@ export type LogProof = Message<"weft.v1.LogProof"> & {
    * @generated from field: weft.v1.LogPath update = 7;
    */
   update?: LogPath | undefined;
+
+  /**
+   * The Result or Rollback that made the run's adapter what it is, for a node that asked.
+   *
+   * @generated from field: weft.v1.LoggedLeaf adapter = 8;
+   */
+  adapter?: LoggedLeaf | undefined;
 };
 
 /**
@@ -164,6 +171,13 @@ export type LogSeen = Message<"weft.v1.LogSeen"> & {
    * @generated from field: bool astray = 5;
    */
   astray: boolean;
+
+  /**
+   * Runs that offer this node an adapter of which it was not shown a leaf yet.
+   *
+   * @generated from field: repeated string adapters = 6;
+   */
+  adapters: string[];
 };
 
 /**
