@@ -35,7 +35,7 @@ describe('the width of the ring', () => {
         if (bits > 8) expect(reach).toBeGreaterThanOrEqual(2 ** (bits - 2));
       }),
     );
-    expect(ringBitsFor(2 ** 31)).toBe(33);
+    for (const reach of [2 ** 31, 1e308, Infinity, Number.NaN]) expect(ringBitsFor(reach)).toBe(33);
   });
 
   it('at 4 bits is that of the published table', () => {

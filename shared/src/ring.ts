@@ -17,11 +17,11 @@ export interface RingForm {
 
 /**
  * The smallest b in which a signed sum of this magnitude fits: reach < 2^(b−1).
- * @returns 8 and more; above 32 there is no such ring
+ * @returns 8 and more; 33 where there is no such ring, for a reach that is no number, too
  */
 export function ringBitsFor(reach: number): number {
   let bits = minRingBits;
-  while (reach >= 2 ** (bits - 1)) bits++;
+  while (bits <= maxRingBits && !(reach < 2 ** (bits - 1))) bits++;
   return bits;
 }
 
