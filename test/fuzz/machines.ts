@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
-import { secagg } from '@weft/shared';
+import { secagg, sha256 } from '@weft/shared';
 import { type Meeting, SessionInProcess } from '../secagg-session.ts';
 import { bytesLike, faults, inflict } from './damage.ts';
+import { decoder, hash } from './decoder.ts';
 import { demand, type FuzzTarget, fuzzTarget, sameBytes, takes } from './target.ts';
 
 /** Bodies and machines of secure aggregation: what passed in one honest session, damaged, into each state that it went through. */
@@ -10,7 +11,7 @@ import { demand, type FuzzTarget, fuzzTarget, sameBytes, takes } from './target.
 type Event = secagg.NodeEvent | secagg.ServerEvent;
 
 const meetings: Meeting[] = [];
-new SessionInProcess({
+const session = new SessionInProcess({
   members: 4,
   words: 8,
   bits: 16,
@@ -30,7 +31,6 @@ const recorded = meetings.flatMap(({ event }) => {
 });
 const names = Object.keys(secagg.bodies) as secagg.BodyName[];
 
-const hash = new Uint8Array(32).fill(5);
 const header = { roundId: hash, sessionId: hash, index: 1 };
 /** Bodies that this session has none of: it is too small for shards, and all goes well in it. */
 const rarely: { readonly [N in secagg.BodyName]?: Uint8Array } = {
@@ -56,6 +56,24 @@ export const bodyTargets: readonly FuzzTarget[] = names.map((name) => {
   );
 });
 
+/** What travels beside a body. */
+export const partTargets: readonly FuzzTarget[] = [
+  decoder(
+    'secagg proof of a cut',
+    1,
+    [secagg.encode(secagg.cutProofLayout, { place: 1, proof: [hash, hash] })],
+    ['WEFT_SECAGG_MALFORMED'],
+    (bytes) => secagg.encode(secagg.cutProofLayout, secagg.decode(secagg.cutProofLayout, bytes)),
+  ),
+  decoder(
+    'secagg proof of a log',
+    1,
+    [secagg.encode(secagg.logProofLayout, { proof: [hash, hash, hash] })],
+    ['WEFT_SECAGG_MALFORMED'],
+    (bytes) => secagg.encode(secagg.logProofLayout, secagg.decode(secagg.logProofLayout, bytes)),
+  ),
+];
+
 const withBody = <E extends Event>(event: E, change: (body: Uint8Array) => Uint8Array): E => {
   if ('signed' in event) return { ...event, signed: { ...event.signed, body: change(event.signed.body) } };
   return 'body' in event ? { ...event, body: change(event.body) } : event;
@@ -68,6 +86,36 @@ const harmed = <E extends Event>(events: readonly E[]): fc.Arbitrary<{ event: E;
 
 const atServer = meetings.filter((met) => met.who === 'coordinator');
 const atNodes = meetings.filter((met) => met.who !== 'coordinator');
+
+/** Receipts as the coordinator would sign them, for each state that a node was in with its input sent. */
+const awaiting = atNodes.flatMap(({ state }) => {
+  const { offer, session: own, place, input } = state;
+  if (!offer || !own || place === undefined || !input) return [];
+  const { sessionId } = own.shardOf[place]!;
+  const about = {
+    roundId: offer.roundId,
+    sessionId,
+    index: place,
+    maskedInputHash: Buffer.from(sha256(input.body), 'hex'),
+  };
+  return [{ state, receipt: secagg.encodeBody('receipt', { ...about, loggedByMs: 60_000n }) }];
+});
+const signatureOf = (body: Uint8Array): Uint8Array => session.coordinator.sign(secagg.signedMessage(body));
+const receipts = fuzzTarget(
+  'secagg receipt, in each state that awaits one',
+  0.5,
+  fc.record({ one: fc.constantFrom(...awaiting), harm: fc.option(faults), isSigned: fc.boolean() }),
+  ({ one: { state, receipt }, harm, isSigned }) => {
+    const body = harm ? inflict(receipt, harm) : receipt;
+    // Damaged on its way, or damaged and signed by a coordinator that lies.
+    const signed = { body, signature: signatureOf(isSigned ? body : receipt) };
+    const read = secagg.readReceipt(state, signed, session.coordinator.publicKey);
+    demand(read === undefined || isSigned || sameBytes(body, receipt), 'a receipt that nobody signed');
+    const about = (bytes: Uint8Array): Uint8Array => bytes.subarray(0, receipt.length - 8);
+    demand(read === undefined || sameBytes(about(body), about(receipt)), 'a receipt for something else');
+    return read !== undefined;
+  },
+);
 
 export const machineTargets: readonly FuzzTarget[] = [
   fuzzTarget(
@@ -95,4 +143,5 @@ export const machineTargets: readonly FuzzTarget[] = [
       return effects.some(({ kind }) => kind === 'journal');
     },
   ),
+  receipts,
 ];

@@ -1,5 +1,5 @@
 import { toBinary } from '@bufbuild/protobuf';
-import { LogProofSchema, type LoggedLeaf, type LogPath, type LogProof, type Receipt } from '@weft/proto';
+import { LogProofSchema, type LogProof, type Receipt } from '@weft/proto';
 import { log, type Identity, type secagg } from '@weft/shared';
 import type { NodeEvent } from '../events.ts';
 import { toEventFault } from '../event-fault.ts';
@@ -11,6 +11,7 @@ import { createConnectedTimers } from './connected-timers.ts';
 import { createCosigner } from './cosigner.ts';
 import { requireTrust, wholeFederation } from './distrust.ts';
 import { createLoggedAdapters, type LoggedAdapter, type LoggedAdapters } from './logged-adapters.ts';
+import { fromLogProof } from './log-proof.ts';
 import type { OwedRound } from './owed-rounds.ts';
 import { readSeenLog, writeSeenLog, type SeenLog } from './seen-log.ts';
 import { createWatchedRounds, type OwedFacts } from './watched-rounds.ts';
@@ -119,8 +120,8 @@ export function createLogWatch(options: LogWatchOptions): LogWatch {
   const hold = async (proof: LogProof): Promise<void> => {
     const seen = await readSeenLog(home);
     const { checkpoint, runId, round } = proof;
-    const shownHead = { checkpoint, fromSize: Number(proof.fromSize), consistency: proof.consistency };
-    const verdict = log.readShownHead(shownHead, federation().coordinatorKey, seen);
+    const parts = fromLogProof(proof);
+    const verdict = log.readShownHead(parts.head, federation().coordinatorKey, seen);
     if (verdict.verdict === 'elsewhere') return saySeen(seen.size, { astray: true });
     const own = rounds.find(runId, round);
     const about = { runId: runId === '' ? wholeFederation : runId, round, runName: own?.runName ?? '' };
@@ -131,14 +132,14 @@ export function createLogWatch(options: LogWatchOptions): LogWatch {
     };
     if (verdict.verdict === 'fails') return accuse(verdict.check, { ...about, scope: wholeFederation }, kept);
     const { head, note } = verdict;
-    const ended = own && log.readShownRound(toRound(proof), head, ownRoundOf(own));
+    const ended = own && log.readShownRound(parts.round, head, ownRoundOf(own));
     if (own && ended?.verdict === 'fails')
       return rounds.broken(own, ended.check, { checkpoint, proof: toBinary(LogProofSchema, proof) });
-    const adapter = proof.adapter && log.readShownAdapter(toLeaf(proof.adapter), head, fromHex(runId.slice(2)));
+    const adapter = parts.adapter && log.readShownAdapter(parts.adapter, head, fromHex(runId.slice(2)));
     if (typeof adapter === 'string') return accuse(adapter, { ...about, scope: about.runId }, kept);
     const isOver = ended?.verdict === 'holds' && ended.end !== undefined;
     const leastSize = isOver
-      ? Math.max(seen.leastSize, ...proof.leaves.map(({ path }) => Number(path?.place ?? 0n) + 1))
+      ? Math.max(seen.leastSize, ...parts.round.leaves.map(({ path }) => path.place + 1))
       : seen.leastSize;
     if (head.size > seen.size || leastSize > seen.leastSize)
       await writeSeenLog(home, { ...head, leastSize, checkpoint });
@@ -202,14 +203,6 @@ export function createLogWatch(options: LogWatchOptions): LogWatch {
     },
   };
 }
-
-const toPath = (path: LogPath | undefined): log.LeafPath => ({
-  place: Number(path?.place ?? -1n),
-  size: Number(path?.size ?? -1n),
-  hashes: path?.hashes ?? [],
-});
-const toLeaf = ({ leaf, path }: LoggedLeaf) => ({ leaf, path: toPath(path) });
-const toRound = ({ leaves, update }: LogProof) => ({ leaves: leaves.map(toLeaf), update: update && toPath(update) });
 
 const ownRoundOf = ({ runId, round, adapterHash, updateHash, cut, mayBeLeftOut }: OwedRound): log.OwnRound => ({
   runId: fromHex(runId.slice(2)),

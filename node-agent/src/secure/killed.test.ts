@@ -19,6 +19,7 @@ import { readSent } from '../home/sent-record.ts';
 import { createPrivacyLedger, ledgerIn } from '../ledger/privacy-ledger.ts';
 import { readDistrust } from '../log/distrust.ts';
 import { createLogWatch } from '../log/log-watch.ts';
+import { readLoggedAdapters } from '../log/logged-adapters.ts';
 import { readOwed } from '../log/owed-rounds.ts';
 import { readSeenLog, writeSeenLog } from '../log/seen-log.ts';
 import { checkPolicy } from '../policy/parse-policy.ts';
@@ -128,6 +129,7 @@ async function startProcess(home: string, secure: SecureSession, life: Life) {
     federation,
     emit,
     owed: await readOwed(home),
+    adapters: await readLoggedAdapters(home),
     witness: undefined,
   });
   const round = createSecureRound(

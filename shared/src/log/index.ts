@@ -66,6 +66,7 @@ export {
   type LoggedAdapter,
   type OwnRound,
   type RoundVerdict,
+  type ShownLeaf,
 } from './shown-proof.ts';
 export {
   formatWitnesses,
