@@ -1,6 +1,6 @@
 import { copyFile, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { log, sha256, type RunId, type Sha256 } from '@weft/shared';
+import { isWeftError, log, sha256, type RunId, type Sha256 } from '@weft/shared';
 import { writeFileAtomically } from '@weft/trainer';
 
 /** Bodies and manifests in the folder of the log: the specs of all runs, and the rounds of those that publish. */
@@ -12,8 +12,15 @@ export interface PublishedRounds {
   hasRound(runId: RunId, round: number): Promise<boolean>;
   /** The bodies that it names come first. */
   putRound(manifest: log.RoundManifest): Promise<void>;
-  /** Removes what is past its window. @returns when there will be more to remove */
-  sweep(now: number): Promise<number | undefined>;
+  /** Removes what is past its window. */
+  sweep(now: number): Promise<Swept>;
+}
+
+export interface Swept {
+  /** When there will be more to remove. */
+  readonly next: number | undefined;
+  /** Files that should be manifests and do not parse: what they named is left where it is. */
+  readonly malformed: readonly string[];
 }
 
 export function openPublishedRounds(folder: string): PublishedRounds {
@@ -46,17 +53,19 @@ export function openPublishedRounds(folder: string): PublishedRounds {
         writeFileAtomically(file, (handle) => handle.writeFile(log.formatManifest(manifest))),
       ),
     async sweep(now) {
-      const manifests = await readManifests(at('rounds'));
+      const { manifests, malformed } = await readManifests(at('rounds'));
       const { rounds, bodies } = log.expiredRounds(manifests, now);
       for (const { runId, round } of rounds) await rm(at(log.manifestPath(runId, round)), { force: true });
       for (const body of bodies) await rm(at(log.bodyPath(body)), { force: true });
       const left = manifests.filter(({ until }) => until > now).map(({ until }) => until);
-      return left.length === 0 ? undefined : Math.min(...left);
+      return { next: left.length === 0 ? undefined : Math.min(...left), malformed };
     },
   };
 }
 
-async function readManifests(folder: string): Promise<log.RoundManifest[]> {
+async function readManifests(
+  folder: string,
+): Promise<{ readonly manifests: readonly log.RoundManifest[]; readonly malformed: readonly string[] }> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(
     (error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return [];
@@ -64,7 +73,16 @@ async function readManifests(folder: string): Promise<log.RoundManifest[]> {
     },
   );
   const files = entries.filter((entry) => entry.isFile() && entry.name.endsWith('.json'));
-  return Promise.all(
-    files.map(async ({ parentPath, name }) => log.parseManifest(await readFile(join(parentPath, name)))),
-  );
+  const manifests: log.RoundManifest[] = [];
+  const malformed: string[] = [];
+  for (const { parentPath, name } of files) {
+    const file = join(parentPath, name);
+    try {
+      manifests.push(log.parseManifest(await readFile(file)));
+    } catch (error) {
+      if (!isWeftError(error, 'WEFT_LOG_MALFORMED')) throw error;
+      malformed.push(file);
+    }
+  }
+  return { manifests, malformed };
 }

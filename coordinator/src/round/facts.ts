@@ -105,7 +105,10 @@ export function checkUpload(
   if (turn.state.secure !== undefined) {
     // What is masked has no hash before the masks are known.
     if (secagg.awaitedPlaces(turn.state.secure.server).includes(placeOf(turn.state.secure, nodeId))) return 'expected';
-    throw new WeftError('WEFT_UPDATE_NOT_EXPECTED', `${nodeId} dealt no shares in round ${round}`);
+    throw new WeftError(
+      'WEFT_UPDATE_NOT_EXPECTED',
+      `${nodeId} dealt no shares in round ${round}, or complained of those that it was dealt`,
+    );
   }
   if (participant.payload?.sha256 !== payloadSha256) {
     throw new WeftError(

@@ -11,7 +11,7 @@ import {
   type RunId,
   type Sha256,
 } from '@weft/shared';
-import type { NewEvent } from '../store/events.ts';
+import type { EventData, NewEvent } from '../store/events.ts';
 import { evolve, initialState, type RunEvent } from './evolve.ts';
 import type { Effect, RoundInput } from './inputs.ts';
 import { simulatedValues } from './simulation.ts';
@@ -239,27 +239,29 @@ export class SecureRun {
   #hear({ node, name, signed, words }: Said): void {
     const { round } = this.state;
     const nodeId = this.ids[node]!;
-    if (name === 'maskedInput' && words && this.state.phase === 'collecting') {
-      const payloadSha256 = sha256(new Uint8Array(words.buffer));
-      words.forEach((word, i) => this.#masked.set(`${payloadSha256} ${i}`, word));
-      const chunkRoot = Buffer.from(rootOf(words)).toString('hex') as Sha256;
-      const facts = { weight: 0, clipped: false, saturatedValues: 0, values: 1, transferMs: 1, chunkRoot };
-      const row = {
-        updateSha256: sha256(payloadSha256),
-        update: '',
-        signature: '',
-        payloadSha256,
-        payloadBytes: 8,
-        ...facts,
-      };
-      this.apply({ kind: 'uploaded', nodeId, round, update: row });
-    }
     try {
+      if (name === 'maskedInput' && words && this.state.phase === 'collecting')
+        this.apply({ kind: 'uploaded', nodeId, round, update: this.#upload(words) });
       this.apply({ kind: 'secure', nodeId, round, name, signed });
     } catch (error) {
       // Too late for this round, or a lie.
       this.refused.push(toWeftError(error).code);
     }
+  }
+
+  #upload(words: Uint32Array): EventData<'update.accepted'> {
+    const payloadSha256 = sha256(new Uint8Array(words.buffer));
+    words.forEach((word, i) => this.#masked.set(`${payloadSha256} ${i}`, word));
+    const chunkRoot = Buffer.from(rootOf(words)).toString('hex') as Sha256;
+    const facts = { weight: 0, clipped: false, saturatedValues: 0, values: 1, transferMs: 1, chunkRoot };
+    return {
+      updateSha256: sha256(payloadSha256),
+      update: '',
+      signature: '',
+      payloadSha256,
+      payloadBytes: 8,
+      ...facts,
+    };
   }
 
   /** Signs as this node what it would not say itself. */

@@ -1,4 +1,4 @@
-import { secagg } from '@weft/shared';
+import { secagg, toNodeId } from '@weft/shared';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { members, SecureRun, update } from './secure-simulation.ts';
@@ -163,6 +163,29 @@ describe('a run with secure aggregation', () => {
       expect(run.refused).toEqual(['WEFT_UPDATE_WRONG_NODE']);
     },
   );
+
+  test('has no row for a complaint that is none, and one for whoever has one to make', () => {
+    const run = new SecureRun();
+    const complaints = () =>
+      run.events.filter(({ kind, data }) => kind === 'secagg.moved' && 'kind' in data && data.kind === 'complaint')
+        .length;
+    // Whatever a member says, it complains beside it: about another, about itself, and in bytes that are nothing.
+    run.wire = (said) => {
+      const { session } = run.state.secure?.server ?? {};
+      const noise = { body: new Uint8Array(1000).fill(7), signature: new Uint8Array(0) };
+      const nothing = Array.from({ length: 20 }, () => ({ ...said, name: 'complaint', signed: noise }));
+      if (!session || said.node !== 0) return [said, ...nothing];
+      const place = session.members.findIndex(({ identityKey }) => toNodeId(identityKey) === run.ids[0]);
+      const header = { roundId: session.roundId, sessionId: session.shardOf[place]!.sessionId, index: place };
+      const signed = [0, 1, 2, 3, 4, 99].map((dealer) => run.signAs(0, 'complaint', { ...header, dealer, reason: 1 }));
+      return [...nothing, ...signed.map((one) => ({ ...said, name: 'complaint', signed: one })), said];
+    };
+    run.runUntil(() => run.sums.length > 0);
+    expect(run.events.filter(({ kind }) => kind === 'round.aborted')).toEqual([]);
+    expect(complaints()).toBe(1);
+    expect(run.sums[0]!.nodes).toHaveLength(members - 1);
+    expect(durable(run.replayed())).toEqual(durable(run.state));
+  });
 
   test('takes no input while it is paused, since its receipt could promise no time, and asks again on resuming', () => {
     const run = new SecureRun();

@@ -27,13 +27,16 @@ let store: Store;
 let clock: ManualClock;
 let published: PublishedRounds;
 let publisher: Publisher;
+let warned: unknown[];
 beforeEach(async () => {
   home = await mkdtemp(join(tmpdir(), 'weft-publisher-'));
   clock = createManualClock();
   store = openStore(home, { now: () => clock.now() });
   published = openPublishedRounds(join(home, 'log'));
   const blobs = await openRunBlobs(home);
-  publisher = createPublisher({ store, blobs, clock, logger: pino({ level: 'silent' }) }, published);
+  warned = [];
+  const logger = pino({ level: 'warn' }, { write: (line) => warned.push(JSON.parse(line)) });
+  publisher = createPublisher({ store, blobs, clock, logger }, published);
 });
 afterEach(async () => {
   publisher.close();
@@ -75,6 +78,33 @@ test('a round goes when its window is over, by the clock alone, and the spec sta
   expect(await published.hasRound(runId, 1)).toBe(true);
   clock.advance(4000);
   await vi.waitFor(async () => expect(await bodies()).toEqual(new Set([kept])));
+});
+
+test('a manifest that does not parse is skipped and said so: it stops neither the sweep nor whoever publishes', async () => {
+  const gone = await keepRound(0, clock.now() + 1000);
+  const broken = join(home, 'log', 'rounds', runId, '1.json');
+  await writeFile(broken, '{"version":1,"messages":[{"kind":"complaint","signature":"00"}]}');
+  clock.advance(1000);
+  store.append([
+    {
+      kind: 'round.committed',
+      runId,
+      round: 2,
+      data: {
+        adapter: { sha256: sha256('adapter'), sizeBytes: 1 },
+        nodeIds: [],
+        weightSum: 1,
+        deltaNormL2: 1,
+        seconds: { training: 1, transfer: 1, aggregation: 1 },
+        bytesDown: {},
+      },
+    },
+  ]);
+  await publisher.publishRound(runId, spec, 2);
+  expect(await published.hasRound(runId, 0)).toBe(false);
+  const left = await bodies();
+  expect(gone.filter((body) => left.has(body))).toEqual([]);
+  expect(warned).toEqual([expect.objectContaining({ file: broken })]);
 });
 
 test('what another process left half done is written again, whole', async () => {

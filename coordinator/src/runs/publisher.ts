@@ -29,7 +29,8 @@ export function createPublisher(
   let cancelAlarm: (() => void) | undefined;
   let closed = false;
   const sweep = async (): Promise<void> => {
-    const next = await published.sweep(clock.now());
+    const { next, malformed } = await published.sweep(clock.now());
+    for (const file of malformed) logger.warn({ file }, 'the manifest of a published round does not parse');
     cancelAlarm?.();
     if (next !== undefined && !closed) cancelAlarm = clock.alarm(next, () => void sweepSafely());
   };
@@ -86,7 +87,8 @@ export function createPublisher(
       const [committed] = store.read({ runId, round, kinds: ['round.committed'] });
       if (committed === undefined) return;
       await publish(committed, secure);
-      await sweep();
+      // Whoever waits for this round deletes its updates next: what other rounds left behind must not stop that.
+      await sweepSafely();
     },
     async recover(runId, { aggregation: { secure } }) {
       if (!secure.publishInputs) return;

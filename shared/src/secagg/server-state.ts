@@ -53,13 +53,16 @@ export interface ServerState {
   readonly reveals: ReadonlyMap<string, Signed>;
   readonly session?: Session;
   readonly shares: ReadonlyMap<number, { readonly signed: Signed; readonly body: Body<'shares'> }>;
-  readonly complaints: readonly Signed[];
+  /** Of members who could not open what they were dealt, by their place. They send no input. */
+  readonly complaints: ReadonlyMap<number, { readonly signed: Signed; readonly body: Body<'complaint'> }>;
   readonly inputs: ReadonlyMap<number, Signed>;
   /** By when the receipt of each input said that a Cut or Abort stands in the log: milliseconds since 1970. */
   readonly promised: ReadonlyMap<number, bigint>;
   readonly cut?: { readonly bytes: Uint8Array; readonly hash: Uint8Array; readonly surviving: readonly boolean[] };
   readonly acks: ReadonlyMap<number, Uint8Array>;
   readonly openings: ReadonlyMap<number, { readonly signed: Signed; readonly body: Body<'opening'> }>;
+  /** Places of members that opened other shares than they were dealt. */
+  readonly badOpenings: ReadonlySet<number>;
   readonly blamed: readonly Blame[];
 }
 
@@ -90,11 +93,12 @@ export const newServer = (): ServerState => ({
   sessionKeys: new Set(),
   reveals: new Map(),
   shares: new Map(),
-  complaints: [],
+  complaints: new Map(),
   inputs: new Map(),
   promised: new Map(),
   acks: new Map(),
   openings: new Map(),
+  badOpenings: new Set(),
   blamed: [],
 });
 

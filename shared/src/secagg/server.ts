@@ -63,7 +63,7 @@ class ServerMachine {
       case 'shares':
         return this.#shares(event);
       case 'complaint':
-        return this.#keep(event, { complaints: [...this.#state.complaints, event.signed] });
+        return this.#complaint(event);
       case 'maskedInput':
         return this.#input(event);
       case 'cutAck':
@@ -194,7 +194,7 @@ class ServerMachine {
         reveal && sameBytes(reveal.rosterRoot, roster!.root) && sameBytes(beaconCommitment(reveal.random), commitment)
       );
     });
-    if (!beacon) return this.#stay();
+    if (!beacon || this.#state.reveals.has(hex(beacon.beaconKey))) return this.#stay();
     const reveals = new Map(this.#state.reveals).set(hex(beacon.beaconKey), event.signed);
     return reveals.size < beacons.length
       ? this.#keep(event, { reveals })
@@ -210,7 +210,7 @@ class ServerMachine {
   }
 
   /** A body of this session, signed by the member at its index. */
-  #fromMember<N extends 'shares' | 'maskedInput' | 'cutAck' | 'opening'>(
+  #fromMember<N extends 'shares' | 'complaint' | 'maskedInput' | 'cutAck' | 'opening'>(
     name: N,
     signed: Signed,
   ): { body: Body<N>; place: number; shard: Shard } | undefined {
@@ -246,18 +246,34 @@ class ServerMachine {
       : this.#enter('collecting', {});
   }
 
+  /** Once a member, in the place of its input, about what another of its shard dealt to it. */
+  #complaint(event: ServerEvent & { signed: Signed }): ServerStep {
+    const { phase, complaints: known, inputs } = this.#state;
+    const from = phase === 'collecting' ? this.#fromMember('complaint', event.signed) : undefined;
+    if (!from || known.has(from.place) || inputs.has(from.place)) return this.#stay();
+    const sharing = sharingIn(this.#state, from.shard);
+    const { dealer, reason } = from.body;
+    if (!sharing.includes(from.place) || !sharing.includes(dealer) || reason < 1 || reason > 2) return this.#stay();
+    const complaints = new Map(known).set(from.place, { signed: event.signed, body: from.body });
+    return this.#collect(event, { complaints });
+  }
+
   #input(event: ServerEvent & { kind: 'maskedInput' }): ServerStep {
-    const { phase, inputs: known } = this.#state;
+    const { phase, inputs: known, complaints } = this.#state;
     const from = phase === 'collecting' ? this.#fromMember('maskedInput', event.signed) : undefined;
-    if (!from || known.has(from.place)) return this.#stay();
+    if (!from || known.has(from.place) || complaints.has(from.place)) return this.#stay();
     const sharing = sharingIn(this.#state, from.shard);
     if (!sharing.includes(from.place) || !sameBytes(from.body.sharingHash, sharingHashOf(sharing))) return this.#stay();
     const inputs = new Map(known).set(from.place, event.signed);
     const promised = new Map(this.#state.promised).set(from.place, event.loggedByMs);
     const receipt = receiptTo(this.#options, { ...this.#state, inputs, promised }, from.place)!;
-    const kept = this.#keep(event, { inputs, promised }, [{ kind: 'send', place: from.place, ...receipt }]);
-    const awaited = openShards(this.#state).flatMap((shard) => sharingIn(this.#state, shard));
-    if (!awaited.every((place) => inputs.has(place))) return kept;
+    return this.#collect(event, { inputs, promised }, [{ kind: 'send', place: from.place, ...receipt }]);
+  }
+
+  /** Once nobody is waited for, the cut is fixed. */
+  #collect(event: ServerEvent, changed: Partial<ServerState>, effects: ServerEffect[] = []): ServerStep {
+    const kept = this.#keep(event, changed, effects);
+    if (awaitedPlaces(kept.state).length > 0) return kept;
     const step = new ServerMachine(this.#options, kept.state, this.#now).#fixCut();
     return { state: step.state, effects: [...kept.effects, ...step.effects] };
   }
@@ -300,9 +316,9 @@ class ServerMachine {
   }
 
   #opening(event: ServerEvent & { signed: Signed }): ServerStep {
-    const { phase, session, cut, openings: known } = this.#state;
+    const { phase, session, openings: known, badOpenings } = this.#state;
     const from = phase === 'opening' ? this.#fromSurvivor('opening', event.signed) : undefined;
-    if (!from || known.has(from.place)) return this.#stay();
+    if (!from || known.has(from.place) || badOpenings.has(from.place)) return this.#stay();
     const bad = badShare(this.#state, from);
     if (bad !== undefined) {
       const blame: Blame = {
@@ -310,14 +326,24 @@ class ServerMachine {
         because: `its share of member ${bad} is not the one that was dealt`,
         evidence: [event.signed, this.#state.shares.get(bad)!.signed],
       };
-      return this.#keep(event, { blamed: [...this.#state.blamed, blame] });
+      const changed = { blamed: [...this.#state.blamed, blame], badOpenings: new Set(badOpenings).add(from.place) };
+      return this.#open(event, changed);
     }
-    const openings = new Map(known).set(from.place, { signed: event.signed, body: from.body });
-    const waiting = session!.shards.some(({ places, sizes }) => {
-      const open = places.filter((place) => openings.has(place)).length;
-      return places.some((place) => cut!.surviving[place]) && open < sizes.threshold;
+    return this.#open(event, {
+      openings: new Map(known).set(from.place, { signed: event.signed, body: from.body }),
     });
-    return waiting ? this.#keep(event, { openings }) : this.#then(event, { openings }, (machine) => machine.#unmask());
+  }
+
+  /** Once each shard has as many openings as it will need, or will get, the masks come off. */
+  #open(event: ServerEvent, changed: Partial<ServerState>): ServerStep {
+    const { session, cut, openings, badOpenings } = { ...this.#state, ...changed };
+    const isAwaited = (place: number): boolean =>
+      cut!.surviving[place] === true && !openings.has(place) && !badOpenings.has(place);
+    const waiting = session!.shards.some(
+      ({ places, sizes }) =>
+        places.filter((place) => openings.has(place)).length < sizes.threshold && places.some(isAwaited),
+    );
+    return waiting ? this.#keep(event, changed) : this.#then(event, changed, (machine) => machine.#unmask());
   }
 
   #unmask(): ServerStep {
@@ -354,7 +380,7 @@ export function deadlineMs({ offer }: ServerOptions, { phase }: ServerState): nu
 
 /** Places that this phase still waits for; before the roster, none is known. */
 export function awaitedPlaces(state: ServerState): number[] {
-  const { phase, session, shares, inputs, cut, acks, openings } = state;
+  const { phase, session, shares, complaints, inputs, cut, acks, openings, badOpenings } = state;
   const members = (session?.members ?? []).map((_, place) => place);
   switch (phase) {
     case 'shares':
@@ -362,11 +388,11 @@ export function awaitedPlaces(state: ServerState): number[] {
     case 'collecting':
       return openShards(state)
         .flatMap((shard) => sharingIn(state, shard))
-        .filter((place) => !inputs.has(place));
+        .filter((place) => !inputs.has(place) && !complaints.has(place));
     case 'cutting':
       return members.filter((place) => cut!.surviving[place] && !acks.has(place));
     case 'opening':
-      return members.filter((place) => cut!.surviving[place] && !openings.has(place));
+      return members.filter((place) => cut!.surviving[place] && !openings.has(place) && !badOpenings.has(place));
     default:
       return [];
   }
