@@ -1,11 +1,14 @@
 import { globSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
-import type { NodeEvent } from '@weft/node-agent';
+import { coordinatorConfigSchema } from '@weft/coordinator';
+import { defaultPolicy, writePolicy, type NodeEvent } from '@weft/node-agent';
 import type { RunDetailView } from '@weft/shared';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { openFederation, sentences, type TestFederation } from '../e2e/federation.ts';
+import { createWeftProcesses } from '../e2e/weft-processes.ts';
 import { securityPage, withPolicyTable } from './policy-table.ts';
+import { watchSockets, type Sockets } from './process-sockets.ts';
 
 const page = readFileSync(securityPage, 'utf8');
 
@@ -36,6 +39,14 @@ let nodeAfter: Files;
 let coordinatorInMid: Files;
 let nodeHome: string;
 
+/** Only Linux says of a process what it listens on and whom it reaches. */
+const hasSockets = process.platform === 'linux';
+const processes = createWeftProcesses();
+/** Of a node in a process of its own, and of this process, in which the coordinator runs. */
+let nodeSockets: Sockets;
+let evaEnded: number | null;
+let coordinatorSockets: Sockets;
+
 beforeAll(async () => {
   federation = await openFederation();
   const coordinatorHome = join(federation.folder, 'coordinator');
@@ -45,7 +56,8 @@ beforeAll(async () => {
     cohort: { minimum: 3, maximum: 129 },
     rounds: 1,
   });
-  for (const name of ['ana', 'ben', 'eva']) {
+  const own = hasSockets ? watchSockets(process.pid) : undefined;
+  for (const name of ['ana', 'ben']) {
     const place = await federation.join(name, sentences(name, 60));
     const node = await federation.startNode(name, place, {
       policy: { smallestCohort: 3 },
@@ -57,13 +69,24 @@ beforeAll(async () => {
     });
     if (name === 'ana') nodeHome = node.home;
   }
+  const { home, dataPath } = await federation.join('eva', sentences('eva', 60));
+  await writePolicy(home, { ...defaultPolicy, smallestCohort: 3 });
+  const start = ['node', 'start', '--home', home, '--data', dataPath, '--threads', '1'];
+  const eva = processes.weft(...start, '--until-run-ends', '--json');
+  const evas = hasSockets ? watchSockets(eva.child.pid!) : undefined;
   await federation.admin('POST', `/api/runs/${id}/start`);
   await federation.runUntil(id, ({ state }: RunDetailView) => state === 'finished');
+  evaEnded = (await eva.exited).code;
+  if (evas !== undefined) nodeSockets = evas.end();
+  if (own !== undefined) coordinatorSockets = own.end();
   // the node clears up after it has heard of the end
   await vi.waitUntil(() => ![...filesIn(nodeHome).keys()].some((path) => path.startsWith('pending')), 20_000);
   nodeAfter = filesIn(nodeHome);
 }, 60_000);
-afterAll(() => federation.close());
+afterAll(async () => {
+  processes.killAll();
+  await federation.close();
+});
 
 const matches = (pattern: string, path: string): boolean =>
   new RegExp(
@@ -110,6 +133,42 @@ test('what is kept until a round ends was there in its middle and is gone after 
 test.skipIf(process.platform === 'win32')('homes are folders of their owner alone', () => {
   for (const home of [nodeHome, join(federation.folder, 'coordinator')])
     expect(statSync(home).mode & 0o777).toBe(0o700);
+});
+
+/** Who listens on what and reaches what, as the page's table of hosts and ports says it. */
+const placesOf = (who: string): { listens: string; reaches: string } => {
+  const row = new RegExp(`^\\| ${who} \\| (.+?) \\| (.+?) \\|$`, 'm').exec(page.split('## Hosts and ports')[1] ?? '');
+  return { listens: row?.[1] ?? 'the page does not say', reaches: row?.[2] ?? 'the page does not say' };
+};
+
+test.skipIf(!hasSockets)('a running node listens on nothing and reaches the address of its invite alone', () => {
+  const { listens, reaches } = placesOf('node \\(.+?\\)');
+  expect(listens).toBe('nothing');
+  expect(reaches).toMatch(/^the one address of its invite, over TLS/);
+  expect(evaEnded).toBe(0);
+  expect([...nodeSockets.listening]).toEqual([]);
+  expect([...nodeSockets.reached]).toEqual([federation.coordinator.grpcAddress]);
+});
+
+test.skipIf(!hasSockets)('a running coordinator listens on the two ports of the page and reaches nothing', () => {
+  const { listens, reaches } = placesOf('coordinator');
+  const defaults = coordinatorConfigSchema.parse({});
+  const served = {
+    grpcPort: federation.coordinator.grpcAddress,
+    httpPort: new URL(federation.coordinator.httpUrl).host,
+  };
+  const named = Array.from(
+    listens.matchAll(/(\S+):(\d+) [^,(]*\(`(\w+)`, `(\w+)`/g),
+    ([, host, port, hostKey, portKey]) => ({ default: { [hostKey!]: host, [portKey!]: Number(port) }, portKey }),
+  );
+  expect(defaults).toMatchObject(Object.assign({}, ...named.map((place) => place.default)));
+  // the test took free ports; all else is the default
+  const expected = named.map(({ portKey }) => served[portKey as keyof typeof served]);
+  expect([...coordinatorSockets.listening].toSorted()).toEqual(expected.toSorted());
+  expect(reaches).toBe('nothing');
+  // two nodes and the admin's hand live in the same process
+  const own = [served.grpcPort, served.httpPort];
+  expect([...coordinatorSockets.reached].filter((address) => !own.includes(address))).toEqual([]);
 });
 
 test("the table of the policy is the code's", () => {
