@@ -81,6 +81,37 @@ describe('a session', () => {
     expect(coordinator.sessions.gateway.connected()).toEqual([]);
     expect(await refusalCode(node.uploadStatus(session.ticket, 'x'))).toBe('WEFT_TICKET_INVALID');
   });
+
+  it('that takes nothing of what others wait for is ended, and they are told everything in order', async () => {
+    const messageBytes = 200_000;
+    await start({ queueBytes: 64 << 20, inFlightBytes: 3 * messageBytes, slowestBytesPerSec: 1 << 30, graceMs: 1000 });
+    const [slow, ...others] = [await join(), await join(), await join(), await join()];
+    const stuck = await slow.openSession();
+    stuck.call.pause();
+    const sessions = await Promise.all(others.map((node) => node.openSession()));
+    const { gateway } = coordinator.sessions;
+    // grpc-js reads sixteen of them ahead
+    const rounds = Array.from({ length: 30 }, (_, round) => round);
+    for (const round of rounds) {
+      const message = { case: 'runEnded', value: { reason: 'x'.repeat(messageBytes), runId: String(round) } } as const;
+      for (const { nodeId } of [slow, ...others]) gateway.send(nodeId, message);
+    }
+    const told = sessions.map(async (session) => {
+      const ids: string[] = [];
+      for (const _ of rounds) ids.push((await session.next('runEnded')).runId);
+      return ids;
+    });
+    for (const ids of await Promise.all(told)) expect(ids).toEqual(rounds.map(String));
+    // It held its share for as long as nobody needed it.
+    while (gateway.connected().includes(slow.nodeId)) {
+      const message = { case: 'runEnded', value: { reason: 'x'.repeat(messageBytes) } } as const;
+      for (const { nodeId } of others) gateway.send(nodeId, message);
+      for (const session of sessions) await session.next('runEnded');
+    }
+    expect(await refusalCode(slow.uploadStatus(stuck.ticket, 'x'))).toBe('WEFT_TICKET_INVALID');
+    // The stream is gone too, with what it held: its place is free without a word to a peer that reads none.
+    expect(await refusalCode(stuck.ended)).toMatch(/^gRPC 1:/);
+  });
 });
 
 describe('a renewed certificate', () => {

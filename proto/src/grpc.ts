@@ -38,7 +38,10 @@ type Input<M extends DescMethod> = MessageShape<M['input']>;
 type InputInit<M extends DescMethod> = MessageInitShape<M['input']>;
 type Output<M extends DescMethod> = MessageShape<M['output']>;
 
-/** Handlers of a service, typed by its methods; for `server.addService(toServiceDefinition(S), handlers)`. */
+/**
+ * Handlers of a service, typed by its methods; for `server.addService(toServiceDefinition(S), handlers)`. On a stream both
+ * ways the bytes of an answer do in its place, for whoever has them already.
+ */
 export type ServiceHandlers<S extends DescService> = {
   [K in keyof S['method']]: S['method'][K]['methodKind'] extends 'unary'
     ? grpc.handleUnaryCall<Input<S['method'][K]>, Output<S['method'][K]>>
@@ -46,7 +49,7 @@ export type ServiceHandlers<S extends DescService> = {
       ? grpc.handleClientStreamingCall<Input<S['method'][K]>, Output<S['method'][K]>>
       : S['method'][K]['methodKind'] extends 'server_streaming'
         ? grpc.handleServerStreamingCall<Input<S['method'][K]>, Output<S['method'][K]>>
-        : grpc.handleBidiStreamingCall<Input<S['method'][K]>, Output<S['method'][K]>>;
+        : grpc.handleBidiStreamingCall<Input<S['method'][K]>, Output<S['method'][K]> | Uint8Array>;
 };
 
 /** A unary call as a promise. Rejects with grpc-js's ServiceError. */
@@ -124,8 +127,8 @@ export function callBidiStream<M extends DescMethod>(
 
 const serializer =
   <D extends DescMessage>(schema: D) =>
-  (message: MessageShape<D>): Buffer => {
-    const bytes = toBinary(schema, message);
+  (message: MessageShape<D> | Uint8Array): Buffer => {
+    const bytes = message instanceof Uint8Array ? message : toBinary(schema, message);
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   };
 

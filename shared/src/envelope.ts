@@ -28,10 +28,17 @@ export type Domain = (typeof domains)[keyof typeof domains];
 
 /** domain ‖ 0x00 ‖ SHA-256(body): what Ed25519 signs. */
 export const signedBytes = (domain: Domain, body: Uint8Array): Uint8Array =>
-  Buffer.concat([Buffer.from(`${domain}\0`), createHash('sha256').update(body).digest()]);
+  withDomain(domain, createHash('sha256').update(body).digest());
+
+const withDomain = (domain: Domain, digest: Uint8Array): Uint8Array =>
+  Buffer.concat([Buffer.from(`${domain}\0`), digest]);
 
 export const signBody = (domain: Domain, body: Uint8Array, identity: Identity): Uint8Array =>
   identity.sign(signedBytes(domain, body));
+
+/** @param digest SHA-256 of the body, for whoever hashes it in pieces */
+export const signDigest = (domain: Domain, digest: Uint8Array, identity: Identity): Uint8Array =>
+  identity.sign(withDomain(domain, digest));
 
 export const verifyBody = (domain: Domain, body: Uint8Array, signature: Uint8Array, publicKey: Uint8Array): boolean =>
   verifySignature(publicKey, signedBytes(domain, body), signature);

@@ -5,6 +5,7 @@ import { findGguf, findPython } from '../conformance/python.ts';
 import { againstSixteen, bitsRows, measureBits } from './bits-bench.ts';
 import { boostRows, measureBoosts } from './boost/boost-bench.ts';
 import { cases } from './cases.ts';
+import { cohortRows, measureCohort } from './cohort/cohort-bench.ts';
 import { figuresOf } from './figures.ts';
 import { generatingFigures, generatingRows, measureGenerating } from './generate/generate-bench.ts';
 import { aligned, runTable, tableOf } from './table.ts';
@@ -14,12 +15,14 @@ import { againstFlower, againstTargets, measureSecagg, secaggRows } from './seca
 import { measureTraining } from './train-bench.ts';
 
 // `pnpm bench train [--quick] [--case NAME] [--threads N] [--json | --profile]`, `pnpm bench generate [--quick] [--threads N] [--json]`,
-// `pnpm bench secagg [--quick] [--json]`, `pnpm bench bits [--quick] [--json]`, `pnpm bench boost [--quick] [--json]`
+// `pnpm bench secagg [--quick] [--json]`, `pnpm bench bits [--quick] [--json]`, `pnpm bench boost [--quick] [--json]`,
+// `pnpm bench cohort [--members N] [--json]`
 const usage = `usage: pnpm bench train [--quick] [--case ${cases.map(({ name }) => name).join('|')}] [--threads N] [--gguf FILE] [--json | --profile]
        pnpm bench generate [--quick] [--threads N] [--gguf FILE] [--json]
        pnpm bench secagg [--quick] [--json]
        pnpm bench bits [--quick] [--json]
-       pnpm bench boost [--quick] [--json]`;
+       pnpm bench boost [--quick] [--json]
+       pnpm bench cohort [--members N] [--json]`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -28,6 +31,7 @@ const { values, positionals } = parseArgs({
     case: { type: 'string', multiple: true },
     threads: { type: 'string', default: String(availableParallelism()) },
     gguf: { type: 'string' },
+    members: { type: 'string', default: '132' },
     json: { type: 'boolean', default: false },
     profile: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
@@ -36,12 +40,15 @@ const { values, positionals } = parseArgs({
 const gguf = values.gguf ?? findGguf();
 const threads = Number(values.threads);
 const unknown = values.case?.find((name) => !cases.some((known) => known.name === name));
+const members = Number(values.members);
 const verb = positionals.join();
 if (values.help) {
   process.stdout.write(`${usage}\n`);
 } else if (
-  !['train', 'generate', 'secagg', 'bits', 'boost'].includes(verb) ||
+  !['train', 'generate', 'secagg', 'bits', 'boost', 'cohort'].includes(verb) ||
   unknown !== undefined ||
+  !Number.isSafeInteger(members) ||
+  members < 3 ||
   !Number.isSafeInteger(threads) ||
   threads < 1
 ) {
@@ -54,6 +61,9 @@ if (values.help) {
 } else if (verb === 'boost') {
   const measured = measureBoosts({ quick: values.quick });
   process.stdout.write(values.json ? `${JSON.stringify(measured)}\n` : aligned(boostRows(measured)));
+} else if (verb === 'cohort') {
+  const figures = await measureCohort(members, (line) => void process.stderr.write(`${line}\n`));
+  process.stdout.write(values.json ? `${JSON.stringify(figures)}\n` : aligned(cohortRows(figures)));
 } else if (verb === 'secagg') {
   const report = (line: string): void => void process.stderr.write(`${line}\n`);
   const run = measureSecagg({ quick: values.quick, python: findPython(['flwr']), report });

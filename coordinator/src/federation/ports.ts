@@ -3,15 +3,18 @@ import type { CoordinatorMessageSchema, Envelope, NodeMessage } from '@weft/prot
 import type { NodeId, Sha256, WeftError } from '@weft/shared';
 
 /** What the coordinator says within a session; the gateway adds session id, sequence number and signature. */
-export type CoordinatorSays = NonNullable<MessageInitShape<typeof CoordinatorMessageSchema>['kind']>;
+export type CoordinatorSays = Extract<MessageInitShape<typeof CoordinatorMessageSchema>['kind'], { case: string }>;
 /** What a node said, after signature, session id and sequence number held. */
 export type NodeSays = NodeMessage['kind'];
 
 /** The sessions that are open now. Implemented by the gRPC server, used by the runs. */
 export interface NodeGateway {
   connected(): readonly NodeId[];
-  /** Queues a message on the node's session; false where it has none. */
-  send(nodeId: NodeId, message: CoordinatorSays): boolean;
+  /**
+   * Queues a message on the node's session; false where it has none. Whoever tells many the same gives the same object, so
+   * that its bytes are made once; `own` has what this node alone is told with it, more fields of the same kind.
+   */
+  send(nodeId: NodeId, message: CoordinatorSays, own?: CoordinatorSays): boolean;
   /** Ends the node's session and its ticket. */
   end(nodeId: NodeId, reason: WeftError): void;
 }

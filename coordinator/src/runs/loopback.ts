@@ -68,9 +68,10 @@ export async function openLoopback(
     },
     gateway: {
       connected: () => [...connected],
-      send(nodeId, message) {
+      send(nodeId, told, own) {
         const node = nodes.find(({ id }) => id === nodeId);
         if (node === undefined || !connected.has(nodeId)) return false;
+        const message = own ? ({ ...told, value: { ...told.value, ...own.value } } as typeof told) : told;
         node.heard.push(message);
         if (options.automatic ?? true) onTheirWay.push(Promise.resolve().then(() => node.follow(message)));
         return true;

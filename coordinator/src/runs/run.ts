@@ -20,6 +20,7 @@ import {
   type RoundInput,
   type RunState,
 } from '../round/index.ts';
+import type { CoordinatorSays } from '../federation/ports.ts';
 import type { StoredEvent } from '../store/events.ts';
 import { aggregateRound } from './aggregate-round.ts';
 import { scoreAdapter } from './score-adapter.ts';
@@ -158,36 +159,20 @@ export class Run {
         return;
       case 'announceCohort': {
         const { round, nodeIds, deadlineAt } = effect;
-        for (const nodeId of effect.to) {
-          gateway.send(nodeId, {
-            case: 'cohort',
-            value: { runId, round, nodeIds: [...nodeIds], deadlineMs: BigInt(deadlineAt) },
-          });
-        }
-        return;
+        const value = { runId, round, nodeIds: [...nodeIds], deadlineMs: BigInt(deadlineAt) };
+        return this.#tell(effect.to, { case: 'cohort', value });
       }
       case 'sendSecure':
         return this.#sendSecure(effect);
       case 'announceResult': {
         const { round, committed, reason, contributors } = effect;
-        for (const nodeId of effect.to) {
-          if (!this.wasOfferedTo(nodeId)) continue;
-          gateway.send(nodeId, {
-            case: 'roundResult',
-            value: { runId, round, committed, adapter: adapterRef(effect.adapter), reason, contributors },
-          });
-        }
-        return;
+        const value = { runId, round, committed, adapter: adapterRef(effect.adapter), reason, contributors };
+        return this.#tell(effect.to.filter(this.wasOfferedTo), { case: 'roundResult', value });
       }
-      case 'announceEnd':
-        for (const nodeId of effect.to) {
-          if (!this.wasOfferedTo(nodeId)) continue;
-          gateway.send(nodeId, {
-            case: 'runEnded',
-            value: { runId, outcome: effect.outcome, adapter: adapterRef(effect.adapter), reason: effect.reason },
-          });
-        }
-        return;
+      case 'announceEnd': {
+        const value = { runId, outcome: effect.outcome, adapter: adapterRef(effect.adapter), reason: effect.reason };
+        return this.#tell(effect.to.filter(this.wasOfferedTo), { case: 'runEnded', value });
+      }
       case 'schedule':
         this.#cancelAlarm?.();
         this.#cancelAlarm =
@@ -207,6 +192,11 @@ export class Run {
     }
   }
 
+  /** The same to all: its bytes are made once. */
+  #tell(to: readonly NodeId[], message: CoordinatorSays): void {
+    for (const nodeId of to) this.#context.gateway.send(nodeId, message);
+  }
+
   #sendSecure({ to, round, message, memberKeys = [] }: Extract<Effect, { kind: 'sendSecure' }>): void {
     const { gateway, identity, registry } = this.#context;
     const { name, body, proof } = message;
@@ -220,11 +210,10 @@ export class Run {
       memberKeys: [...memberKeys],
       memberEndorsements: memberKeys.map((key) => registry.endorsement(toNodeId(key))),
     };
-    const logSize = name === 'offer' ? Number(secagg.decodeBody('offer', body).logSize) : undefined;
-    for (const nodeId of to) {
-      const own = logSize === undefined ? value : { ...value, ...this.#logProof(nodeId, logSize) };
-      gateway.send(nodeId, { case: 'secure', value: own });
-    }
+    const said = { case: 'secure', value } as const;
+    if (name !== 'offer') return this.#tell(to, said);
+    const logSize = Number(secagg.decodeBody('offer', body).logSize);
+    for (const nodeId of to) gateway.send(nodeId, said, { case: 'secure', value: this.#logProof(nodeId, logSize) });
   }
 
   /** Between the log that this node has seen and the one that the offer names. */

@@ -22,6 +22,17 @@ export interface NetworkLimits {
   readonly ageMs: number;
   /** Messages that wait for a slow node, two of the longest. Beyond it the node has stopped reading. */
   readonly queueBytes: number;
+  /**
+   * Messages that streams hold and nodes have not taken, over all sessions; the next leave as these do. A stream has a copy
+   * of its own, so this is what telling everyone costs in memory: fifty rosters of 10,000 members, all of 700.
+   */
+  readonly inFlightBytes: number;
+  /** Of a node that keeps others waiting. Half a megabit a second: the roster of 10,000 members takes such a line 35 seconds. */
+  readonly slowestBytesPerSec: number;
+  /** Beyond what that speed allows a message: latency, and a garbage collection at the other end. */
+  readonly graceMs: number;
+  /** Nodes wait, and none takes anything: the way to all of them is broken, or they keep the others from it together. */
+  readonly stallMs: number;
   /** Between two pieces of a transfer. A line that slow will not finish either. */
   readonly transferIdleMs: number;
 }
@@ -38,5 +49,9 @@ export const defaultLimits: NetworkLimits = {
   idleMs: 60_000,
   ageMs: 24 * 3600 * 1000,
   queueBytes: 8 << 20,
+  inFlightBytes: 128 << 20,
+  slowestBytesPerSec: 64 * 1024,
+  graceMs: 2000,
+  stallMs: 60_000,
   transferIdleMs: 60_000,
 };

@@ -1,30 +1,23 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
-import { create } from '@bufbuild/protobuf';
-import {
-  CoordinatorMessageSchema,
-  NodeMessageSchema,
-  SessionResponseSchema,
-  type NodeMessage,
-  type SessionRequest,
-  type SessionResponse,
-} from '@weft/proto';
-import { WeftError, domains, openEnvelope, sealEnvelope, toWeftError, type Identity } from '@weft/shared';
+import { NodeMessageSchema, type NodeMessage, type SessionRequest, type SessionResponse } from '@weft/proto';
+import { WeftError, domains, openEnvelope, toWeftError, type Identity } from '@weft/shared';
 import type { CoordinatorSays } from '../federation/ports.ts';
+import { resetStream } from '../grpc/reset-stream.ts';
 import type { ProvenNode } from './handshake.ts';
 import type { NetworkLimits } from './limits.ts';
+import { messageBytes, type MessageBytes } from './message-bytes.ts';
+import type { HeldShare, Pacer } from './pacer.ts';
 
-export type SessionCall = ServerDuplexStream<SessionRequest, SessionResponse>;
+export type SessionCall = ServerDuplexStream<SessionRequest, SessionResponse | Uint8Array>;
 
 const sessionIdBytes = 16;
-/** Key id, signature and framing of an envelope, for the count of queued bytes. */
-const envelopeOverheadBytes = 128;
 
 /** The coordinator's half of one stream: numbers and signs what goes out, checks what comes in, keeps the limits. */
 export interface SessionChannel {
   readonly ended: WeftError | undefined;
-  /** Queues one message; false once the session has ended. */
-  say(message: CoordinatorSays): boolean;
+  /** Queues one message; false once the session has ended. @param own told to this node alone, beside what many are */
+  say(message: CoordinatorSays, own?: CoordinatorSays): boolean;
   /** From here on messages are the node's: they carry this session's id and count from 1. */
   welcome(node: ProvenNode, ticket: Uint8Array): void;
   /** @throws WEFT_SIGNATURE_INVALID, WEFT_SESSION_SEQUENCE, WEFT_MESSAGE_MALFORMED, WEFT_MESSAGE_TOO_LARGE: each ends the session */
@@ -41,18 +34,18 @@ export interface ChannelOptions {
   readonly call: SessionCall;
   readonly identity: Identity;
   readonly limits: NetworkLimits;
+  readonly pacer: Pacer;
   /** Ends the stream with the status of this error. */
   readonly close: (reason: WeftError) => void;
 }
 
-export function createSessionChannel({ call, identity, limits, close }: ChannelOptions): SessionChannel {
+export function createSessionChannel({ call, identity, limits, pacer, close }: ChannelOptions): SessionChannel {
   let ended: WeftError | undefined;
   let tellEnded: (reason: WeftError) => void = () => {};
   let node: ProvenNode | undefined;
   let sessionId: Uint8Array = new Uint8Array(0);
   let outgoing = 0n;
   let incoming = 1n; // Hello was 0
-  let queuedBytes = 0;
   let heartbeats: NodeJS.Timeout | undefined;
   let ageTimer: NodeJS.Timeout | undefined;
   // One timer at a time guards the silence: first until Hello, then until the lease is over.
@@ -61,16 +54,20 @@ export function createSessionChannel({ call, identity, limits, close }: ChannelO
     limits.handshakeMs,
   );
 
-  const write = (message: CoordinatorSays): void => {
-    const envelope = sealEnvelope(
-      domains.coordinatorMessage,
-      CoordinatorMessageSchema,
-      { sessionId, sequence: outgoing++, kind: message },
-      identity,
+  const line = pacer.open(({ sizeBytes, heldMs }: HeldShare) => {
+    // Of what it does not read nothing would ever leave: neither its bytes nor the reason of the end.
+    dispose(
+      new WeftError(
+        'WEFT_SESSION_LIMIT',
+        `a message of ${sizeBytes} bytes has been on its way for ${heldMs} ms while others waited, the limit is ${limits.slowestBytesPerSec} bytes a second`,
+      ),
     );
-    const sizeBytes = envelope.body.length + envelopeOverheadBytes;
-    queuedBytes += sizeBytes;
-    call.write(create(SessionResponseSchema, { envelope }), () => (queuedBytes -= sizeBytes));
+    resetStream(call);
+  });
+  call.once('close', () => line.close());
+
+  const write = (message: MessageBytes, left?: () => void): void => {
+    call.write(message.seal({ sessionId, sequence: outgoing++ }, identity), left);
   };
 
   const dispose = (reason: WeftError): void => {
@@ -79,6 +76,7 @@ export function createSessionChannel({ call, identity, limits, close }: ChannelO
     clearTimeout(silenceTimer);
     clearTimeout(ageTimer);
     clearInterval(heartbeats);
+    line.stop();
     tellEnded(reason);
   };
 
@@ -86,19 +84,21 @@ export function createSessionChannel({ call, identity, limits, close }: ChannelO
     if (ended !== undefined) return;
     dispose(reason);
     if (call.cancelled || call.destroyed) return;
-    if (node !== undefined)
-      write({ case: 'refusal', value: { code: reason.code, message: reason.message, endsSession: true } });
+    const { code, message } = reason;
+    if (node !== undefined) write(messageBytes({ case: 'refusal', value: { code, message, endsSession: true } }));
     close(reason);
   };
 
-  const say = (message: CoordinatorSays): boolean => {
+  const say = (message: CoordinatorSays, own?: CoordinatorSays): boolean => {
     if (ended !== undefined) return false;
-    write(message);
-    if (queuedBytes <= limits.queueBytes) return true;
+    const bytes = messageBytes(message, own);
+    // Numbered and signed when its turn comes: until then it costs no memory that others do not share.
+    line.push({ sizeBytes: bytes.sizeBytes, write: (left) => write(bytes, left) });
+    if (line.queuedBytes <= limits.queueBytes) return true;
     end(
       new WeftError(
         'WEFT_SESSION_LIMIT',
-        `${queuedBytes} bytes wait for a node that does not read, the limit is ${limits.queueBytes}`,
+        `${line.queuedBytes} bytes wait for a node that does not read, the limit is ${limits.queueBytes}`,
       ),
     );
     return false;

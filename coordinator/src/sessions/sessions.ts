@@ -6,7 +6,9 @@ import { toServiceError } from '../grpc/edge.ts';
 import { createMessageReader } from '../grpc/message-reader.ts';
 import type { Registry } from '../registry/registry.ts';
 import { createNonce, verifyHello } from './handshake.ts';
+import { systemClock } from '../runs/clock.ts';
 import type { NetworkLimits } from './limits.ts';
+import { createPacer } from './pacer.ts';
 import { checkSize, createSessionChannel, toRefusal, type SessionCall, type SessionChannel } from './session.ts';
 import type { Tickets } from './tickets.ts';
 
@@ -39,6 +41,9 @@ export interface Sessions {
   endAll(reason: WeftError): void;
 }
 
+/** Nodes have so much less time to answer. */
+const noticedWaitMs = 1000;
+
 interface OpenSession {
   readonly channel: SessionChannel;
   end(reason: WeftError): void;
@@ -48,6 +53,13 @@ export function createSessions(options: SessionsOptions): Sessions {
   const { identity, federationId, registry, tickets, limits, logger } = options;
   const open = new Map<NodeId, OpenSession>();
   const presences = new Map<NodeId, { lastSeenAt: number; agentVersion: string }>();
+  const pacer = createPacer({
+    ...limits,
+    clock: systemClock,
+    onCaughtUp({ messages, longestMs }) {
+      if (longestMs >= noticedWaitMs) logger.warn({ messages, longestMs }, 'messages waited for their turn');
+    },
+  });
   let streams = 0;
 
   async function converse(call: SessionCall, channel: SessionChannel, inbox: RunInbox): Promise<void> {
@@ -139,6 +151,7 @@ export function createSessions(options: SessionsOptions): Sessions {
         call,
         identity,
         limits,
+        pacer,
         close: (reason) => call.emit('error', toServiceError(reason, logger, 'Session')),
       });
       try {
@@ -160,7 +173,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     },
     gateway: {
       connected: () => [...open.keys()],
-      send: (nodeId, message) => open.get(nodeId)?.channel.say(message) ?? false,
+      send: (nodeId, message, own) => open.get(nodeId)?.channel.say(message, own) ?? false,
       end: (nodeId, reason) => open.get(nodeId)?.end(reason),
     },
   };
