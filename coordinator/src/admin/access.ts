@@ -57,8 +57,8 @@ export function createAccessControl({ adminToken, now }: { adminToken: string; n
     endSession: (cookie) => end(hash(cookie).toString('hex')),
     check({ authorization, cookie }) {
       if (authorization !== undefined) {
-        const token = /^Bearer ([0-9a-f]+)$/.exec(authorization)?.[1] ?? '';
-        if (timingSafeEqual(hash(token), tokenHash)) return 'command';
+        const token = /^Bearer ([0-9a-f]+)$/.exec(authorization)?.[1];
+        if (token !== undefined && timingSafeEqual(hash(token), tokenHash)) return 'command';
         throw new WeftError(
           'WEFT_ADMIN_UNAUTHENTICATED',
           'the token of the request is not the one in the home of this coordinator',

@@ -82,6 +82,20 @@ describe("a coordinator's home", () => {
     await expect(openCoordinatorHome(home)).rejects.toMatchObject({ code: 'WEFT_COORDINATOR_HOME_EXPOSED' });
   });
 
+  it('is not used with an admin token that was emptied or cut short, and takes another one', async () => {
+    await initCoordinator(home);
+    const tokenFile = join(home, 'admin-token');
+    for (const token of ['', '\n', 'ab'.repeat(8), 'x'.repeat(64)]) {
+      await writeFile(tokenFile, token);
+      await expect(openCoordinatorHome(home)).rejects.toMatchObject({ code: 'WEFT_COORDINATOR_TOKEN' });
+    }
+    const another = 'ab'.repeat(32);
+    await writeFile(tokenFile, `${another}\n`);
+    const opened = await openCoordinatorHome(home);
+    expect(opened.adminToken).toBe(another);
+    await opened.release();
+  });
+
   it('tells commands where the coordinator that runs on it is reached', async () => {
     await initCoordinator(home);
     await expect(findRunning(home)).rejects.toMatchObject({ code: 'WEFT_ADMIN_UNREACHABLE' });

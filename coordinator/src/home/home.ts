@@ -27,6 +27,7 @@ const files = {
 
 const seedBytes = 32;
 const tokenBytes = 32;
+const tokenPattern = /^[0-9a-f]{64}$/;
 
 /** A coordinator's home, held by this process. */
 export interface CoordinatorHome {
@@ -83,7 +84,7 @@ export async function initCoordinator(
   }
 }
 
-/** @throws WEFT_COORDINATOR_HOME, WEFT_COORDINATOR_HOME_EXPOSED, WEFT_HOME_LOCKED */
+/** @throws WEFT_COORDINATOR_HOME, WEFT_COORDINATOR_HOME_EXPOSED, WEFT_COORDINATOR_TOKEN, WEFT_HOME_LOCKED */
 export async function openCoordinatorHome(home: string): Promise<CoordinatorHome> {
   if ((await readPrivateFile(join(home, files.config))) === undefined) {
     throw new WeftError('WEFT_COORDINATOR_HOME', `${home} is not the home of a coordinator`);
@@ -100,12 +101,19 @@ export async function openCoordinatorHome(home: string): Promise<CoordinatorHome
     if (seed.length !== seedBytes)
       throw new WeftError('WEFT_COORDINATOR_HOME', `${files.seed} has ${seed.length} bytes, it must have ${seedBytes}`);
     const { identity } = createIdentity(seed);
+    // An emptied file would open the admin API to whoever sends nothing.
+    const adminToken = (await read(files.token)).toString().trim();
+    if (!tokenPattern.test(adminToken))
+      throw new WeftError(
+        'WEFT_COORDINATOR_TOKEN',
+        `${join(home, files.token)} has ${adminToken.length} characters, it must have 64 hex digits`,
+      );
     let passwordHash = parsePasswordHash((await read(files.password)).toString());
     return {
       path: home,
       identity,
       federationId: toFederationId(identity.publicKey),
-      adminToken: (await read(files.token)).toString().trim(),
+      adminToken,
       configText: (await read(files.config)).toString(),
       get passwordHash() {
         return passwordHash;

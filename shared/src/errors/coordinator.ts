@@ -122,6 +122,13 @@ export const coordinatorErrors = defineErrors({
     todo: 'run `weft coordinator init` with this --home, or name the home that it made',
     retry: false,
   },
+  WEFT_COORDINATOR_TOKEN: {
+    grpc: 'FAILED_PRECONDITION',
+    http: 500,
+    exit: 6,
+    todo: 'write another 64 random hex digits into it, such as those of `openssl rand -hex 32`',
+    retry: false,
+  },
   WEFT_COORDINATOR_HOME_EXPOSED: {
     grpc: 'FAILED_PRECONDITION',
     http: 500,
