@@ -1,7 +1,22 @@
 import { decodeBody, encodeBody, type SealedShares, type Signed } from './bodies.ts';
-import { type Agree, digest, hkdf, keyInfo, keyPairOf, openSealed, sha256Bytes, shareKey } from './keys.ts';
+import {
+  type Agree,
+  agreeWith,
+  digest,
+  hkdf,
+  keyInfo,
+  keyPairOf,
+  maskSeed,
+  openSealed,
+  seal,
+  selfMaskSeed,
+  sha256Bytes,
+  shareKey,
+} from './keys.ts';
+import type { MaskTerm } from './mask.ts';
 import type { NodeKnowledge } from './node-checks.ts';
 import type { Secrets } from './node-state.ts';
+import { splitSecret } from './shamir.ts';
 import { hex, type Member, noShardSeed, sameBytes, type Session, type Shard, verifySigned } from './session.ts';
 
 /** Values that both sides of a session work out in the same way. */
@@ -31,10 +46,66 @@ export function membersOf(
   return members;
 }
 
+/** Where a node stands in a session. */
+interface Standing {
+  readonly session: Session;
+  readonly shard: Shard;
+  readonly place: number;
+}
+/** A key that agrees with everyone on the same: its member's place. */
+interface SmallOrder {
+  readonly smallOrder: number;
+}
+
+/** Both secrets for every member of the shard, this node included. */
+export function dealShares(secrets: Secrets, { session, shard, place }: Standing): SealedShares[] | SmallOrder {
+  const { threshold } = shard.sizes;
+  const deal = (secret: Uint8Array, label: string): Uint8Array[] =>
+    splitSecret(secret, {
+      threshold,
+      shares: shard.places.length,
+      coefficients: hkdf(secrets.seed, shard.sessionId, Buffer.from(`weft/1/secret/${label}`), 32 * (threshold - 1)),
+    });
+  const selfShares = deal(secrets.self, 'self-shares');
+  const maskShares = deal(secrets.mask.secret, 'mask-shares');
+  const sealed: SealedShares[] = [];
+  const agree = agreeWith(secrets.share.secret);
+  for (const [rank, other] of shard.places.entries()) {
+    const agreed = agree(session.members[other]!.advert.shareKey);
+    if (!agreed) return { smallOrder: other };
+    sealed.push({
+      selfShareHash: sha256Bytes(selfShares[rank]!),
+      maskShareHash: sha256Bytes(maskShares[rank]!),
+      ciphertext: seal(
+        shareKey(agreed, shard.sessionId, place, other),
+        Buffer.concat([selfShares[rank]!, maskShares[rank]!]),
+      ),
+    });
+  }
+  return sealed;
+}
+
+/** What masks this node's update: a seed of its own, and one with each other member whose shares came. */
+export function maskTerms(
+  secrets: Secrets,
+  { session, shard, place }: Standing,
+  sharing: readonly number[],
+): MaskTerm[] | SmallOrder {
+  const agree = agreeWith(secrets.mask.secret);
+  const terms: MaskTerm[] = [{ seed: selfMaskSeed(secrets.self, shard.sessionId, place), sign: 1 }];
+  for (const other of sharing) {
+    if (other === place) continue;
+    const agreed = agree(session.members[other]!.advert.maskKey);
+    if (!agreed) return { smallOrder: other };
+    terms.push({ seed: maskSeed(agreed, shard.sessionId, place, other), sign: other > place ? 1 : -1 });
+  }
+  return terms;
+}
+
 export function openShares(
   { selfShareHash, maskShareHash, ciphertext }: SealedShares,
   dealer: number,
-  { session, shard, place, agree }: { session: Session; shard: Shard; place: number; agree: Agree },
+  { session, shard, place, agree }: Standing & { readonly agree: Agree },
 ): { opens: boolean; hashesMatch: boolean; self: Uint8Array; mask: Uint8Array } {
   const agreed = agree(session.members[dealer]!.advert.shareKey);
   const plaintext = agreed && openSealed(shareKey(agreed, shard.sessionId, dealer, place), ciphertext);

@@ -6,15 +6,22 @@ import {
   encodeBody,
   noPlace,
   roundIdOf,
-  type SealedShares,
   type Signed,
 } from './bodies.ts';
-import { agreeWith, hkdf, maskSeed, seal, selfMaskSeed, sha256Bytes, shareKey } from './keys.ts';
-import type { MaskTerm } from './mask.ts';
+import { agreeWith, hkdf, sha256Bytes } from './keys.ts';
 import { failedCheck, nodeChecks } from './node-checks.ts';
-import { ackHolds, cutHashOf, deriveSecrets, membersOf, openShares, placesOf, sharingHashOf } from './node-secrets.ts';
+import {
+  ackHolds,
+  cutHashOf,
+  dealShares,
+  deriveSecrets,
+  maskTerms,
+  membersOf,
+  openShares,
+  placesOf,
+  sharingHashOf,
+} from './node-secrets.ts';
 import type { NodeEffect, NodeEvent, NodeOptions, NodePhase, NodeState, NodeStep, Roster } from './node-state.ts';
-import { splitSecret } from './shamir.ts';
 import {
   beaconCommitment,
   nodeIdOf,
@@ -254,33 +261,8 @@ class NodeMachine {
     const { loaded } = this.#options.knowledge;
     const session = sessionOf(offer.bytes, { adverts, members, sizes, shardSeed, loaded });
     const shard = session.shardOf[known.place]!;
-    const deal = (secret: Uint8Array, label: string): Uint8Array[] =>
-      splitSecret(secret, {
-        threshold: shard.sizes.threshold,
-        shares: shard.places.length,
-        coefficients: hkdf(
-          secrets.seed,
-          shard.sessionId,
-          Buffer.from(`weft/1/secret/${label}`),
-          32 * (shard.sizes.threshold - 1),
-        ),
-      });
-    const selfShares = deal(secrets.self, 'self-shares');
-    const maskShares = deal(secrets.mask.secret, 'mask-shares');
-    const sealed: SealedShares[] = [];
-    const agree = agreeWith(secrets.share.secret);
-    for (const [rank, place] of shard.places.entries()) {
-      const agreed = agree(members[place]!.advert.shareKey);
-      if (!agreed) return this.#end(`the share key of member ${place} is of small order`);
-      sealed.push({
-        selfShareHash: sha256Bytes(selfShares[rank]!),
-        maskShareHash: sha256Bytes(maskShares[rank]!),
-        ciphertext: seal(
-          shareKey(agreed, shard.sessionId, known.place, place),
-          Buffer.concat([selfShares[rank]!, maskShares[rank]!]),
-        ),
-      });
-    }
+    const sealed = dealShares(secrets, { session, shard, place: known.place });
+    if ('smallOrder' in sealed) return this.#end(`the share key of member ${sealed.smallOrder} is of small order`);
     const shares = this.#seal('shares', {
       ...this.#header(shard.sessionId, known.place),
       selfCommitment: sha256Bytes(secrets.self),
@@ -312,14 +294,8 @@ class NodeMachine {
       });
       return this.#end(`${failed}: the shares of member ${sharing[at]}`, [complaint]);
     }
-    const agree = agreeWith(secrets!.mask.secret);
-    const terms: MaskTerm[] = [{ seed: selfMaskSeed(secrets!.self, shard.sessionId, place), sign: 1 }];
-    for (const other of sharing) {
-      if (other === place) continue;
-      const agreed = agree(session!.members[other]!.advert.maskKey);
-      if (!agreed) return this.#end(`the mask key of member ${other} is of small order`);
-      terms.push({ seed: maskSeed(agreed, shard.sessionId, place, other), sign: other > place ? 1 : -1 });
-    }
+    const terms = maskTerms(secrets!, { session: session!, shard, place: place }, sharing);
+    if ('smallOrder' in terms) return this.#end(`the mask key of member ${terms.smallOrder} is of small order`);
     const shares = opened.map(({ self, mask }, k) => ({ dealer: sharing[k]!, self, mask }));
     return this.#move(event, { phase: 'masking', delivery: { bytes: event.body, sharing, shares } }, [
       { kind: 'mask', bits: offer!.body.bits, words: offer!.body.words, terms },
