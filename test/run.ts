@@ -35,7 +35,8 @@ const vitest = spawnSync(
     `--outputFile.json=${file}`,
     ...filters,
   ],
-  { cwd: root, stdio: 'inherit' },
+  // Processes that tests start compile what the one before has compiled already: a third of their start.
+  { cwd: root, stdio: 'inherit', env: { ...process.env, NODE_COMPILE_CACHE: join(folder, 'compiled') } },
 );
 
 const count = { passed: 0, failed: 0, skipped: 0 };

@@ -6,6 +6,7 @@ import { toEventFault } from './event-fault.ts';
 import type { NodeEvent, NodeSummary } from './events.ts';
 import { readFederation, writeFederation, type Federation } from './home/federation-file.ts';
 import { openHome, type NodeHome } from './home/home.ts';
+import { openOfferedRuns, type OfferedRuns } from './home/offered-runs.ts';
 import { readLedger } from './ledger/ledger-file.ts';
 import { createPrivacyLedger, ledgerIn } from './ledger/privacy-ledger.ts';
 import { createLogWatch } from './log/log-watch.ts';
@@ -79,7 +80,8 @@ export async function startNode(options: NodeOptions): Promise<NodeAgent> {
     await requireModel(options.modelPath);
     const owed = await readOwed(options.home);
     const adapters = await readLoggedAdapters(options.home);
-    return runAgent({ ...options, device }, home, { federation, records, policy, owed, adapters });
+    const offeredRuns = await openOfferedRuns(options.home);
+    return runAgent({ ...options, device }, home, { federation, records, policy, owed, adapters, offeredRuns });
   } catch (error) {
     await home.release();
     throw error;
@@ -95,12 +97,14 @@ function runAgent(
     policy,
     owed,
     adapters,
+    offeredRuns,
   }: {
     federation: Federation;
     records: Awaited<ReturnType<typeof readRecords>>;
     policy: Policy;
     owed: readonly OwedRound[];
     adapters: Readonly<Record<string, LoggedAdapter>>;
+    offeredRuns: OfferedRuns;
   },
 ): NodeAgent {
   const { onEvent: emit = () => {}, signal: drainSignal } = options;
@@ -171,6 +175,7 @@ function runAgent(
     onOpen(_session, certificate) {
       watch({ event: 'connected', address: federation.address });
       logWatch.connected();
+      rounds.connected();
       void keep(dropOlderPins(federation, certificate)).catch(refuse);
     },
     onMessage(message) {
@@ -200,6 +205,7 @@ function runAgent(
   const rounds = createRounds({
     home: home.path,
     logWatch,
+    offeredRuns,
     identity: home.identity,
     nodeId: federation.nodeId,
     connection,

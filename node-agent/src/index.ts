@@ -21,4 +21,4 @@ export { defaultPolicy, policyKeys, type Policy, type PolicyInput, type PolicyKe
 export { readPublished, trustModel } from './policy/publishers.ts';
 export { docOf, policyInWords } from './policy/policy-text.ts';
 export { formatJournal, parseJournal, type Journal } from './secure/journal.ts';
-export { readStatus, type NodeStatus, type Refusal, type RoundStatus } from './status.ts';
+export { readStatus, type NodeStatus, type Refusal, type RoundStatus, type RunStatus } from './status.ts';

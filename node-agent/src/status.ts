@@ -4,6 +4,7 @@ import { findHolder } from './home/lock.ts';
 import { readDistrust, type Distrust } from './log/distrust.ts';
 import { readOwed } from './log/owed-rounds.ts';
 import { readSeenLog } from './log/seen-log.ts';
+import { readOfferedRuns, type OfferedRun } from './home/offered-runs.ts';
 import { readSent, type Sent } from './home/sent-record.ts';
 import { ledgerIn, readStatements, type LedgerStatement, type PrivacyBudget } from './ledger/privacy-ledger.ts';
 import { budgetOf } from './policy/local-rules.ts';
@@ -29,6 +30,8 @@ export interface NodeStatus {
   readonly lastSent: readonly Sent[];
   /** Every round that this node's update is in, or may be. */
   readonly rounds: readonly RoundStatus[];
+  /** Runs that were offered, in the order in which they were first. */
+  readonly runs: readonly RunStatus[];
   /** Rounds that were declined, the newest last. */
   readonly refusals: readonly Refusal[];
   readonly privacy: PrivacyStatus;
@@ -38,6 +41,9 @@ export interface NodeStatus {
   readonly faults: readonly string[];
   readonly log: LogStatus;
 }
+
+/** A run that this node was offered: its last round here, and how it ended, as far as the coordinator said. */
+export type RunStatus = Pick<OfferedRun, 'runName' | 'round' | 'outcome'> & { readonly runId: string };
 
 /** Of the transparency log. */
 export interface LogStatus {
@@ -121,6 +127,9 @@ export async function readStatus(home: string): Promise<NodeStatus> {
     bytesSent: updates.reduce((sum, { payloadBytes }) => sum + payloadBytes, 0),
     lastSent: sent.slice(-lastLines),
     rounds: roundsOf(sent),
+    runs: [...(await orFault(readOfferedRuns(home), new Map<string, OfferedRun>()))].map(
+      ([runId, { runName, round, outcome }]) => ({ runId, runName, round, outcome }),
+    ),
     refusals: sent.flatMap((entry) => (entry.kind === 'decline' ? [refusalOf(entry)] : [])),
     privacy: { budget: (policy && budgetOf(policy)) ?? null, spent },
     protection: `${protectionOf(listed)}${listed === 0 ? ' The policy lists none in trustedOrganisations.' : ''}`,

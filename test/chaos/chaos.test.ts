@@ -3,10 +3,11 @@ import type { RunDetailView } from '@weft/shared';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { setUpChaos, type ChaosFederation } from './chaos-federation.ts';
 
+const names = ['amina', 'bruno', 'chiara'];
 let federation: ChaosFederation;
 let unbroken: RunDetailView;
 beforeAll(async () => {
-  federation = await setUpChaos({ names: ['amina', 'bruno', 'chiara'], spec: {} });
+  federation = await setUpChaos({ names, specs: [{}] });
   ({ run: unbroken } = await federation.play());
 }, 120_000);
 afterAll(() => federation.close());
@@ -19,7 +20,7 @@ test('without a blow the run ends after two rounds', () => {
 });
 
 // Two rounds of three nodes: each point somewhere in the middle.
-test.each([
+test.concurrent.each([
   { point: 'mid-upload', passing: 2 },
   { point: 'before-event-row', passing: 2 },
   { point: 'after-event-row', passing: 5 },
@@ -33,15 +34,15 @@ test.each([
   'the coordinator killed at $point goes on with the same round, to the same adapter',
   { timeout: 120_000 },
   async (kill) => {
-    const { run, nodeHomes } = await federation.play({ coordinator: kill });
+    const { run, place } = await federation.play({ coordinator: kill });
     expect(run).toMatchObject({ id: unbroken.id, state: 'finished', adapterSha256: unbroken.adapterSha256 });
     expect(adaptersOf(run)).toEqual(adaptersOf(unbroken));
     for (const { contributors, nodes } of run.roundsDone) {
       expect(contributors).toBe(3);
       expect(nodes.map(({ stage }) => stage)).toEqual(['accepted', 'accepted', 'accepted']);
     }
-    for (const home of nodeHomes) {
-      const updates = (await readSent(home)).filter((sent) => sent.kind === 'update');
+    for (const name of names) {
+      const updates = (await readSent(place.home(name))).filter((sent) => sent.kind === 'update');
       // Whatever was sent again after a break was the same update.
       expect(new Set(updates.map(({ payloadSha256 }) => payloadSha256)).size).toBe(2);
     }

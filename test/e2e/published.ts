@@ -38,7 +38,7 @@ export function meanOf(
 }
 
 /** B of every target in the newest adapter, in layout order; it starts from zero. */
-export async function publishedB(federation: TestFederation, runId: string): Promise<Float32Array> {
+export async function publishedB(federation: Pick<TestFederation, 'admin'>, runId: string): Promise<Float32Array> {
   const { files } = await federation.admin<ExportView>('GET', `/api/runs/${runId}/adapter`);
   return factorB(Buffer.from(files.find(({ name }) => name.endsWith('.safetensors'))!.base64, 'base64'));
 }

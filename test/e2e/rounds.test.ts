@@ -45,6 +45,7 @@ test('two nodes take a run from its first offer to its end, fetch the model, and
       'evaluation',
       'update',
       'evaluation',
+      'run',
     ]);
     expect(sent.find(({ kind }) => kind === 'update')!.said).toContain('tells the coordinator the number of examples');
   }

@@ -1,6 +1,6 @@
 import process from 'node:process';
 import type { Command } from 'commander';
-import type { NodeStatus, Refusal, RoundStatus } from '@weft/node-agent';
+import type { NodeStatus, Refusal, RoundStatus, RunStatus } from '@weft/node-agent';
 import { catalogue, type ErrorCode } from '@weft/shared';
 import type { CommandModule } from '../command.ts';
 import { addNodeHome } from '../node-home.ts';
@@ -12,6 +12,7 @@ interface NodeStatusOptions {
 }
 
 const shownRounds = 20;
+const shownRuns = 5;
 
 const survivedWords = ({ mode, survivors, members }: RoundStatus): string => {
   if (mode === 'plain') return 'readable by the coordinator';
@@ -41,6 +42,9 @@ const roundHeadings = [
   'SHA-256',
 ];
 
+const runLine = ({ runId, runName, round, outcome }: RunStatus): string =>
+  `  "${runName}" (${runId}): ${outcome === null ? 'not over, as far as this node was told' : outcome === '' ? 'over' : outcome}; round ${round + 1} was the last one offered\n`;
+
 /** One line for a run and its reason: a run asks again for each round. */
 const refusalLines = (refusals: readonly Refusal[]): string[] => {
   const groups = Map.groupBy(refusals, ({ runId, code, rule }) => `${runId}/${code}/${rule}`);
@@ -60,7 +64,7 @@ const privacyWords = ({ privacy: { budget, spent }, faults }: NodeStatus): strin
 const isCode = (code: string): code is ErrorCode => Object.hasOwn(catalogue, code);
 
 const statusText = (status: NodeStatus): string => {
-  const { lastSent, rounds, refusals, faults, log, ...facts } = status;
+  const { lastSent, rounds, runs, refusals, faults, log, ...facts } = status;
   const rows = [
     ['federation', `${facts.federationName} (${facts.federationId})`],
     ['node', `${facts.nodeName} (${facts.nodeId})`],
@@ -84,6 +88,7 @@ const statusText = (status: NodeStatus): string => {
           `\nRounds${omitted > 0 ? ` (the last ${shownRounds} of ${rounds.length}; all with --json)` : ''}:\n`,
           formatTable(roundHeadings, rounds.slice(-shownRounds).map(roundRow)),
         ]),
+    ...(runs.length === 0 ? [] : ['\nRuns:\n', ...runs.slice(-shownRuns).map(runLine)]),
     ...(refusals.length === 0 ? [] : ['\nDeclined:\n', ...refusalLines(refusals)]),
     ...(lastSent.length === 0 ? [] : ['\nLast said (all of it: weft node history):\n']),
     ...lastSent.map(({ at, said }) => `  ${at}  ${said}\n`),

@@ -52,7 +52,13 @@ export async function openFederation(closers: AsyncDisposableStack, options: Fed
   const registry = createRegistry({ store });
   // Before the runs, so that the log of a row is there when they act on it.
   const logFolder = join(home.path, 'log');
-  const transparencyLog = await openTransparencyLog({ store, identity, folder: logFolder, logger });
+  const transparencyLog = await openTransparencyLog({
+    store,
+    identity,
+    folder: logFolder,
+    logger,
+    onCheckpoint: () => runSettings.onPoint?.('before-checkpoint'),
+  });
   closers.defer(() => transparencyLog.close());
   const tickets = createTickets();
   const live = createLiveFeed();

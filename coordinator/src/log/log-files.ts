@@ -35,7 +35,8 @@ export const witnessesFile = 'witnesses';
 /** Files that change, and are text. */
 export const textFiles: readonly string[] = [checkpointFile, keyFile, cosignedFile, witnessesFile];
 
-export function openLogFiles(folder: string): LogFiles {
+/** @param onCheckpoint called when all that a checkpoint names is written, and before the checkpoint is */
+export function openLogFiles(folder: string, onCheckpoint: () => void = () => {}): LogFiles {
   const put = async (path: string, bytes: string | Uint8Array): Promise<void> => {
     const file = join(folder, path);
     if (Buffer.from(bytes).equals((await readIfThere(file)) ?? Buffer.from([0]))) return;
@@ -54,6 +55,7 @@ export function openLogFiles(folder: string): LogFiles {
         await put(log.bundlePath(bundle), log.encodeBundle(entries.slice(start, start + bundle.width)));
       }
       await put(keyFile, `${verifierKey}\n`);
+      onCheckpoint();
       // A restart finds its own checkpoint with the signatures that others gave it.
       const there = await readIfThere(join(folder, checkpointFile));
       if (there?.subarray(0, Buffer.byteLength(checkpoint)).toString() !== checkpoint)

@@ -67,6 +67,8 @@ export interface TransparencyLogOptions {
   readonly identity: Identity;
   readonly folder: string;
   readonly logger: Logger;
+  /** Called when the leaves are written, before the checkpoint that names them is. */
+  readonly onCheckpoint?: (() => void) | undefined;
 }
 
 /**
@@ -78,8 +80,9 @@ export async function openTransparencyLog({
   identity,
   folder,
   logger,
+  onCheckpoint,
 }: TransparencyLogOptions): Promise<TransparencyLog> {
-  const files = openLogFiles(folder);
+  const files = openLogFiles(folder, onCheckpoint);
   const tree = new log.LogTree();
   const entries: Uint8Array[] = [];
   const leavesOf = deriveLeaves();

@@ -18,6 +18,7 @@ export function toInputs(
   switch (said.case) {
     case 'heartbeat':
     case 'logSeen':
+    case 'openRuns':
       return { inputs: [heard] };
     case 'progress':
       return { runId: said.value.runId, inputs: [heard] };

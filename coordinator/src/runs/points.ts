@@ -17,6 +17,9 @@ export const points = [
   'after-score-row',
   'before-commit',
   'after-commit',
+  // Of what lies beside the rows: the log's leaves are written and no checkpoint names them, a round's bodies and no manifest.
+  'before-checkpoint',
+  'before-manifest',
 ] as const;
 export type Point = (typeof points)[number] | `${'before' | 'after'}-${(typeof secureRows)[number]}-row`;
 

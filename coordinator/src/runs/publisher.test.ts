@@ -36,7 +36,7 @@ beforeEach(async () => {
   const blobs = await openRunBlobs(home);
   warned = [];
   const logger = pino({ level: 'warn' }, { write: (line) => warned.push(JSON.parse(line)) });
-  publisher = createPublisher({ store, blobs, clock, logger }, published);
+  publisher = createPublisher({ store, blobs, clock, logger, onPoint: () => {} }, published);
 });
 afterEach(async () => {
   publisher.close();

@@ -23,7 +23,7 @@ export const noPublisher: Publisher = {
 };
 
 export function createPublisher(
-  { store, blobs, clock, logger }: Pick<RunContext, 'store' | 'blobs' | 'clock' | 'logger'>,
+  { store, blobs, clock, logger, onPoint }: Pick<RunContext, 'store' | 'blobs' | 'clock' | 'logger' | 'onPoint'>,
   published: PublishedRounds,
 ): Publisher {
   let cancelAlarm: (() => void) | undefined;
@@ -75,6 +75,7 @@ export function createPublisher(
     }
     const offer = await body(opened.data.offer);
     const invited = opened.data.members.map(({ publicKey }) => publicKey);
+    onPoint('before-manifest');
     await published.putRound({ version: 1, runId, round, until, offer, invited, messages, inputs, previousAdapter });
   };
 

@@ -1,4 +1,4 @@
-import type { NodeMessage } from '@weft/proto';
+import type { NodeMessage, OpenRuns } from '@weft/proto';
 import {
   createAdapterLayout,
   factorSize,
@@ -36,6 +36,7 @@ import type { Store } from '../store/store.ts';
 import { privacyView } from '../views/privacy-view.ts';
 import { createRunViews } from '../views/run-views.ts';
 import { systemClock, type Clock } from './clock.ts';
+import { endedFor } from './ended.ts';
 import { exportRun } from './export-run.ts';
 import { toInputs } from './node-says.ts';
 import type { OnPoint } from './points.ts';
@@ -88,14 +89,18 @@ export interface Runs extends RunInbox {
   close(): Promise<void>;
 }
 
+/** Runs that one message may ask about. */
+const maxAsked = 64;
+
 /** Opens all runs of the home as their rows left them: a round that was under way goes on. */
 export async function createRuns(options: RunsOptions): Promise<Runs> {
   const { store, blobs, gateway, models } = options;
   const aggregator = createAggregator();
   const clock = options.clock ?? systemClock;
   const logger = options.logger ?? pino({ level: 'silent' });
+  const onPoint = options.onPoint ?? (() => {});
   const publisher = options.published
-    ? createPublisher({ store, blobs, clock, logger }, options.published)
+    ? createPublisher({ store, blobs, clock, logger, onPoint }, options.published)
     : noPublisher;
   const context: RunContext = {
     ...options,
@@ -107,7 +112,7 @@ export async function createRuns(options: RunsOptions): Promise<Runs> {
     random: options.random ?? systemRandom,
     timing: { ...defaultTiming, ...options.timing },
     logger,
-    onPoint: options.onPoint ?? (() => {}),
+    onPoint,
     aggregator,
     scorer: options.scorer ?? createAdapterScorer(),
   };
@@ -142,6 +147,19 @@ export async function createRuns(options: RunsOptions): Promise<Runs> {
         `run ${other.id} is running; pause or stop it first, one run trains at a time`,
         { runId: other.id },
       );
+    }
+  };
+  /** To a node that was away for it. */
+  const tellEnds = (nodeId: NodeId, { offered }: OpenRuns): void => {
+    if (offered.length > maxAsked)
+      throw new WeftError(
+        'WEFT_MESSAGE_MALFORMED',
+        `a node asks about ${offered.length} runs, at most ${maxAsked} are answered at once`,
+      );
+    for (const { runId, round } of offered) {
+      const run = runs.get(runId);
+      const ended = run?.wasOfferedTo(nodeId) ? endedFor(store, run.state, round) : undefined;
+      if (ended !== undefined) gateway.send(nodeId, ended);
     }
   };
   const tell = (id: string, kind: 'start' | 'pause' | 'resume' | 'stop'): RunView => {
@@ -210,6 +228,7 @@ export async function createRuns(options: RunsOptions): Promise<Runs> {
         const answer = context.watchers?.take(nodeId, said.value);
         if (answer?.astray) for (const run of active()) run.offerAgain(nodeId);
       }
+      if (said.case === 'openRuns') tellEnds(nodeId, said.value);
       if (said.case === 'ready') context.watchers?.told(nodeId, Number(said.value.logSize));
       const { runId, inputs } = toInputs(nodeId, said, {
         publicKey: context.registry.publicKey(nodeId),

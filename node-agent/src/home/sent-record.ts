@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { dayOf, endless, log, organisationFingerprint } from '@weft/shared';
 import { z } from 'zod';
+import { runOutcomes } from './offered-runs.ts';
 
 const common = {
   /** ISO 8601, UTC. */
@@ -79,6 +80,13 @@ const sentSchema = z.discriminatedUnion('kind', [
     /** Which check failed. */
     check: z.enum(Object.keys(log.logChecks) as [log.LogCheckName, ...log.LogCheckName[]]).optional(),
   }),
+  z.object({
+    ...common,
+    ...round,
+    kind: z.literal('run'),
+    /** How the coordinator said that the run ended, after the last round that this node was offered. */
+    outcome: z.enum(runOutcomes),
+  }),
   z.object({ ...common, kind: z.literal('cosignature'), logSize: z.number().int() }),
   z.object({
     ...common,
@@ -146,6 +154,8 @@ function inPlainWords(facts: SentFacts): string {
       );
     case 'log':
       return `${logWords(facts)} (round ${facts.round + 1} of "${facts.runName}"). Nothing was sent.`;
+    case 'run':
+      return `The run "${facts.runName}" is ${facts.outcome === '' ? 'over' : facts.outcome}; round ${facts.round + 1} was the last one that this node was offered. Nothing was sent.`;
     case 'cosignature':
       return `Cosigned the transparency log of ${facts.logSize} entries as a witness: everyone can see that this node did.`;
     case 'decline':

@@ -2,6 +2,7 @@ import type { Cohort, Envelope, Evaluation, RoundResult, RunEnded, SecureMessage
 import { catalogue, isRunId, toWeftError, WeftError, type RunId } from '@weft/shared';
 import { toEventFault } from '../event-fault.ts';
 import type { Federation } from '../home/federation-file.ts';
+import { toRunOutcome, type OfferedRuns, type RunOutcome } from '../home/offered-runs.ts';
 import { recordSent } from '../home/sent-record.ts';
 import { allowedMetrics } from '../policy/metrics.ts';
 import { refusalOfRound, refusalOfRun, reasonOfRefusal, refusedBy, refusedRules } from '../policy/refuse.ts';
@@ -18,11 +19,14 @@ import { createSecureRound, type SecureContext, type SecureRound } from '../secu
 
 export interface RoundsContext extends JobContext, Pick<SecureContext, 'pendingFolder' | 'answered'> {
   readonly federation: () => Federation;
+  readonly offeredRuns: OfferedRuns;
   readonly onTiming: (kind: 'training' | 'evaluating' | 'transfer', seconds: number) => void;
 }
 
 /** What the node does about each thing that the coordinator says of runs. None of these throws. */
 export interface Rounds {
+  /** A session began: what ended meanwhile is asked for. */
+  connected(): void;
   offer(envelope: Envelope): void;
   cohort(cohort: Cohort): void;
   secure(message: SecureMessage): void;
@@ -52,10 +56,13 @@ interface Job {
   scored?: boolean;
 }
 
+/** A coordinator answers no more at once; the others are asked for at the next session. */
+const mostAsked = 64;
+
 const taskOf = ({ round, kind, adapter }: Offer): string => `${round}/${kind}/${adapter.sha256}`;
 
 export function createRounds(context: RoundsContext): Rounds {
-  const { connection, emit, pending, home } = context;
+  const { connection, emit, pending, home, offeredRuns } = context;
   const jobs = new Map<string, Job>();
   const running = new Set<Promise<void>>();
   const onIdle = Promise.withResolvers<void>();
@@ -120,6 +127,7 @@ export function createRounds(context: RoundsContext): Rounds {
   /** Declines what the policy does not allow, and also what cannot be held against it. */
   const isAllowed = async (job: Job, offer: Offer): Promise<boolean> => {
     try {
+      await offeredRuns.offered(offer.runId, offer.spec.name, offer.round);
       await refuseUnrevealed(home, offer.runId);
       await requireTrust(home, offer.runId);
       const enough = offer.kind === 'train' ? await context.answered.refusal(offer) : undefined;
@@ -231,7 +239,24 @@ export function createRounds(context: RoundsContext): Rounds {
     }
   };
 
+  const closeRound = async (runId: string, round: number): Promise<void> => {
+    await pending.remove(runId, round);
+    await offeredRuns.roundOver(runId, round);
+  };
+
+  const closeRun = async (runId: string, outcome: RunOutcome): Promise<void> => {
+    await pending.remove(runId, Infinity);
+    const run = await offeredRuns.ended(runId, outcome);
+    if (run === undefined) return;
+    const { runName, round } = run;
+    await recordSent(home, { kind: 'run', runId, runName, round, outcome });
+  };
+
   return {
+    connected() {
+      const offered = offeredRuns.open().slice(-mostAsked);
+      if (offered.length > 0) connection.say({ case: 'openRuns', value: { offered } });
+    },
     offer(envelope) {
       let subject: OfferSubject | undefined;
       let offer: Offer;
@@ -284,7 +309,8 @@ export function createRounds(context: RoundsContext): Rounds {
     result({ runId, round, committed, contributors, reason }) {
       const job = jobs.get(runId);
       if (job !== undefined && job.round <= round) finish(job);
-      void inBackground(pending.remove(runId, round));
+      if (offeredRuns.isOver(runId, round)) return;
+      void inBackground(closeRound(runId, round));
       context.logWatch.roundOver(runId, round);
       emit({
         event: 'round-ended',
@@ -295,12 +321,14 @@ export function createRounds(context: RoundsContext): Rounds {
         code: Object.hasOwn(catalogue, reason) ? reason : '',
       });
     },
-    runEnded({ runId, outcome }) {
+    runEnded({ runId, outcome: word }) {
       const job = jobs.get(runId);
       if (job !== undefined) finish(job);
-      void inBackground(pending.remove(runId, Infinity));
+      if (offeredRuns.hasEnded(runId)) return;
+      const outcome = toRunOutcome(word);
+      void inBackground(closeRun(runId, outcome));
       context.logWatch.roundOver(runId, Infinity);
-      emit({ event: 'run-ended', runId, outcome: ['finished', 'aborted', 'stopped'].includes(outcome) ? outcome : '' });
+      emit({ event: 'run-ended', runId, outcome });
     },
     async drain() {
       draining = true;

@@ -289,8 +289,11 @@ class ServerMachine {
       for (const place of sharing) (opens && inputs.has(place) ? surviving : dropped)[place] = true;
     }
     const summed = placesOf(surviving);
-    if (summed.length < session!.sizes.cutThreshold)
-      return this.#abort(`${summed.length} members sent an input, ${session!.sizes.cutThreshold} must survive`);
+    const { cutThreshold } = session!.sizes;
+    if (summed.length < cutThreshold) {
+      const within = session!.shards.length > 1 ? `, ${summed.length} of them in shards that can be opened` : '';
+      return this.#abort(`${inputs.size} members sent an input${within}; ${cutThreshold} must survive`);
+    }
     const inputRoot = merkleRoot(summed.map((place) => leafHash(inputs.get(place)!.body)));
     const bytes = encodeBody('cut', { ...headerOf(this.#options, this.#state), surviving, dropped, inputRoot });
     return this.#enter('cutting', { cut: { bytes, hash: cutHashOf(bytes), surviving } }, [
