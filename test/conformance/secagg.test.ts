@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { createSeededRandom, secagg } from '@weft/shared';
 import { describe, expect, it } from 'vitest';
 import { findPython, skips } from './python.ts';
 import { transcriptOf } from './secagg-transcript.ts';
@@ -7,14 +8,14 @@ import { transcriptOf } from './secagg-transcript.ts';
 const python = findPython(['cryptography']);
 const script = fileURLToPath(new URL('secagg_session.py', import.meta.url));
 
-function playedByPython(scenario: unknown): Record<string, unknown> {
+function playedByPython<T = Record<string, unknown>>(scenario: unknown): T {
   const { stdout, stderr, status } = spawnSync(python!, [script], {
     input: JSON.stringify([scenario]),
     encoding: 'utf8',
     maxBuffer: 2 ** 30,
   });
   if (status !== 0) throw new Error(stderr);
-  return (JSON.parse(stdout) as Record<string, unknown>[])[0]!;
+  return (JSON.parse(stdout) as T[])[0]!;
 }
 
 describe.skipIf(skips('conformance', { python }))('a session, said again by Python from docs/secagg-wire.md', () => {
@@ -42,6 +43,24 @@ describe.skipIf(skips('conformance', { python }))('a session, said again by Pyth
     expect(Object.keys(again).toSorted()).toEqual(Object.keys(told).toSorted());
     expect(again).toEqual(told);
     expect(again['sum']).toEqual(exactSum);
+  });
+
+  it('takes the same keys into a roster', () => {
+    const encoded = (number: bigint): Uint8Array =>
+      new Uint8Array(Buffer.from(number.toString(16).padStart(64, '0'), 'hex')).toReversed();
+    const random = createSeededRandom('keys');
+    const drawn = Array.from({ length: 64 }, () => Uint8Array.from({ length: 32 }, () => random.integer(256)));
+    const edges = [0n, 2n ** 255n - 19n, 2n ** 255n, 2n ** 256n - 1n].flatMap((number) =>
+      [-20n, -3n, -2n, -1n, 0n, 1n, 2n].map((more) => number + more).filter((n) => n >= 0n && n < 2n ** 256n),
+    );
+    const eighth = [
+      'e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800',
+      '5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157',
+    ].map((key) => new Uint8Array(Buffer.from(key, 'hex')));
+    const keys = [...drawn, ...edges.map(encoded), ...eighth];
+    const usable = playedByPython<boolean[]>({ keys: keys.map((key) => Buffer.from(key).toString('hex')) });
+    expect(usable).toEqual(keys.map(secagg.isUsableKey));
+    expect(new Set(usable.slice(0, drawn.length)).size).toBe(2);
   });
 
   it('has the same bytes: 130 members in two shards that two beacons draw', () => {

@@ -187,6 +187,22 @@ describe('a run with secure aggregation', () => {
     expect(durable(run.replayed())).toEqual(durable(run.state));
   });
 
+  test.each([
+    ['of small order', new Uint8Array(32)],
+    ['in an encoding that is not its own', new Uint8Array(32).fill(0xff)],
+  ])('sums without a node that sends a key %s, in every round', (_, shareKey) => {
+    const run = new SecureRun();
+    run.wire = (said) => {
+      if (said.name !== 'keyAdvert' || said.node !== 0) return [said];
+      const advert = { ...secagg.decodeBody('keyAdvert', said.signed.body), shareKey };
+      return [{ ...said, signed: run.signAs(0, 'keyAdvert', advert) }];
+    };
+    run.runUntil(() => false);
+    expect(run.events.filter(({ kind }) => kind === 'round.aborted')).toEqual([]);
+    expect(run.state).toMatchObject({ lifecycle: 'finished', committedRounds: 2 });
+    expect(run.sums.map(({ nodes }) => new Set(nodes))).toEqual([new Set([1, 2, 3, 4]), new Set([1, 2, 3, 4])]);
+  });
+
   test('takes no input while it is paused, since its receipt could promise no time, and asks again on resuming', () => {
     const run = new SecureRun();
     const moved = (name: string): number =>

@@ -22,6 +22,7 @@ export {
   type MaskTerm,
   type RingWords,
 } from './mask.ts';
+export { isUsableKey } from './keys.ts';
 export { nodeChecks, organisationsOf, type NodeKnowledge, type NodePolicy } from './node-checks.ts';
 export { stepNode } from './node.ts';
 export { readReceipt } from './receipt.ts';

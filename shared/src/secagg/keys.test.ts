@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { agree, hkdf, keyPairOf, openSealed, seal, x25519PublicKey } from './keys.ts';
+import { agree, hkdf, isUsableKey, keyPairOf, openSealed, seal, x25519PublicKey } from './keys.ts';
 
 const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'hex'));
 const hex = (data: Uint8Array | undefined): string => Buffer.from(data ?? []).toString('hex');
@@ -29,6 +29,25 @@ describe('keys of a session', () => {
       'e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800',
     ])
       expect(agree(secret, bytes(point))).toBeUndefined();
+  });
+
+  it('takes each key in its one encoding, and none of small order', () => {
+    const p = 2n ** 255n - 19n;
+    const encoded = (number: bigint): Uint8Array => bytes(number.toString(16).padStart(64, '0')).toReversed();
+    const secrets = Array.from({ length: 16 }, (_, k) => new Uint8Array(32).fill(k + 1));
+    for (const secret of secrets) {
+      const key = x25519PublicKey(secret);
+      expect(isUsableKey(key)).toBe(true);
+      expect(isUsableKey(key.with(31, key[31]! | 0x80))).toBe(false);
+    }
+    // Agreeing tells what is of small order: of the smallest and greatest numbers only 0, 1 and p − 1.
+    for (const number of [...Array(20).keys()].map(BigInt).flatMap((k) => [k, p - 1n - k]))
+      expect([number, isUsableKey(encoded(number))]).toEqual([
+        number,
+        agree(secrets[0]!, encoded(number)) !== undefined,
+      ]);
+    for (let number = p; number < 2n ** 255n; number++) expect(isUsableKey(encoded(number))).toBe(false);
+    for (const byte of [1, 15, 30]) expect(isUsableKey(encoded(p + 18n).with(byte, 0xfe))).toBe(true);
   });
 
   it('opens what was sealed and nothing that was touched', () => {

@@ -53,6 +53,30 @@ export function agreeWith(secret: Uint8Array): Agree {
 export const agree = (secret: Uint8Array, otherPublicKey: Uint8Array): ReturnType<Agree> =>
   agreeWith(secret)(otherPublicKey);
 
+/**
+ * Points whose order divides 8, of the curve (0, 1, two of order 8) and of its twist (0, p − 1): whoever agrees on one has
+ * zero, whatever its secret.
+ */
+const smallOrder: ReadonlySet<string> = new Set([
+  '0000000000000000000000000000000000000000000000000000000000000000',
+  '0100000000000000000000000000000000000000000000000000000000000000',
+  'e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800',
+  '5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157',
+  'ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+]);
+
+/**
+ * Below p = 2²⁵⁵ − 19, and of no small order. X25519 itself reads p + 2 as 2 and drops the highest bit (RFC 7748, section
+ * 5): one key would have several encodings, and one member could pass for two.
+ */
+export function isUsableKey(publicKey: Uint8Array): boolean {
+  const least = publicKey[0]!;
+  const greatest = publicKey[31]!;
+  const isBelow =
+    greatest < 0x7f || (greatest === 0x7f && (least < 0xed || publicKey.subarray(1, 31).some((byte) => byte < 0xff)));
+  return isBelow && !smallOrder.has(Buffer.from(publicKey).toString('hex'));
+}
+
 /** HKDF-SHA256 (RFC 5869), 32 bytes unless told. */
 export const hkdf = (secret: Uint8Array, salt: Uint8Array, info: Uint8Array, length = 32): Uint8Array =>
   new Uint8Array(hkdfSync('sha256', secret, salt, info, length));

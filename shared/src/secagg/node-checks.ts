@@ -1,5 +1,6 @@
 import { isConsistent, leafHash, rootFromInclusion, type TreeHead } from '../merkle-tree.ts';
 import type { Body, ModelHashes, Signed } from './bodies.ts';
+import { isUsableKey } from './keys.ts';
 import { type CohortSizes, minCohortWithoutConsent } from './sizes.ts';
 import {
   type Directory,
@@ -148,6 +149,9 @@ export const nodeChecks = {
       members.every(
         ({ advert }, place) => place === 0 || Buffer.compare(members[place - 1]!.advert.nodeId, advert.nodeId) < 0,
       ),
+    /** each key is a number below 2²⁵⁵ − 19, and no point of small order */
+    keysUsable: ({ members }: RosterCase) =>
+      members.every(({ advert }) => isUsableKey(advert.shareKey) && isUsableKey(advert.maskKey)),
     /** no key of the session comes twice */
     keysDistinct: ({ members }: RosterCase) =>
       distinct(members.flatMap(({ advert }) => [advert.shareKey, advert.maskKey])),

@@ -88,7 +88,7 @@ function openShard(
     } else {
       const agree = agreeWith(secret);
       for (const member of summed) {
-        // Not zero: this member agreed on it when it masked its input.
+        // Not zero: a roster has no key of small order.
         const agreed = agree(session!.members[member]!.advert.maskKey)!;
         // The survivor added +PRG where the dropped place is above its own.
         terms.push({ seed: maskSeed(agreed, shard.sessionId, dealer, member), sign: dealer > member ? -1 : 1 });

@@ -1,5 +1,6 @@
 import { leafHash, merkleRoot } from '../merkle-tree.ts';
 import { type Body, decodeBody, encodeBody, roundIdOf, type Signed } from './bodies.ts';
+import { isUsableKey } from './keys.ts';
 import { cutHashOf, membersOf, placesOf, sharingHashOf } from './node-secrets.ts';
 import { headerOf, messagesToAll, messagesToEach, offerOf, receiptTo } from './server-messages.ts';
 import { badShare, openCut, summedIn } from './server-opening.ts';
@@ -150,7 +151,7 @@ class ServerMachine {
     const { advert } = member;
     const nodeId = hex(advert.nodeId);
     const ours = sameBytes(advert.roundId, roundIdOf(offerOf(this.#options)));
-    if (!ours || known.has(nodeId) || keysTaken(this.#state, advert) || known.size >= offer.maxMembers)
+    if (!ours || known.has(nodeId) || !keysFit(this.#state, advert) || known.size >= offer.maxMembers)
       return this.#stay();
     const adverts = new Map(known).set(nodeId, event.signed);
     const sessionKeys = new Set(this.#state.sessionKeys).add(hex(advert.shareKey)).add(hex(advert.maskKey));
@@ -409,6 +410,8 @@ export function silentBeacons({ offer }: ServerOptions, { roster, adverts, revea
   });
 }
 
-function keysTaken({ sessionKeys }: ServerState, { shareKey, maskKey }: Body<'keyAdvert'>): boolean {
-  return sameBytes(shareKey, maskKey) || sessionKeys.has(hex(shareKey)) || sessionKeys.has(hex(maskKey));
+/** As every node asks of the roster: one that lets such keys in sums nothing. */
+function keysFit({ sessionKeys }: ServerState, { shareKey, maskKey }: Body<'keyAdvert'>): boolean {
+  const keys = [shareKey, maskKey];
+  return !sameBytes(shareKey, maskKey) && keys.every((key) => isUsableKey(key) && !sessionKeys.has(hex(key)));
 }

