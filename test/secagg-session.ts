@@ -108,7 +108,7 @@ export class SessionInProcess {
       index: secagg.noPlace,
       runId: named('run').subarray(0, 16),
       round: 3,
-      previousResult: named('previous'),
+      previousResult: loaded.adapterHash,
       logSize: 1n,
       logRoot: named('log'),
       specHash: named('spec'),
@@ -142,6 +142,8 @@ export class SessionInProcess {
         directory,
         loaded,
         expectedAdapterHash: loaded.adapterHash,
+        runId: this.offer.runId,
+        round: this.offer.round,
         lastRound: 2,
         checkpoint: { size: 1, root: named('log') },
         policy: {

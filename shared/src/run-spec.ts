@@ -193,6 +193,10 @@ export const runSpecSchema = z
     }
   });
 
+/** What each step of a session may take: so long the coordinator waits, and a member keeps its secrets. */
+export const secureStepMs = ({ stepSeconds }: RunSpec['aggregation']['secure']): number =>
+  Math.ceil(stepSeconds * 1000);
+
 /** Shares of a spec in the ten-thousandths that all members compute with. */
 export const secureSizes = ({ colludingShare, droppingShare, leastColluders }: RunSpec['aggregation']['secure']) => ({
   colludingShare: Math.round(colludingShare * 10_000),

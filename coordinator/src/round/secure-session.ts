@@ -1,4 +1,4 @@
-import { hashRunSpec, secagg, secureSizes, updateEncoding, type NodeId, type Sha256 } from '@weft/shared';
+import { hashRunSpec, secagg, secureSizes, secureStepMs, updateEncoding, type NodeId, type Sha256 } from '@weft/shared';
 import type { EventData } from '../store/events.ts';
 import { chooseBeacons } from './beacons.ts';
 import type { Effect } from './inputs.ts';
@@ -14,7 +14,7 @@ const zeros = new Uint8Array(32);
 export function secureOffer(state: RunState, members: readonly NodeId[], random: RoundRandom): Uint8Array {
   const { spec, runId, round, adapter, layoutSha256, factor, factorValues, clipNormL2, logHead } = state;
   const { secure } = spec.aggregation;
-  const stepMs = Math.ceil(secure.stepSeconds * 1000);
+  const stepMs = secureStepMs(secure);
   return secagg.encodeBody('offer', {
     roundId: zeros,
     sessionId: zeros,

@@ -199,6 +199,8 @@ export class SecureRun {
       ),
       loaded,
       expectedAdapterHash: loaded.adapterHash,
+      runId: loaded.runId,
+      round: loaded.round,
       lastRound: -1,
       checkpoint: { size: 0, root: new Uint8Array(32) },
       policy: {

@@ -155,7 +155,8 @@ export const harmlessSpecKeys: Readonly<Record<string, string>> = {
     'it only leaves members out: the least of them is held by smallestCohort, and each roster is held against it',
   'cohort.quorum': onlyWaits,
   'cohort.deadlineSeconds': onlyWaits,
-  'aggregation.secure.stepSeconds': onlyWaits,
+  'aggregation.secure.stepSeconds':
+    'it says how long coordinator and node wait for each other in a step, a day at most; what the node keeps of a session goes then',
   'aggregation.secure.shardRule':
     'it is what the coordinator does with the sums of shards that it learns anyway; smallestSurvivors holds in each shard, and so does the noise',
   'aggregation.secure.auditDays':

@@ -42,6 +42,8 @@ const options: KnowledgeOptions = {
 };
 const knowledge = knowledgeOf(options);
 
+const stepMs = spec.aggregation.secure.stepSeconds * 1000;
+const deadlines = { advertMs: stepMs, sharesMs: stepMs, inputMs: stepMs, cutAckMs: stepMs, openingMs: stepMs };
 const offerOf = (specHash: string, changes: Partial<secagg.Body<'offer'>> = {}): secagg.Body<'offer'> =>
   ({
     ...updateEncoding(spec, values).offered,
@@ -50,6 +52,7 @@ const offerOf = (specHash: string, changes: Partial<secagg.Body<'offer'>> = {}):
     smallestSurvivors: spec.aggregation.secure.smallestSurvivors,
     maxMembers: spec.cohort.maximum,
     specHash: Buffer.from(specHash, 'hex'),
+    deadlines,
     ...changes,
   }) as unknown as secagg.Body<'offer'>;
 
@@ -79,6 +82,14 @@ test('a ring of another width, length or scale is refused by its name, and so ar
   expect(
     knowledge.policy.refusal!(offerOf(hashRunSpec(spec), { maxMembers: spec.cohort.maximum - 1 })),
   ).toBeUndefined();
+});
+
+test('no step of a session may keep its secrets longer than the spec says', () => {
+  for (const name of Object.keys(deadlines)) {
+    const refused = (ms: number) =>
+      knowledge.policy.refusal!(offerOf(hashRunSpec(spec), { deadlines: { ...deadlines, [name]: ms } }));
+    expect([stepMs - 1, stepMs + 1, 2 ** 32 - 1].map(refused)).toEqual([undefined, 'deadlines', 'deadlines']);
+  }
 });
 
 test('the cap of an organisation is that of the spec, and counts words whose signature holds', () => {

@@ -1,4 +1,12 @@
-import { endorsingOrganisation, hashRunSpec, secagg, secureSizes, updateEncoding, type Identity } from '@weft/shared';
+import {
+  endorsingOrganisation,
+  hashRunSpec,
+  secagg,
+  secureSizes,
+  secureStepMs,
+  updateEncoding,
+  type Identity,
+} from '@weft/shared';
 import type { Federation } from '../home/federation-file.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { PendingUpdate } from '../round/pending-updates.ts';
@@ -59,6 +67,8 @@ export function knowledgeOf({
     loaded,
     // Held against seed and log before it was trained from: round/known-adapter.ts.
     expectedAdapterHash: loaded.adapterHash,
+    runId: Buffer.from(body.runId.slice(2), 'hex'),
+    round: body.round,
     lastRound,
     checkpoint,
     policy: {
@@ -90,5 +100,7 @@ function differenceFromSpec(
   if (!Buffer.from(offer.specHash).equals(Buffer.from(hashRunSpec(spec), 'hex'))) return 'specHash';
   // The ring is as wide as the sum over so many needs; more could carry it out.
   if (offer.maxMembers > spec.cohort.maximum) return 'maxMembers';
+  // So long this node keeps the secrets of a session.
+  if (Object.values(offer.deadlines).some((ms) => ms > secureStepMs(secure))) return 'deadlines';
   return (Object.keys(due) as (keyof typeof due)[]).find((name) => offer[name] !== due[name]);
 }

@@ -26,6 +26,7 @@ const [run, otherRun, thirdRun, lastRun] = ['ab', 'cd', 'ef', '01'].map((byte) =
   string,
   string,
 ];
+const signed = (body: Uint8Array) => ({ body, signature: identity.sign(secagg.signedMessage(body)) });
 const wholeSession = ['keyAdvert', 'shares', 'maskedInput', 'cutAck', 'opening'];
 
 let folder: string;
@@ -132,6 +133,24 @@ test('a node that gave the run all that it may takes part, and lets no masked up
   expect(coordinator.calls).not.toContain('upload');
 });
 
+test('a node answers no offer of another round than it trained for, and none that would keep its secrets for longer than the spec says', async () => {
+  const lies: Partial<secagg.Body<'offer'>>[] = [
+    { round: 7 },
+    { runId: Buffer.alloc(16, 9) },
+    { previousResult: Buffer.alloc(32, 9) },
+    { deadlines: { advertMs: 60_000, sharesMs: 2 ** 32 - 1, inputMs: 60_000, cutAckMs: 60_000, openingMs: 60_000 } },
+  ];
+  for (const [k, lie] of lies.entries()) {
+    const runId = [run, otherRun, thirdRun, lastRun][k]!;
+    const secure = await begin(runId, (message) => {
+      const body = secagg.encodeBody('offer', { ...secagg.decodeBody('offer', message.body), ...lie });
+      return [{ ...message, ...signed(body) }];
+    });
+    expect(await declineOf(runId)).toMatchObject({ code: 'WEFT_SECAGG_REFUSED' });
+    expect(secure.heard).toEqual([]);
+  }
+});
+
 describe('a node that sent its masked update signs no cut', () => {
   const changedBody = ({ body }: Told, change: Partial<secagg.Body<'receipt'>>): Uint8Array =>
     secagg.encodeBody('receipt', { ...secagg.decodeBody('receipt', body), ...change });
@@ -155,8 +174,6 @@ describe('a node that sent its masked update signs no cut', () => {
       (receipt) => [{ ...receipt, ...signed(changedBody(receipt, { loggedByMs: 1n << 60n })) }],
     ],
   ];
-  const signed = (body: Uint8Array) => ({ body, signature: identity.sign(secagg.signedMessage(body)) });
-
   test.each(cases)('%s', async (_, instead) => {
     const secure = await begin(run, (message) => (message.name === 'receipt' ? instead(message) : [message]));
     expect(await declineOf(run)).toMatchObject({ code: 'WEFT_SECAGG_REFUSED' });

@@ -27,6 +27,9 @@ export interface NodeKnowledge {
   readonly loaded: ModelHashes;
   /** The adapter that the run must offer: of the seed in the first round, of the previous Result leaf later. */
   readonly expectedAdapterHash: Uint8Array;
+  /** What this node trained for: it answers no offer of another round. */
+  readonly runId: Uint8Array;
+  readonly round: number;
   /** The last round of this run that this node answered; −1 before the first. */
   readonly lastRound: number;
   /**
@@ -117,6 +120,11 @@ export const nodeChecks = {
     offerSigned: ({ signed, knowledge }: OfferCase) => verifySigned(signed, knowledge.coordinatorKey),
     /** the round is above the last one that this node answered */
     roundIsNew: ({ offer, knowledge }: OfferCase) => offer.round > knowledge.lastRound,
+    /** run and round are those that this node trained for, and the previous result is the adapter that it trained from */
+    roundIsOwn: ({ offer, knowledge }: OfferCase) =>
+      sameBytes(offer.runId, knowledge.runId) &&
+      offer.round === knowledge.round &&
+      sameBytes(offer.previousResult, knowledge.loaded.adapterHash),
     /** the log only grew since this node last saw it, or at least since the last round that it saw the end of */
     logOnlyGrew: ({ offer, knowledge: { checkpoint }, consistency }: OfferCase) => {
       const offered = { size: Number(offer.logSize), root: offer.logRoot };

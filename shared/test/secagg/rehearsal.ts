@@ -31,6 +31,8 @@ export interface RehearsalOptions {
   readonly words?: number;
   readonly bits?: number;
   readonly offer?: Partial<BodyInit<'offer'>>;
+  /** That nodes trained for; what the offer says unless told. */
+  readonly trainedFor?: Partial<Pick<NodeKnowledge, 'runId' | 'round'>>;
   readonly policy?: Partial<NodePolicy>;
   readonly checks?: typeof nodeChecks;
   /** Nodes whose organisation the others do not trust, by number. */
@@ -106,7 +108,7 @@ export class Rehearsal {
       index: noPlace,
       runId: named('run').subarray(0, 16),
       round: 3,
-      previousResult: named('previous'),
+      previousResult: loaded.adapterHash,
       logSize: 1n,
       logRoot: named('log'),
       specHash: named('spec'),
@@ -144,6 +146,9 @@ export class Rehearsal {
         directory,
         loaded,
         expectedAdapterHash: loaded.adapterHash,
+        runId: offer.runId,
+        round: offer.round,
+        ...options.trainedFor,
         lastRound: 2,
         checkpoint: { size: 1, root: named('log') },
         policy: {

@@ -30,6 +30,9 @@ const secretsOf = (rehearsal: Rehearsal, node: number) => {
 
 /** Where the session ends although this node's own knowledge forbids it: the lie is in the record, or the sum with another. */
 const done: readonly (readonly [CheckName, strategy: string, reached: string])[] = [
+  ['roundIsOwn', 'an offer in the name of a later round', 'the sum of a round under the name of another'],
+  ['roundIsOwn', 'an offer in the name of another run', 'the sum of a run under the name of another'],
+  ['roundIsOwn', 'an offer after another result than its adapter is', 'a record that contradicts the log'],
   ['logOnlyGrew', 'a log that forked', 'two histories, both signed'],
   ['modelIsLoaded', 'a base model that nobody has loaded', 'a sum under the name of another model'],
   [

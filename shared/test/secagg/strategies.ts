@@ -112,6 +112,24 @@ export const strategies: readonly Strategy[] = [
     wire: () => honest,
   },
   {
+    name: 'an offer in the name of a later round',
+    stoppedBy: 'roundIsOwn',
+    options: { offer: { round: 99 }, trainedFor: { round: 3 } },
+    wire: () => honest,
+  },
+  {
+    name: 'an offer in the name of another run',
+    stoppedBy: 'roundIsOwn',
+    options: { trainedFor: { runId: label('run of the nodes').subarray(0, 16) } },
+    wire: () => honest,
+  },
+  {
+    name: 'an offer after another result than its adapter is',
+    stoppedBy: 'roundIsOwn',
+    options: { offer: { previousResult: label('another result') } },
+    wire: () => honest,
+  },
+  {
     name: 'a log that forked',
     stoppedBy: 'logOnlyGrew',
     options: { offer: { logRoot: label('fork') } },
