@@ -8,8 +8,17 @@ import { log, WeftError } from '@weft/shared';
  */
 export type ReadLog = (path: string, maxBytes?: number) => Promise<Uint8Array | undefined>;
 
-/** @param place the folder `log` of a coordinator's home or a copy of it, or an address: that of the coordinator, or of its /log */
-export const logSource = (place: string): ReadLog => (/^https?:\/\//.test(place) ? fromUrl(place) : fromFolder(place));
+/**
+ * A log that is there: one that is not is nobody's lie.
+ * @param place the folder `log` of a coordinator's home or a copy of it, or an address: that of the coordinator, or of its /log
+ * @throws WEFT_LOG_NOT_FOUND, WEFT_LOG_UNREACHABLE
+ */
+export async function openLog(place: string): Promise<ReadLog> {
+  const read = /^https?:\/\//.test(place) ? fromUrl(place) : fromFolder(place);
+  if ((await read('checkpoint')) === undefined)
+    throw new WeftError('WEFT_LOG_NOT_FOUND', `there is no log at ${place}: it has no file \`checkpoint\``);
+  return read;
+}
 
 const fromFolder =
   (folder: string): ReadLog =>
@@ -27,18 +36,18 @@ const fromFolder =
 const tooLong = (path: string, maxBytes: number): WeftError =>
   new WeftError('WEFT_LOG_MALFORMED', `${path} is longer than ${maxBytes} bytes`);
 
-/** @throws WEFT_ADMIN_UNREACHABLE */
+/** @throws WEFT_LOG_UNREACHABLE */
 function fromUrl(place: string): ReadLog {
   const base = new URL(place);
   if (base.pathname === '/') base.pathname = '/log';
   const root = base.href.replace(/\/$/, '');
   return async (path, maxBytes = log.maxBundleBytes) => {
     const answer = await fetch(`${root}/${path}`).catch((cause: unknown) => {
-      throw new WeftError('WEFT_ADMIN_UNREACHABLE', `nobody answers at ${root}`, {}, { cause });
+      throw new WeftError('WEFT_LOG_UNREACHABLE', `nobody answers at ${root}`, {}, { cause });
     });
     if (answer.status === 404) return undefined;
     if (!answer.ok || answer.body === null)
-      throw new WeftError('WEFT_ADMIN_UNREACHABLE', `${root} answered ${answer.status} for ${path}`);
+      throw new WeftError('WEFT_LOG_UNREACHABLE', `${root} answered ${answer.status} for ${path}`);
     const pieces: Uint8Array[] = [];
     let sizeBytes = 0;
     for await (const piece of answer.body) {

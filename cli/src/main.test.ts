@@ -52,6 +52,13 @@ describe('weft', () => {
     expect(stderr).toBe("unknown option '--stesp' (did you mean --steps?) [WEFT_USAGE]\nsee `weft train --help`\n");
   });
 
+  it('calls nobody a liar where there is no log', () => {
+    expect(weft('log', 'verify', 'nowhere')).toMatchObject({ status: 3, stdout: '' });
+    const nobody = weft('log', 'verify', 'http://127.0.0.1:1');
+    expect(nobody).toMatchObject({ status: 5, stdout: '' });
+    expect(nobody.stderr).toContain('[WEFT_LOG_UNREACHABLE]');
+  });
+
   it('suggests the command that was meant', () => {
     expect(weft('trian').stderr).toContain("unknown command 'trian' (did you mean train?)");
   });

@@ -19,6 +19,6 @@ export { checkPolicy, parsePolicy, policyMistakes, type PolicyMistake } from './
 export { readPolicy, writePolicy, type PolicyInForce } from './policy/policy-file.ts';
 export { defaultPolicy, policyKeys, type Policy, type PolicyInput, type PolicyKey } from './policy/policy.ts';
 export { readPublished, trustModel } from './policy/publishers.ts';
-export { docOf, policyInWords } from './policy/policy-text.ts';
+export { docOf, policyInWords, runInWords } from './policy/policy-text.ts';
 export { formatJournal, parseJournal, type Journal } from './secure/journal.ts';
 export { readStatus, type NodeStatus, type Refusal, type RoundStatus, type RunStatus } from './status.ts';

@@ -26,7 +26,7 @@ export interface NodeStatus {
   readonly pid: number | null;
   readonly updatesSent: number;
   readonly bytesSent: number;
-  /** The newest lines of the record, oldest first. */
+  /** The newest lines of the record but for cosignatures, oldest first. */
   readonly lastSent: readonly Sent[];
   /** Every round that this node's update is in, or may be. */
   readonly rounds: readonly RoundStatus[];
@@ -49,6 +49,8 @@ export type RunStatus = Pick<OfferedRun, 'runName' | 'round' | 'outcome'> & { re
 export interface LogStatus {
   /** Entries that this node has seen. */
   readonly size: number;
+  /** How often this node cosigned it. */
+  readonly cosignatures: number;
   /** Rounds whose end is still to be shown to it. */
   readonly owedRounds: number;
   /** What stops rounds until the operator dismisses it. */
@@ -125,7 +127,8 @@ export async function readStatus(home: string): Promise<NodeStatus> {
     pid: (await findHolder(home)) ?? null,
     updatesSent: updates.length,
     bytesSent: updates.reduce((sum, { payloadBytes }) => sum + payloadBytes, 0),
-    lastSent: sent.slice(-lastLines),
+    // a witness cosigns so often that nothing else would be seen
+    lastSent: sent.filter(({ kind }) => kind !== 'cosignature').slice(-lastLines),
     rounds: roundsOf(sent),
     runs: [...(await orFault(readOfferedRuns(home), new Map<string, OfferedRun>()))].map(
       ([runId, { runName, round, outcome }]) => ({ runId, runName, round, outcome }),
@@ -139,6 +142,7 @@ export async function readStatus(home: string): Promise<NodeStatus> {
         readSeenLog(home).then(({ size }) => size),
         0,
       ),
+      cosignatures: sent.filter(({ kind }) => kind === 'cosignature').length,
       owedRounds: (await orFault(readOwed(home), [])).length,
       distrusted: await orFault(readDistrust(home), []),
     },

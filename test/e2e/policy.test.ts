@@ -111,7 +111,9 @@ test('approval by hand: a run waits until the operator says yes to its spec, and
   await federation.admin('POST', `/api/runs/${id}/start`);
   expect(await node.event('declined')).toMatchObject({ rule: 'approval' });
   expect(await readWaiting(place.home)).toMatchObject([{ runId: id, approved: false }]);
-  expect(await runWeft(['node', 'policy', 'approve', id, '--home', place.home])).toMatchObject({ status: 0 });
+  const shown = (await runWeft(['node', 'policy', 'show', '--home', place.home])).stdout;
+  expect(shown).toContain('WAITS FOR APPROVAL: 1000 rounds of 4 steps of 4 rows, 32 tokens at most each');
+  expect(await runWeft(['node', 'policy', 'approve', 'end to end', '--home', place.home])).toMatchObject({ status: 0 });
   await node.event('trained');
   await federation.admin('POST', `/api/runs/${id}/stop`);
 });

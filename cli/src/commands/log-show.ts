@@ -2,7 +2,7 @@ import process from 'node:process';
 import type { Command } from 'commander';
 import { log, WeftError } from '@weft/shared';
 import type { CommandModule } from '../command.ts';
-import { logArgument, logSource } from '../log-source.ts';
+import { logArgument, openLog } from '../log-source.ts';
 import { formatTime } from '../table.ts';
 
 interface LogShowOptions {
@@ -40,10 +40,8 @@ const text = (entry: number, leaf: Record<string, string | number>): string => {
 };
 
 const run = async (place: string, { run: runId, json }: LogShowOptions): Promise<void> => {
-  const read = logSource(place);
-  const note = await read('checkpoint');
-  if (note === undefined) throw new WeftError('WEFT_LOG_NOT_FOUND', `there is no log at ${place}`);
-  const { size } = log.parseCheckpoint(log.parseNote(note).text);
+  const read = await openLog(place);
+  const { size } = log.parseCheckpoint(log.parseNote((await read('checkpoint'))!).text);
   for (let index = 0; index * log.tileWidth < size; index++) {
     const width = Math.min(log.tileWidth, size - index * log.tileWidth);
     const path = log.bundlePath({ index, width });

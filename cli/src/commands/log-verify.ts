@@ -1,10 +1,10 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { isSha256, log, sha256File, WeftError } from '@weft/shared';
+import { isRunId, isSha256, log, sha256File, WeftError } from '@weft/shared';
 import type { CommandModule } from '../command.ts';
 import { onInterrupt } from '../interrupt.ts';
-import { logArgument, logSource, type ReadLog } from '../log-source.ts';
+import { logArgument, openLog, type ReadLog } from '../log-source.ts';
 import { cacheWords, modelWords } from '../model-options.ts';
 import { reportFindings } from '../report-findings.ts';
 
@@ -13,11 +13,11 @@ interface LogVerifyOptions {
   readonly run?: string;
   readonly adapter?: string;
   readonly since?: string;
-  readonly cosigner: readonly string[];
+  readonly cosigner?: readonly string[];
   readonly recompute?: true;
   readonly model?: string;
   readonly cache?: string;
-  readonly organisation: readonly string[];
+  readonly organisation?: readonly string[];
   readonly json?: true;
 }
 
@@ -49,10 +49,12 @@ async function recomputing(
 }
 
 const run = async (place: string, options: LogVerifyOptions): Promise<void> => {
-  const { key, adapter, since, cosigner, organisation, recompute, json } = options;
+  const { key, adapter, since, cosigner = [], organisation = [], recompute, json } = options;
   if (options.model !== undefined && recompute === undefined)
     throw new WeftError('WEFT_FLAG_DISAGREES', '--model is for --recompute: the leaves alone need no model');
-  const read = logSource(place);
+  const read = await openLog(place);
+  if (options.run !== undefined && !isRunId(options.run))
+    throw new WeftError('WEFT_USAGE', `--run ${options.run}: a run is named by its id here, r_ and 32 hex digits`);
   const findings = log.verifyLog({
     read,
     recompute: recompute === undefined ? undefined : await recomputing(read, options),
@@ -73,20 +75,19 @@ export const command: CommandModule = {
     'weft log verify ~/.weft/coordinator/log --key "$(cat vkey)" --json',
   ],
   configure: (command: Command): void => {
-    const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
+    const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
     command
       .argument(...logArgument)
       .option('--key <vkey>', 'the federation’s key, from somewhere else than the log (its vkey, name+hash+key)')
-      .option('--run <id>', 'the lines of this run only')
+      .option('--run <id>', 'the lines of this run only, r_…')
       .option('--adapter <path>', 'an adapter, or its SHA-256: it must be the result of a round')
       .option('--since <file>', 'a checkpoint that you saw before: it must be the start of this log')
       .option(
         '--organisation <key>',
         'the key of an organisation that you trust: only those count as cosigning; may be given again',
         collect,
-        [],
       )
-      .option('--cosigner <vkey>', 'a key that cosigns, from elsewhere than the log; may be given again', collect, [])
+      .option('--cosigner <vkey>', 'a key that cosigns, from elsewhere than the log; may be given again', collect)
       .option('--recompute', 'recompute what public data allow: first adapters, and rounds that publish their inputs')
       .option('--model <path>', `the base model of what is recomputed: ${modelWords}`)
       .option('--cache <dir>', cacheWords)

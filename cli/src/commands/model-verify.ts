@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { log, modelSigning, toFederationId } from '@weft/shared';
 import type { CommandModule } from '../command.ts';
-import { logSource } from '../log-source.ts';
+import { openLog } from '../log-source.ts';
 import { hashModelFiles, readModelBundle, signaturePath } from '../model-files.ts';
 import { reportFindings } from '../report-findings.ts';
 import { publicKeyOf } from '../organisation-key.ts';
@@ -33,7 +33,7 @@ async function* inLog(
     return;
   }
   yield* log.verifyLog({
-    read: logSource(place),
+    read: await openLog(place),
     key: log.verifierKey(log.logOrigin(toFederationId(key)), key),
     since: run.result && Buffer.from(log.formatNote(log.parseProof(Buffer.from(run.result.proof)).note)),
     runId: run.runId,

@@ -10,7 +10,7 @@ interface ShowOptions {
 }
 
 const run = async ({ home, json }: ShowOptions): Promise<void> => {
-  const { policyInWords, readPolicy, readPublished, readWaiting } = await import('@weft/node-agent');
+  const { policyInWords, readPolicy, readPublished, readWaiting, runInWords } = await import('@weft/node-agent');
   const { policy, path, isWritten } = await readPolicy(home);
   const runs = await readWaiting(home);
   const published = await readPublished(home, policy);
@@ -24,8 +24,14 @@ const run = async ({ home, json }: ShowOptions): Promise<void> => {
     sentences.map(({ key, says }) => wrapped(`${key.padEnd(width)}${says}`, process.stdout, width)).join(''),
   );
   for (const { sha256, publisher } of published) process.stdout.write(`base model ${sha256}: signed by ${publisher}\n`);
-  for (const { runId, runName, approved } of runs)
-    process.stdout.write(`run ${runId} "${runName}": ${approved ? 'approved' : 'waits for approval'}\n`);
+  for (const { runId, runName, spec, approved } of runs)
+    process.stdout.write(
+      wrapped(
+        `run ${runId} "${runName}" ${approved ? 'is approved' : 'WAITS FOR APPROVAL'}: ${runInWords(spec)}`,
+        process.stdout,
+        2,
+      ),
+    );
   process.stderr.write(
     isWritten
       ? `${path} holds from the next \`weft node start\`.\n`

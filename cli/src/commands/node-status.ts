@@ -74,7 +74,10 @@ const statusText = (status: NodeStatus): string => {
     ['updates sent', `${facts.updatesSent}, ${facts.bytesSent} bytes`],
     ['privacy', privacyWords(status)],
     ['protection', facts.protection],
-    ['log', `${log.size} entries seen; the end of ${log.owedRounds} rounds still to be shown`],
+    [
+      'log',
+      `${log.size} entries seen${log.cosignatures === 0 ? '' : `, cosigned ${log.cosignatures} times`}; the end of ${log.owedRounds} rounds still to be shown`,
+    ],
     ...log.distrusted.map(({ scope }) => ['STOPPED', `no rounds of ${scope}: see \`weft node evidence\``] as const),
   ] as const;
   const faultLines = faults.map((code) => `IT DOES NOT START [${code}]: ${isCode(code) ? catalogue[code].todo : ''}\n`);

@@ -1,6 +1,15 @@
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { hashRunSpec, isRunId, isSha256, WeftError, type RunId, type RunSpec, type Sha256 } from '@weft/shared';
+import {
+  hashRunSpec,
+  isRunId,
+  isSha256,
+  runSpecSchema,
+  WeftError,
+  type RunId,
+  type RunSpec,
+  type Sha256,
+} from '@weft/shared';
 import { z } from 'zod';
 import { writePrivateFile } from '../home/private-file.ts';
 
@@ -9,12 +18,15 @@ const maxWaiting = 1000;
 
 const waitingSchema = z.strictObject({
   runId: z.string().refine(isRunId),
-  runName: z.string(),
-  specSha256: z.string().refine(isSha256),
+  spec: runSpecSchema,
 });
 
 /** A run within the policy that was offered where approval is by hand. */
-export type WaitingRun = z.infer<typeof waitingSchema> & { readonly approved: boolean };
+export type WaitingRun = z.infer<typeof waitingSchema> & {
+  readonly runName: string;
+  readonly specSha256: Sha256;
+  readonly approved: boolean;
+};
 
 // The agent writes what was offered and the operator's command what is approved: neither overwrites the other.
 const folderOf = (home: string): string => join(home, 'approvals');
@@ -31,8 +43,7 @@ export async function noteWaiting(home: string, runId: RunId, spec: RunSpec): Pr
   if (known.length >= maxWaiting) return;
   await writePrivate(offeredFile(home, runId), {
     runId,
-    runName: spec.name,
-    specSha256: hashRunSpec(spec),
+    spec,
   } satisfies z.infer<typeof waitingSchema>);
 }
 
@@ -45,15 +56,18 @@ export async function readWaiting(home: string): Promise<readonly WaitingRun[]> 
   for (const name of names.filter((file) => file.endsWith('.offered.json')).toSorted()) {
     const parsed = waitingSchema.safeParse(parseJson(await readFile(join(folderOf(home), name), 'utf8')));
     if (!parsed.success) continue;
-    runs.push({ ...parsed.data, approved: (await readApproved(home, parsed.data.runId)) === parsed.data.specSha256 });
+    const { runId, spec } = parsed.data;
+    const specSha256 = hashRunSpec(spec);
+    const approved = (await readApproved(home, runId)) === specSha256;
+    runs.push({ runId, runName: spec.name, specSha256, spec, approved });
   }
   return runs;
 }
 
-/** @throws WEFT_RUN_UNKNOWN */
+/** @throws WEFT_RUN_NOT_WAITING */
 export async function approveRun(home: string, runId: string): Promise<WaitingRun> {
   const run = (await readWaiting(home)).find((waiting) => waiting.runId === runId);
-  if (run === undefined) throw new WeftError('WEFT_RUN_UNKNOWN', `no run ${runId} waits for approval at this node`);
+  if (run === undefined) throw new WeftError('WEFT_RUN_NOT_WAITING', `no run ${runId} waits for approval at this node`);
   await writePrivate(approvedFile(home, run.runId), run.specSha256);
   return { ...run, approved: true };
 }

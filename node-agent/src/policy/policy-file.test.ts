@@ -164,7 +164,7 @@ test('a run is approved with its spec: another spec under the same id waits agai
     aggregation: { mode: 'plain' },
     rounds: 1,
   });
-  await expect(approveRun(home, runId)).rejects.toMatchObject({ code: 'WEFT_RUN_UNKNOWN' });
+  await expect(approveRun(home, runId)).rejects.toMatchObject({ code: 'WEFT_RUN_NOT_WAITING' });
   await noteWaiting(home, runId, spec);
   expect(await isApproved(home, runId, spec)).toBe(false);
   await approveRun(home, runId);

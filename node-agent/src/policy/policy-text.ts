@@ -1,3 +1,4 @@
+import type { RunSpec } from '@weft/shared';
 import { stringify } from 'yaml';
 import { policyKeys, policySchema, type Policy, type PolicyKey } from './policy.ts';
 
@@ -16,6 +17,23 @@ const list = (names: readonly (string | number)[]): string => names.join(', ');
 /** A sentence for each key, in the order of the file. */
 export const policyInWords = (policy: Policy): readonly { readonly key: PolicyKey; readonly says: string }[] =>
   policyKeys.flatMap((key) => (key === 'version' ? [] : [{ key, says: words[key](policy) }]));
+
+/** What a run asks of a node, for an operator who approves it by hand. */
+export function runInWords({ baseModel, adapter, training, rounds, aggregation, cohort, privacy }: RunSpec): string {
+  const { rank, targets } = adapter;
+  const { steps, batchSize, sequenceLength } = training;
+  return [
+    `${rounds} rounds of ${steps} steps of ${batchSize} rows, ${sequenceLength} tokens at most each`,
+    `base model ${baseModel.name} (${baseModel.sha256})`,
+    `a LoRA adapter of rank ${rank} on ${list(targets)}`,
+    aggregation.mode === 'secure'
+      ? `secure aggregation of ${cohort.minimum} members at least`
+      : 'mode plain: THE COORDINATOR CAN READ THE DELTA',
+    `clip norm ${aggregation.clipNormL2}`,
+    privacy === undefined ? 'no noise' : `noise multiplier ${privacy.noiseMultiplier}`,
+    ...(aggregation.secure.publishInputs ? ['masked updates are published'] : []),
+  ].join('; ');
+}
 
 const words: Readonly<Record<Exclude<PolicyKey, 'version'>, (policy: Policy) => string>> = {
   baseModels: ({ baseModels }) =>

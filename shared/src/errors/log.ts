@@ -30,11 +30,18 @@ export const logErrors = defineErrors({
     todo: 'read `weft node evidence`, show the file that it names to the other members, and dismiss it there once it is explained',
     retry: false,
   },
+  WEFT_LOG_UNREACHABLE: {
+    grpc: 'UNAVAILABLE',
+    http: 503,
+    exit: 5,
+    todo: 'check the address, and that the coordinator runs and is reached from here; a copy of the folder log of its home does as well',
+    retry: true,
+  },
   WEFT_LOG_NOT_FOUND: {
     grpc: 'NOT_FOUND',
     http: 404,
     exit: 3,
-    todo: 'read the newest checkpoint first: it says how many entries there are',
+    todo: "name the coordinator's address, or the folder log of its home or a copy of that; the newest checkpoint says which parts there are",
     retry: false,
   },
   WEFT_STATEMENT_MALFORMED: {

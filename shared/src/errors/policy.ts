@@ -37,6 +37,13 @@ export const policyErrors = defineErrors({
     todo: "ask the publisher for the line of `weft org sign-model`, and list the publisher's key in publishers of policy.yaml",
     retry: false,
   },
+  WEFT_RUN_NOT_WAITING: {
+    grpc: 'NOT_FOUND',
+    http: 404,
+    exit: 2,
+    todo: '`weft node policy show` lists the runs that wait: one is there once the coordinator has offered it to this node',
+    retry: false,
+  },
   WEFT_POLICY_EXISTS: {
     grpc: 'ALREADY_EXISTS',
     http: 409,

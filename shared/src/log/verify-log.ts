@@ -247,7 +247,7 @@ async function* walk(
   }
   yield* walked.membership();
   if (runId !== undefined && !walked.runs.has(runId))
-    yield { verdict: 'fails', claim: `the log knows no run ${runId}`, party: coordinator };
+    yield { verdict: 'fails', claim: `the log knows no run ${runId}`, party: 'whoever named the run' };
   if (adapterSha256 !== undefined)
     yield (
       found ?? {
