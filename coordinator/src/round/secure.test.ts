@@ -203,6 +203,38 @@ describe('a run with secure aggregation', () => {
     expect(run.sums.map(({ nodes }) => new Set(nodes))).toEqual([new Set([1, 2, 3, 4]), new Set([1, 2, 3, 4])]);
   });
 
+  test('leaves a dealer whose shares too many cannot open out of the next round, and names it in why this one ended', () => {
+    const run = new SecureRun();
+    run.wire = (said) => {
+      if (said.name !== 'shares' || said.node !== 0) return [said];
+      const dealt = secagg.decodeBody('shares', said.signed.body);
+      const sealed = dealt.sealed.map((one) => ({ ...one, ciphertext: one.ciphertext.toReversed() }));
+      return [{ ...said, signed: run.signAs(0, 'shares', { ...dealt, sealed }) }];
+    };
+    run.runUntil(() => false);
+    expect(run.state).toMatchObject({ lifecycle: 'finished', committedRounds: 2 });
+    expect([...run.state.blamed]).toEqual([run.ids[0]]);
+    const reasons = run.events.flatMap((event) => (event.kind === 'round.aborted' ? [event.data.reason.message] : []));
+    expect(reasons).toEqual([expect.stringContaining(`${run.ids[0]}: 2 members of its shard could not open`)]);
+    expect(run.sums.map(({ nodes }) => new Set(nodes))).toEqual([new Set([1, 2, 3, 4]), new Set([1, 2, 3, 4])]);
+    expect(durable(run.replayed())).toEqual(durable(run.state));
+  });
+
+  test('a member that opens another share than it was dealt is in no later round, also where the sum came off without it', () => {
+    const run = new SecureRun();
+    run.wire = (said) => {
+      if (said.name !== 'opening' || said.node !== 0) return [said];
+      const opened = secagg.decodeBody('opening', said.signed.body);
+      const shares = opened.shares.with(0, new Uint8Array(32).fill(1));
+      return [{ ...said, signed: run.signAs(0, 'opening', { ...opened, shares }) }];
+    };
+    run.runUntil(() => false);
+    expect(run.state).toMatchObject({ lifecycle: 'finished', committedRounds: 2 });
+    expect([...run.state.blamed]).toEqual([run.ids[0]]);
+    expect(run.events.filter(({ kind }) => kind === 'round.aborted')).toEqual([]);
+    expect(run.sums.map(({ nodes }) => nodes.includes(0))).toEqual([true, false]);
+  });
+
   test('takes no input while it is paused, since its receipt could promise no time, and asks again on resuming', () => {
     const run = new SecureRun();
     const moved = (name: string): number =>

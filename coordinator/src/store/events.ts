@@ -126,7 +126,7 @@ export const eventSchemas = {
     body: z.base64().optional(),
     signature: z.base64().optional(),
   }),
-  /** Named by the evidence in the session's rows; left out of the next try. */
+  /** Named by the evidence in the session's rows; left out of every later round of the run. */
   'node.blamed': z.strictObject({ because: z.string() }),
   'update.accepted': z.strictObject({
     /** Of the Update's exact bytes, which follow with their signature: evidence for an audit. */

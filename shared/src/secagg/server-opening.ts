@@ -1,4 +1,3 @@
-import type { Body } from './bodies.ts';
 import { agreeWith, maskSeed, selfMaskSeed, sha256Bytes, x25519PublicKey } from './keys.ts';
 import type { MaskTerm } from './mask.ts';
 import { type Blame, type ServerState, type ShardOpening, sharingIn } from './server-state.ts';
@@ -96,18 +95,4 @@ function openShard(
     }
   }
   return blamed.length > 0 ? { blamed } : { summed, terms };
-}
-
-/** The first dealer whose share, as this member opened it, does not have the hash that the dealer signed. */
-export function badShare(
-  state: ServerState,
-  { body, place, shard }: { body: Body<'opening'>; place: number; shard: Shard },
-): number | undefined {
-  const sharing = sharingIn(state, shard);
-  const rank = shard.places.indexOf(place);
-  if (body.shares.length !== sharing.length) return sharing[0];
-  return sharing.find((dealer, k) => {
-    const { selfShareHash, maskShareHash } = state.shares.get(dealer)!.body.sealed[rank]!;
-    return !sameBytes(sha256Bytes(body.shares[k]!), state.cut!.surviving[dealer] ? selfShareHash : maskShareHash);
-  });
 }

@@ -2,8 +2,9 @@ import { leafHash, merkleRoot } from '../merkle-tree.ts';
 import { type Body, decodeBody, encodeBody, roundIdOf, type Signed } from './bodies.ts';
 import { isUsableKey } from './keys.ts';
 import { cutHashOf, membersOf, placesOf, sharingHashOf } from './node-secrets.ts';
+import { blameOfDealer, blameOfHolder } from './server-blame.ts';
 import { headerOf, messagesToAll, messagesToEach, offerOf, receiptTo } from './server-messages.ts';
-import { badShare, openCut, summedIn } from './server-opening.ts';
+import { openCut, summedIn } from './server-opening.ts';
 import {
   type Blame,
   openShards,
@@ -256,7 +257,8 @@ class ServerMachine {
     const { dealer, reason } = from.body;
     if (!sharing.includes(from.place) || !sharing.includes(dealer) || reason < 1 || reason > 2) return this.#stay();
     const complaints = new Map(known).set(from.place, { signed: event.signed, body: from.body });
-    return this.#collect(event, { complaints });
+    const blame = blameOfDealer({ ...this.#state, complaints }, dealer, from.shard);
+    return this.#collect(event, { complaints, ...(blame && { blamed: [...this.#state.blamed, blame] }) });
   }
 
   #input(event: ServerEvent & { kind: 'maskedInput' }): ServerStep {
@@ -320,16 +322,11 @@ class ServerMachine {
   }
 
   #opening(event: ServerEvent & { signed: Signed }): ServerStep {
-    const { phase, session, openings: known, badOpenings } = this.#state;
+    const { phase, openings: known, badOpenings } = this.#state;
     const from = phase === 'opening' ? this.#fromSurvivor('opening', event.signed) : undefined;
     if (!from || known.has(from.place) || badOpenings.has(from.place)) return this.#stay();
-    const bad = badShare(this.#state, from);
-    if (bad !== undefined) {
-      const blame: Blame = {
-        nodeId: hex(session!.members[from.place]!.advert.nodeId),
-        because: `its share of member ${bad} is not the one that was dealt`,
-        evidence: [event.signed, this.#state.shares.get(bad)!.signed],
-      };
+    const blame = blameOfHolder(this.#state, { ...from, signed: event.signed });
+    if (blame) {
       const changed = { blamed: [...this.#state.blamed, blame], badOpenings: new Set(badOpenings).add(from.place) };
       return this.#open(event, changed);
     }

@@ -4,6 +4,7 @@ import { stepServer } from '../../src/secagg/server.ts';
 import type { ServerEvent } from '../../src/secagg/server-state.ts';
 import { signedMessage } from '../../src/secagg/session.ts';
 import { Rehearsal, type Wire } from './rehearsal.ts';
+import { rehearse, strategies } from './strategies.ts';
 
 type Complaint = BodyInit<'complaint'>;
 
@@ -91,6 +92,34 @@ describe('a complaint', () => {
     by.settle();
     expect(by.outcome()).toMatchObject({ kind: 'finished', summed: { length: 5 } });
     expect(by.sum).toEqual(by.exactSum([0, 2, 4, 5, 6].map((node) => by.order.indexOf(node))));
+  });
+});
+
+describe('a dealer', () => {
+  it('is named once more members of its shard complain of it than may lie, with what all of them signed', () => {
+    const by = waiting();
+    const [one, other, dealer] = [1, 2, 4].map((node) => by.order.indexOf(node)) as [number, number, number];
+    const complaints = [complain(by, one, dealer), complain(by, other, dealer)] as const;
+    expect(by.server.session!.sizes.colluders).toBe(1);
+    by.toServer({ kind: 'complaint', signed: complaints[0] });
+    expect(by.server.blamed).toEqual([]);
+    by.toServer({ kind: 'complaint', signed: complaints[1] });
+    expect(by.server.blamed).toMatchObject([
+      { nodeId: by.idOf(4), evidence: [by.server.shares.get(dealer)!.signed, ...complaints] },
+    ]);
+  });
+
+  it('is not named by as many as may lie, whatever they say of others', () => {
+    const by = waiting();
+    const [one, other] = [1, 2].map((node) => by.order.indexOf(node)) as [number, number];
+    by.toServer({ kind: 'complaint', signed: complain(by, one, by.order.indexOf(4)) });
+    by.toServer({ kind: 'complaint', signed: complain(by, other, by.order.indexOf(5)) });
+    expect(by.server.blamed).toEqual([]);
+  });
+
+  it('that seals what too many cannot open ends the session, and is the only one to be left out', () => {
+    const by = rehearse(strategies.find(({ name }) => name.startsWith('a dealer that seals for two others'))!);
+    expect(by.outcome()).toMatchObject({ kind: 'aborted', blamed: [{ nodeId: by.idOf(4) }] });
   });
 });
 

@@ -390,6 +390,21 @@ export const strategies: readonly Strategy[] = [
       return { body, signature: by.nodes[node]!.identity.sign(signedMessage(body)) };
     }),
   },
+  {
+    name: 'a dealer that seals for two others what they cannot open, so that too few are left',
+    stoppedBy: 'sharesOpen',
+    colluders: [colluder],
+    wire: hearing('shares', (signed, node, by) => {
+      if (node !== colluder) return signed;
+      const dealt = decodeBody('shares', signed.body);
+      const deaf = [victim, 1].map((other) => by.order.indexOf(other));
+      const sealed = dealt.sealed.map((one, rank) =>
+        deaf.includes(rank) ? { ...one, ciphertext: flip(one.ciphertext) } : one,
+      );
+      const body = encodeBody('shares', { ...dealt, sealed });
+      return { body, signature: by.nodes[node]!.identity.sign(signedMessage(body)) };
+    }),
+  },
   // Cuts
   {
     name: 'a cut that someone else signed',

@@ -123,14 +123,17 @@ function apply(turn: Turn, event: secagg.ServerEvent): void {
   if (!taken) return;
   turn.record({ kind: 'secagg.moved', data: taken.row });
   const session = turn.state.secure!;
+  // Also where the session ends well without them: they are in no later one.
+  for (const { nodeId, because } of session.server.blamed.slice(before.server.blamed.length))
+    turn.record({ kind: 'node.blamed', nodeId: `n_${nodeId}` as NodeId, data: { because } });
   follow(turn, session);
   for (const effect of taken.effects) carryOut(turn, session, effect);
 }
 
 function giveUp(turn: Turn, { server }: SecureSession): void {
-  for (const { nodeId, because } of server.blamed)
-    turn.record({ kind: 'node.blamed', nodeId: `n_${nodeId}` as NodeId, data: { because } });
-  turn.abortRound({ code: 'WEFT_SECAGG_ABORTED', message: server.abortedBecause ?? 'the session ended' });
+  const named = server.blamed.map(({ nodeId, because }) => `n_${nodeId}: ${because}`);
+  const message = [server.abortedBecause ?? 'the session ended', ...named].join('; ');
+  turn.abortRound({ code: 'WEFT_SECAGG_ABORTED', message });
 }
 
 const phaseOf: Readonly<Record<secagg.ServerState['phase'], RoundPhase | undefined>> = {
