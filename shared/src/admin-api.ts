@@ -14,6 +14,7 @@ import { runSpecSchema } from './run-spec.ts';
  * GET  /api/runs/:id/adapter            → ExportView: the files of the PEFT layout and model.sig
  * POST /api/runs/:id/rollback RollbackRequest → RunView
  * POST /api/gate-data application/octet-stream, at most maxGateDataBytes → GateDataView; only for commands
+ * GET  /api/log                         → LogView; the log itself is under /log/, for everyone
  * GET  /api/events                      → Server-Sent Events: id = seq, event = kind, data = EventView; Last-Event-ID resumes
  * GET  /api/live                        → Server-Sent Events of LiveProgress, not stored
  * An error is ErrorView with the catalogue's HTTP status.
@@ -55,6 +56,18 @@ export const federationViewSchema = z.object({
   protection: z.string(),
 });
 
+/** Where a node stands in a round: what it was in the cohort, and what became of its update. */
+export const memberships = [
+  /** Not in the cohort, or not yet. */
+  'none',
+  'member',
+  /** A member whose update is in no sum. */
+  'dropped',
+  'summed',
+  /** Its shard's sum was left out. */
+  'refused',
+] as const;
+
 export const nodeViewSchema = z.object({
   id: z.string(),
   name: z.string(),
@@ -62,6 +75,8 @@ export const nodeViewSchema = z.object({
   organisation: z.string(),
   /** Fingerprint of the organisation that signed for the node's key. */
   vouchedBy: z.string().nullable(),
+  /** That organisation's own key, in hex. */
+  organisationKey: z.string().nullable(),
   state: z.enum(nodeStates),
   connected: z.boolean(),
   enrolledAt: timestamp,
@@ -91,6 +106,8 @@ export const runViewSchema = z.object({
   /** Of `rounds`, how many made a new adapter. */
   roundsCommitted: z.number().int(),
   rounds: z.number().int(),
+  /** Whether the coordinator learns the sum of the deltas alone, or can read each. */
+  mode: z.enum(['secure', 'plain']),
   specSha256: z.string(),
   adapterSha256: z.string().nullable(),
   createdAt: timestamp,
@@ -101,6 +118,7 @@ export const runViewSchema = z.object({
 export const roundNodeViewSchema = z.object({
   nodeId: z.string(),
   stage: z.enum(nodeStages),
+  membership: z.enum(memberships),
   bytesUp: z.number().int(),
   bytesDown: z.number().int(),
   trainingMs: z.number().nullable(),
@@ -111,6 +129,26 @@ export const roundNodeViewSchema = z.object({
   reason: z.string().nullable(),
 });
 
+/** What the members of a secure round compute from how many they are and from the spec. */
+export const secureSizesViewSchema = z.object({
+  /** That sent keys. */
+  members: z.number().int(),
+  /** That may collude with the coordinator and still learn no single delta. */
+  colluders: z.number().int(),
+  /** That may drop with the round still ending in a sum. */
+  dropouts: z.number().int(),
+  /** That must sign the list of those who are summed. */
+  cutThreshold: z.number().int(),
+  shards: z.array(
+    z.object({
+      members: z.number().int(),
+      colluders: z.number().int(),
+      /** Members that open what takes the masks off its sum. */
+      threshold: z.number().int(),
+    }),
+  ),
+});
+
 export const roundViewSchema = z.object({
   round: z.number().int(),
   phase: z.enum(roundPhases),
@@ -119,12 +157,16 @@ export const roundViewSchema = z.object({
   endedAt: timestamp.nullable(),
   adapterBefore: z.string(),
   adapterAfter: z.string().nullable(),
+  /** Committed, and the run was rolled back: its adapter is not what the run's adapter was made from. */
+  withdrawn: z.boolean(),
   /** Token-weighted mean over nodes of the loss of adapterBefore on what they hold back. */
   heldOutLoss: z.number().nullable(),
   heldOutTokens: z.number().int(),
   contributors: z.number().int(),
   /** Different ones that signed for members of its cohort, once committed for its contributors; 0 before, or of none. */
   organisations: z.number().int(),
+  /** Null in mode plain, and before the members have sent keys. */
+  secure: secureSizesViewSchema.nullable(),
   /** Sums of shards that no honest members could have made; what was committed is without them. */
   refusedShards: z.array(z.object({ nodeIds: z.array(z.string()), because: z.string() })),
   /** Of the accepted updates; of all their values. */
@@ -172,13 +214,20 @@ export const runDetailViewSchema = runViewSchema.extend({
   spec: runSpecSchema,
   versions: z.array(versionViewSchema),
   roundsDone: z.array(roundViewSchema),
-  /** Loss of the last adapter, when the run has ended. */
+  /** Loss of the run's adapter, once nodes have scored it after the last round. */
   finalHeldOutLoss: z.number().nullable(),
   /** How far one node can move the aggregate of a round, in clip norms; null where no bound is known. */
   boost: z.object({ clipNorms: z.number().nullable(), nodes: z.number().int(), because: z.string() }),
   /** What the committed rounds cost a node that was in all of them; null in a run without noise. */
   privacy: z
-    .object({ epsilonSpent: z.number(), delta: z.number(), epsilonPlanned: z.number(), verdict: z.string() })
+    .object({
+      epsilonSpent: z.number(),
+      delta: z.number(),
+      epsilonPlanned: z.number(),
+      verdict: z.string(),
+      /** ε of all that had left the nodes by the end of each committed round. */
+      byRound: z.array(z.object({ round: z.number().int(), epsilonSpent: z.number() })),
+    })
     .nullable(),
 });
 
@@ -188,6 +237,34 @@ export const exportViewSchema = z.object({
   runId: z.string(),
   adapterSha256: z.string().describe('of adapter_model.safetensors'),
   files: z.array(z.object({ name: z.string(), base64: z.string() })),
+});
+
+/** The transparency log as it lies on the disk, and who has cosigned it. */
+export const logViewSchema = z.object({
+  /** C2SP's name of the log, and the key with which its checkpoints are verified. */
+  origin: z.string(),
+  verifierKey: z.string(),
+  /** Of the newest checkpoint. */
+  size: z.number().int(),
+  root: z.string().describe('hex'),
+  checkpoint: z.string().describe('the signed note, with the cosignatures that it has by now'),
+  /** The checkpoint that most organisations cosigned; null before a witness has signed one. */
+  cosigned: z
+    .object({
+      size: z.number().int(),
+      /** Fingerprints; a witness counts where its node is approved, and the organisation signed for that node. */
+      organisations: z.array(z.string()),
+    })
+    .nullable(),
+  /** Nodes that cosign, as `witnesses` beside the log lists them. */
+  witnesses: z.array(
+    z.object({
+      nodeId: z.string(),
+      vouchedBy: z.string().nullable(),
+      /** Of the newest of the two checkpoints that has its signature; null: of neither. */
+      cosignedSize: z.number().int().nullable(),
+    }),
+  ),
 });
 
 export const eventViewSchema = z.object({
@@ -224,5 +301,6 @@ export type GateDataView = z.infer<typeof gateDataViewSchema>;
 export type VersionView = z.infer<typeof versionViewSchema>;
 export type RollbackRequest = z.infer<typeof rollbackRequestSchema>;
 export type ExportView = z.infer<typeof exportViewSchema>;
+export type LogView = z.infer<typeof logViewSchema>;
 export type EventView = z.infer<typeof eventViewSchema>;
 export type LiveProgress = z.infer<typeof liveProgressSchema>;

@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page } from 'playwright-core';
+import { createIdentity, organisationFingerprint, type RunDetailView } from '@weft/shared';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { skips } from '../conformance/python.ts';
+import { runWeft } from '../run-weft.ts';
 import { collectComplaints, findBarriers, findChromium, openBrowser, takePicture } from './chromium.ts';
 import { startFederation, type Federation } from './federation.ts';
 
@@ -17,6 +19,7 @@ describe.skipIf(skips('browser', { Chromium: chromium }))('the admin page in Chr
   let cookies: Awaited<ReturnType<BrowserContext['storageState']>>;
   const contexts: BrowserContext[] = [];
   let complaints: string[] = [];
+  const [library, archive] = [createIdentity().identity, createIdentity().identity];
 
   /** A tab of its own; with the cookies of the one that logged in, unless it is to be a stranger. */
   const openTab = async (options: BrowserContextOptions = {}, stranger = false): Promise<Page> => {
@@ -33,11 +36,18 @@ describe.skipIf(skips('browser', { Chromium: chromium }))('the admin page in Chr
     await page.getByLabel('Password').fill(password);
     await page.getByRole('button', { name: 'Log in' }).click();
   };
-  const open = async (page: Page, section: 'Runs' | 'Nodes' | 'Activity'): Promise<void> => {
+  const open = async (page: Page, section: 'Runs' | 'Nodes' | 'Log' | 'Activity'): Promise<void> => {
     await page.getByRole('navigation').getByRole('link', { name: section }).click();
     await page.getByRole('heading', { name: section, level: 1 }).waitFor();
   };
   const rowOf = (page: Page, name: string): Locator => page.getByRole('row').filter({ hasText: name });
+  /** What a row says under these headings. */
+  const cellsOf = async (table: Locator, row: Locator): Promise<Record<string, string>> => {
+    await row.waitFor();
+    const head = await table.getByRole('columnheader').allTextContents();
+    const cells = await row.getByRole('cell').allTextContents();
+    return Object.fromEntries(cells.map((text, index) => [head[index + 1], text.trim()]));
+  };
   /** @returns the invite */
   const createInvite = async (page: Page, { autoApprove }: { autoApprove: boolean }): Promise<string> => {
     await page.getByLabel('Approve the node without asking me').setChecked(autoApprove);
@@ -173,8 +183,11 @@ describe.skipIf(skips('browser', { Chromium: chromium }))('the admin page in Chr
     async () => {
       const page = await openTab();
       await open(page, 'Nodes');
-      const names = ['north', 'south'];
-      for (const name of names) await federation.join(name, await createInvite(page, { autoApprove: true }));
+      for (const [name, organisation] of [
+        ['north', undefined],
+        ['south', library],
+      ] as const)
+        await federation.join(name, await createInvite(page, { autoApprove: true }), organisation);
       await federation.registerModel();
 
       await open(page, 'Runs');
@@ -216,7 +229,7 @@ describe.skipIf(skips('browser', { Chromium: chromium }))('the admin page in Chr
           seen.bars = Math.max(seen.bars, document.querySelectorAll('td progress').length);
         }).observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true });
       `);
-      await Promise.all(names.map((name) => federation.start(name)));
+      await Promise.all([federation.start('north'), federation.start('south', { witness: 'yes' })]);
       await until('finished');
       const seen = await page.evaluate<{ stages: string[]; phases: string[]; bars: number }>(
         '({ stages: [...seen.stages], phases: [...seen.phases], bars: seen.bars })',
@@ -230,14 +243,16 @@ describe.skipIf(skips('browser', { Chromium: chromium }))('the admin page in Chr
       const rounds = page.getByRole('region', { name: 'Table of rounds' }).getByRole('row');
       // its head, the final adapter, three rounds
       expect(await rounds.count()).toBe(5);
-      const header = await rounds.first().getByRole('columnheader').allTextContents();
-      const cells = await rounds.last().getByRole('cell').allTextContents();
-      const cell = (name: string): string => cells[header.indexOf(name) - 1] ?? '';
-      expect(cell('Updates')).toBe('2');
-      expect(cell('From nodes')).toMatch(/KiB|MiB/);
-      expect(cell('Clipped')).toMatch(/%/);
-      expect(cell('Saturated')).toMatch(/%/);
-      expect(cell('Training')).toMatch(/s$/);
+      expect(await cellsOf(rounds.first(), rounds.last())).toMatchObject({
+        Updates: '2',
+        'From nodes': expect.stringMatching(/KiB|MiB/),
+        Clipped: expect.stringContaining('%'),
+        Saturated: expect.stringContaining('%'),
+        Training: expect.stringMatching(/s$/),
+      });
+      expect(await page.getByRole('region', { name: 'Protection', exact: true }).textContent()).toContain(
+        'Mode plain: the coordinator can read the delta of each member.',
+      );
       await takePicture(page, 'run');
 
       await page.getByRole('button', { name: 'Download adapter' }).click();
@@ -251,6 +266,147 @@ describe.skipIf(skips('browser', { Chromium: chromium }))('the admin page in Chr
     },
     timeoutMs,
   );
+
+  it(
+    'says what each round of a secure run withstood, who was in it, and what it cost',
+    async () => {
+      const page = await openTab();
+      await open(page, 'Nodes');
+      await federation.join('east', await createInvite(page, { autoApprove: true }), archive);
+      await federation.start('east');
+      const organisations = page.getByRole('region', { name: 'Table of organisations' });
+      for (const { publicKey } of [archive, library]) {
+        const row = organisations.getByRole('row').filter({ hasText: organisationFingerprint(publicKey) });
+        expect(await cellsOf(organisations, row)).toMatchObject({ 'Approved nodes': '1', Waiting: '0' });
+      }
+      const approved = await page.getByRole('region', { name: 'Table of nodes' }).getByText('approved').count();
+      const share = `${(100 / approved).toFixed(1)} %`;
+      expect(await organisations.getByText(share).count()).toBeGreaterThanOrEqual(2);
+      expect(await page.getByText('2 organisations vouch for members').count()).toBe(1);
+
+      const { sha256 } = await federation.registerModel();
+      const { id } = await federation.startRun({
+        name: 'under noise',
+        baseModel: { name: 'tiny', sha256 },
+        training: { steps: 4, sequenceLength: 32 },
+        cohort: { minimum: 3, maximum: 3, perOrganisation: 1 },
+        aggregation: { clipNormL2: 0.5, weighting: 'uniform' },
+        privacy: { noiseMultiplier: 0.02, adaptiveClipping: true },
+        evaluation: { heldOutShare: 0 },
+        rounds: 2,
+      });
+      await open(page, 'Runs');
+      await page.getByRole('link', { name: 'under noise' }).click();
+      await page.locator('.title .badge').filter({ hasText: 'finished' }).waitFor({ timeout: timeoutMs });
+      const protection = page.getByRole('region', { name: 'Members and protection of each round' });
+      const rows = protection.getByRole('row');
+      expect(await rows.count()).toBe(3);
+      const { privacy, roundsDone } = await page.evaluate<RunDetailView>(
+        `fetch('/api/runs/${id}').then((answer) => answer.json())`,
+      );
+      expect(await cellsOf(protection, rows.nth(1))).toEqual({
+        Members: '3',
+        Summed: '3',
+        Dropped: '0',
+        // of three one may collude, since none may drop: ⌊(3 + 1)/2⌋ + 1 must sign
+        Withstands: '1 colluder',
+        Threshold: '3 of 3',
+        Shards: '1',
+        Organisations: '2',
+        'ε so far': privacy!.epsilonSpent.toLocaleString('en-GB', { maximumFractionDigits: 0 }),
+      });
+      const rounds = page.getByRole('region', { name: 'Table of rounds' });
+      expect(await cellsOf(rounds, rounds.getByRole('row').nth(1))).toMatchObject({
+        'Clip norm': roundsDone[1]!.clipNormL2.toPrecision(3),
+        'Within it': expect.stringContaining('%'),
+      });
+      const shares = page.getByRole('region', { name: 'Organisations in the cohort of round 2' });
+      expect(
+        await cellsOf(shares, shares.getByRole('row').filter({ hasText: organisationFingerprint(library.publicKey) })),
+      ).toEqual({
+        Members: '1',
+        'Share of the cohort': '33.3 %',
+        Summed: '1',
+        'If all collude with the coordinator': 'withstood',
+      });
+
+      // Shards take 129 nodes, and colluders beyond what is withstood a node's consent: here the answer is altered instead.
+      await page.route(`**/api/runs/${id}`, async (asked) => {
+        const run = (await (await asked.fetch()).json()) as RunDetailView;
+        const [first, second] = run.roundsDone;
+        second!.secure!.colluders = 0;
+        first!.refusedShards = [
+          { nodeIds: [first!.nodes[0]!.nodeId], because: 'its weight is 9, 1 node has 1 at most' },
+        ];
+        await asked.fulfill({ json: run });
+      });
+      await page.reload();
+      await page.getByRole('heading', { name: 'Refused shards' }).waitFor();
+      expect(await protection.getByText('1 refused').count()).toBe(1);
+      expect(await shares.getByText('not withstood').count()).toBe(3);
+      await page.getByText('Its members', { exact: true }).click();
+      expect(await page.getByRole('region', { name: 'Refused shards' }).textContent()).toMatch(
+        /Round 1: the sum of a shard of 1 member was left out, because its weight is 9.*(north|south|east)/,
+      );
+      expect(await findBarriers(page)).toEqual([]);
+    },
+    timeoutMs,
+  );
+
+  it('shows the log, the organisations that cosigned it, and the command that checks it', async () => {
+    const page = await openTab();
+    await open(page, 'Log');
+    const signed = page.getByRole('region', { name: 'Table of witnesses' });
+    const witness = signed.getByRole('row').filter({ hasText: 'south' });
+    expect(await cellsOf(signed, witness)).toEqual({
+      Organisation: `Library ${organisationFingerprint(library.publicKey)}`,
+      'Has cosigned': expect.stringMatching(/^\d+ entries$/),
+    });
+    await page.getByText(/^One organisation cosigned/).waitFor();
+    const command = await page.getByText(/^weft log verify http/).textContent();
+    const { verifierKey, size, root } = await page.evaluate<{ verifierKey: string; size: number; root: string }>(
+      `fetch('/api/log').then((answer) => answer.json())`,
+    );
+    expect(command).toBe(`weft log verify ${federation.url} --key '${verifierKey}'`);
+    await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+    await page.getByRole('button', { name: 'Copy verify command' }).click();
+    await page.getByRole('status').getByText('The verify command is copied.').waitFor();
+    expect(await page.evaluate('navigator.clipboard.readText()')).toBe(command);
+    // What is copied holds, run as it stands.
+    const { stdout } = await runWeft((command ?? '').replaceAll("'", '').split(' ').slice(1));
+    expect(stdout).toContain('1 organisation cosigned');
+
+    const [, , written] = (await page
+      .getByText(/^weft-log\//)
+      .last()
+      .textContent())!.split('\n');
+    expect(Buffer.from(written!, 'base64').toString('hex')).toBe(root);
+    const link = page.getByRole('link', { name: 'checkpoint' });
+    expect(
+      await (await page.request.get(new URL((await link.getAttribute('href'))!, federation.url).href)).text(),
+    ).toContain(`\n${size}\n`);
+  });
+
+  it('takes withdrawn rounds off the plot, and marks them', async () => {
+    const page = await openTab();
+    await page.getByRole('link', { name: 'two notebooks' }).click();
+    const drawn = page.locator('.plot');
+    expect(await drawn.getAttribute('aria-label')).toMatch(/over 3 rounds/);
+    const versions = page.getByRole('region', { name: 'Versions of the adapter' });
+    // its head, the third, then the one to go back to
+    await versions.getByRole('row').nth(2).getByRole('button').click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Roll back' }).click();
+    await page.getByText('1 round that the roll-back withdrew is not drawn').waitFor();
+    expect(await drawn.getAttribute('aria-label')).toMatch(/over 2 rounds/);
+    const rounds = page.getByRole('region', { name: 'Table of rounds' }).getByRole('row');
+    expect(await rounds.filter({ hasText: 'withdrawn' }).getByRole('rowheader').allTextContents()).toEqual([
+      '3 withdrawn',
+    ]);
+    expect(await rounds.count()).toBe(4);
+    expect(
+      await versions.getByRole('row').filter({ hasText: 'current' }).getByRole('rowheader').textContent(),
+    ).toContain('2');
+  });
 
   it('stops a run only when asked twice', async () => {
     const page = await openTab();
@@ -297,9 +453,16 @@ describe.skipIf(skips('browser', { Chromium: chromium }))('the admin page in Chr
       await page.getByRole('link', { name: 'adapter_config.json' }).waitFor();
       await inspect('adapter');
       await page.getByRole('button', { name: 'Close' }).click();
+      await open(page, 'Runs');
+      await page.getByRole('link', { name: 'under noise' }).click();
+      await page.getByRole('region', { name: 'Members and protection of each round' }).waitFor();
+      await inspect('secure-run');
       await open(page, 'Nodes');
       await createInvite(page, { autoApprove: true });
       await inspect('nodes');
+      await open(page, 'Log');
+      await page.getByRole('region', { name: 'Table of witnesses' }).waitFor();
+      await inspect('log');
       await open(page, 'Activity');
       await inspect('activity');
       expect(await page.getByRole('main').textContent()).toContain('model.registered');

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findRunning, initCoordinator, startCoordinator } from '@weft/coordinator';
-import { joinFederation, startNode, type NodeAgent } from '@weft/node-agent';
+import { joinFederation, nodeKey, startNode, type NodeAgent, type PolicyInput } from '@weft/node-agent';
+import { endorse, parseInvite, toFederationId, type Identity, type RunSpecInput, type RunView } from '@weft/shared';
 
 /** The model that the repository carries: small enough to train while a browser looks on. */
 const modelPath = fileURLToPath(new URL('../../models/weft-tiny-llama', import.meta.url));
@@ -23,33 +24,49 @@ export const startFederation = async (name: string) => {
   const agents: NodeAgent[] = [];
   const homeOf = (node: string): string => join(folder, node);
 
+  /** As `weft` commands on the coordinator's machine do. */
+  const post = async <T>(path: string, body?: unknown): Promise<T> => {
+    const { httpUrl, adminToken } = await findRunning(home);
+    const response = await fetch(`${httpUrl}${path}`, {
+      method: 'POST',
+      headers: {
+        authorization: `Bearer ${adminToken}`,
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+      },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    });
+    if (!response.ok) throw new Error(await response.text());
+    return (await response.json()) as T;
+  };
+
   return {
     url: coordinator.httpUrl,
     password,
 
     /** What `weft run create SPEC --model PATH` does first. */
-    async registerModel(): Promise<void> {
-      const { httpUrl, adminToken } = await findRunning(home);
-      const response = await fetch(`${httpUrl}/api/models`, {
-        method: 'POST',
-        headers: { authorization: `Bearer ${adminToken}`, 'content-type': 'application/json' },
-        body: JSON.stringify({ path: modelPath }),
-      });
-      if (!response.ok) throw new Error(await response.text());
+    registerModel: (): Promise<{ name: string; sha256: string }> => post('/api/models', { path: modelPath }),
+
+    async startRun(spec: RunSpecInput): Promise<RunView> {
+      const { id } = await post<RunView>('/api/runs', spec);
+      return post(`/api/runs/${id}/start`);
     },
 
     /** @returns the node's id */
-    async join(node: string, invite: string): Promise<string> {
+    async join(node: string, invite: string, endorsedBy?: Identity): Promise<string> {
+      const nodeHome = homeOf(node);
+      const federationId = toFederationId(parseInvite(invite).coordinatorKey);
+      const endorsement = endorsedBy && endorse(endorsedBy, federationId, await nodeKey(nodeHome));
       const { federation } = await joinFederation({
-        home: homeOf(node),
+        home: nodeHome,
         invite,
         nodeName: node,
         organisation: 'Library',
+        ...(endorsement && { endorsement }),
       });
       return federation.nodeId;
     },
 
-    async start(node: string): Promise<void> {
+    async start(node: string, policy: PolicyInput = {}): Promise<void> {
       const data = join(folder, `${node}-data`);
       await mkdir(data);
       const lines = Array.from({ length: 60 }, (_, line) =>
@@ -62,7 +79,7 @@ export const startFederation = async (name: string) => {
           dataPaths: [data],
           modelPath,
           threads: 1,
-          policy: { secureAggregation: 'optional' },
+          policy: { secureAggregation: 'optional', smallestCohort: 3, ...policy },
         }),
       );
     },

@@ -236,7 +236,8 @@ describe('secure aggregation in a federation', () => {
     expect(norm).toBeLessThan(1.15 * noiseNorm + learnt);
 
     const { epsilon } = privacy.epsilonSpent(privacy.costOfRound(noise), 1e-6);
-    expect(run.privacy).toMatchObject({ epsilonSpent: epsilon, epsilonPlanned: epsilon, delta: 1e-6 });
+    const spent = { epsilonSpent: epsilon, epsilonPlanned: epsilon, byRound: [{ round: 0, epsilonSpent: epsilon }] };
+    expect(run.privacy).toMatchObject({ ...spent, delta: 1e-6 });
     expect(run.roundsDone[0]).toMatchObject({ heldOutLoss: null, heldOutTokens: 0, clippedShare: null });
   });
 
@@ -280,6 +281,8 @@ describe('secure aggregation in a federation', () => {
         due = privacy.nextClipNorm(due, round.withinShare!);
         const values = round.factor === 'B' ? 384 : 512;
         spent = privacy.addSpending(spent, costOfUpdate(updateEncoding(run.spec, values, round.clipNormL2))!);
+        const byNow = run.privacy!.byRound.find(({ round: number }) => number === round.round)!.epsilonSpent;
+        expect(byNow).toBeCloseTo(privacy.epsilonSpent(spent, 1e-5).epsilon, 6);
       }
       expect(due < clipNormL2).toBe(isAbove);
       expect(run.privacy!.epsilonSpent).toBeCloseTo(privacy.epsilonSpent(spent, 1e-5).epsilon, 6);

@@ -19,6 +19,7 @@ const gateCell = (gate: RoundView['gate']): string | null =>
 const roundRow = ({
   round,
   phase,
+  withdrawn,
   factor,
   contributors,
   organisations,
@@ -29,7 +30,7 @@ const roundRow = ({
   seconds,
 }: RoundView) => [
   round,
-  phase,
+  withdrawn ? 'withdrawn' : phase,
   factor,
   contributors,
   organisations,

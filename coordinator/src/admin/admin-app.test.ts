@@ -16,6 +16,7 @@ import {
   federationViewSchema,
   inviteViewSchema,
   log,
+  logViewSchema,
   nodeViewSchema,
   organisationFingerprint,
   parseInvite,
@@ -23,9 +24,11 @@ import {
   sha256,
   privacyNotice,
   protectionOf,
+  toNodeId,
   type Identity,
   type NodeId,
 } from '@weft/shared';
+import { createCosignatures } from '../log/cosignatures.ts';
 import { openTransparencyLog, type TransparencyLog } from '../log/transparency-log.ts';
 import { createRegistry, type Registry } from '../registry/registry.ts';
 import { openStore, type Store } from '../store/store.ts';
@@ -126,10 +129,9 @@ const logIn = async (): Promise<string> => {
   return `weft_admin=${answer.cookies[0]!.value}`;
 };
 
-const enrol = (organisation?: Identity): NodeId => {
+const enrol = (organisation?: Identity, { publicKey } = createIdentity().identity): NodeId => {
   const token = randomBytes(32);
   registry.createInvite({ token, expiresAt: Date.now() + 1000, autoApprove: false });
-  const { publicKey } = createIdentity().identity;
   return registry.enrol({
     token,
     publicKey,
@@ -157,6 +159,70 @@ describe('the log', () => {
     }
     expect((await app.inject({ method: 'POST', url: '/log/checkpoint', headers: { host } })).statusCode).toBe(404);
   });
+
+  it('tells the admin its size and root, who cosigned which checkpoint, and for which organisation', async () => {
+    const shown = async () => {
+      await transparencyLog.written();
+      return logViewSchema.parse((await app.inject({ url: '/api/log', headers: command })).json());
+    };
+    expect(await shown()).toMatchObject({ size: 0, cosigned: null, witnesses: [] });
+
+    const library = createIdentity().identity;
+    const vouchedBy = organisationFingerprint(library.publicKey);
+    const nodes = [createIdentity().identity, createIdentity().identity];
+    const [vouched, nobodys] = [enrol(library, nodes[0]), enrol(undefined, nodes[1])];
+    for (const id of [vouched, nobodys]) registry.approve(id);
+    const { origin } = await shown();
+    const cosignatures = createCosignatures({
+      federationId: origin.replace('weft-log/', ''),
+      noteOf: (size) => transparencyLog.noteOf(size),
+      known: [],
+    });
+    const cosign = async (node: Identity, size: number): Promise<void> => {
+      const signer = createIdentity(node.publicKey).identity;
+      const signature = log.cosignatureOf(transparencyLog.noteOf(size).text, (bytes) => signer.sign(bytes), 9n);
+      const federationId = origin.replace('weft-log/', '');
+      const kept = cosignatures.add(
+        {
+          key: log.witnessKeyOf(node.publicKey, signer.publicKey),
+          nodeKey: node.publicKey,
+          nodeSignature: log.signWitnessKey(node, federationId, signer.publicKey),
+          endorsement: registry.node(toNodeId(node.publicKey))!.endorsement,
+        },
+        size,
+        signature,
+      );
+      await transparencyLog.keepCosigned(kept!);
+    };
+    await cosign(nodes[0]!, 2);
+    await cosign(nodes[1]!, 2);
+    const { text } = transparencyLog.noteOf(2);
+    expect(await shown()).toMatchObject({
+      size: 2,
+      root: Buffer.from(log.parseCheckpoint(text).root).toString('hex'),
+      cosigned: { size: 2, organisations: [vouchedBy] },
+      witnesses: [
+        { nodeId: vouched, vouchedBy, cosignedSize: 2 },
+        { nodeId: nobodys, vouchedBy: null, cosignedSize: 2 },
+      ],
+    });
+    expect(
+      log.checkNote(
+        log.parseNote(Buffer.from((await shown()).checkpoint)),
+        log.parseVerifierKey((await shown()).verifierKey),
+      ),
+    ).toBe('good');
+
+    // A revoked node counts for nobody any more; the newest checkpoint has nobody's signature yet.
+    registry.revoke(vouched);
+    expect(await shown()).toMatchObject({
+      size: 3,
+      cosigned: { size: 2, organisations: [] },
+      witnesses: [{ vouchedBy: null, cosignedSize: 2 }, { cosignedSize: 2 }],
+    });
+    await cosign(nodes[1]!, 3);
+    expect((await shown()).witnesses.find(({ nodeId }) => nodeId === nobodys)).toMatchObject({ cosignedSize: 3 });
+  });
 });
 
 describe('the admin API', () => {
@@ -181,9 +247,12 @@ describe('the admin API', () => {
     expect(await protection()).toBe(protectionOf(1));
     const answer = await app.inject({ url: '/api/nodes', headers: command });
     const vouched = nodeViewSchema.array().parse(answer.json());
-    expect(vouched.map(({ vouchedBy }) => vouchedBy)).toEqual([
-      null,
-      ...[library, library, archive].map(({ publicKey }) => organisationFingerprint(publicKey)),
+    expect(vouched.map(({ vouchedBy, organisationKey }) => [vouchedBy, organisationKey])).toEqual([
+      [null, null],
+      ...[library, library, archive].map(({ publicKey }) => [
+        organisationFingerprint(publicKey),
+        Buffer.from(publicKey).toString('hex'),
+      ]),
     ]);
   });
 

@@ -35,7 +35,7 @@ export interface AdminOptions extends AdminContext {
   readonly verifyPassword: (password: string) => Promise<boolean>;
   readonly store: Store;
   readonly live: LiveFeed;
-  readonly transparencyLog: Pick<TransparencyLog, 'read' | 'find'>;
+  readonly transparencyLog: AdminContext['transparencyLog'] & Pick<TransparencyLog, 'find'>;
   readonly logger: Logger;
   /** Names under which the page is reached, beside those of loopback. */
   readonly hostNames?: readonly string[];

@@ -1,4 +1,11 @@
-import { organisationFingerprint, privacyNotice, protectionOf, type FederationView, type NodeView } from '@weft/shared';
+import {
+  organisationFingerprint,
+  organisationIn,
+  privacyNotice,
+  protectionOf,
+  type FederationView,
+  type NodeView,
+} from '@weft/shared';
 import type { RegisteredModel } from '../models/models.ts';
 import type { RegisteredNode } from '../registry/registry-state.ts';
 import type { Presence } from '../sessions/sessions.ts';
@@ -10,7 +17,7 @@ export const toNodeView = (
   id,
   name,
   organisation,
-  vouchedBy: endorsement.length === 0 ? null : organisationFingerprint(keyBeside(endorsement)),
+  ...vouchingFor(endorsement),
   state,
   enrolledAt,
   connected: presence?.connected ?? false,
@@ -18,16 +25,18 @@ export const toNodeView = (
   agentVersion: presence?.agentVersion ?? null,
 });
 
-/** The registry takes no endorsement whose signature does not hold; its first half is the organisation's key. */
-const keyBeside = (endorsement: Uint8Array): Uint8Array => endorsement.subarray(0, 32);
+/** The registry takes no endorsement whose signature does not hold. */
+function vouchingFor(endorsement: Uint8Array): Pick<NodeView, 'vouchedBy' | 'organisationKey'> {
+  const key = organisationIn(endorsement);
+  return {
+    vouchedBy: key === undefined ? null : organisationFingerprint(Buffer.from(key, 'hex')),
+    organisationKey: key ?? null,
+  };
+}
 
 /** Organisations that signed for nodes which may take part. */
 export const vouchingOrganisations = (nodes: readonly RegisteredNode[]): number =>
-  new Set(
-    nodes
-      .filter(({ state, endorsement }) => state === 'approved' && endorsement.length > 0)
-      .map(({ endorsement }) => Buffer.from(keyBeside(endorsement)).toString('hex')),
-  ).size;
+  new Set(nodes.flatMap(({ state, endorsement }) => (state === 'approved' && organisationIn(endorsement)) || [])).size;
 
 export const toFederationView = (
   federation: Omit<FederationView, 'privacyNotice' | 'protection'>,

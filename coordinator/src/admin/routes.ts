@@ -16,11 +16,13 @@ import {
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { addressSchema } from '../config/address.ts';
+import type { TransparencyLog } from '../log/transparency-log.ts';
 import type { Models } from '../models/models.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { Runs } from '../runs/runs.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import { toModelView, toNodeView } from './admin-views.ts';
+import { readLogView } from './log-view.ts';
 
 export interface AdminContext {
   readonly federation: () => FederationView;
@@ -33,6 +35,7 @@ export interface AdminContext {
     'create' | 'takeGateData' | 'start' | 'pause' | 'rollBack' | 'resume' | 'stop' | 'list' | 'show' | 'export'
   >;
   readonly models: Pick<Models, 'register' | 'list'>;
+  readonly transparencyLog: Pick<TransparencyLog, 'read'>;
   readonly now: () => number;
 }
 
@@ -42,7 +45,7 @@ const hourMs = 3600 * 1000;
 
 /** The admin API behind its login; shared/src/admin-api.ts is its contract. */
 export function addRoutes(app: FastifyInstance, context: AdminContext): void {
-  const { registry, sessions, runs, models } = context;
+  const { registry, sessions, runs, models, transparencyLog } = context;
   const idOf = (params: unknown): string => parse(idParameter, params).id;
   const nodeView = (id: NodeId): NodeView => {
     const node = registry.node(id);
@@ -88,6 +91,7 @@ export function addRoutes(app: FastifyInstance, context: AdminContext): void {
       throw new WeftError('WEFT_USAGE', 'the bytes of a file come as application/octet-stream');
     return runs.takeGateData(body);
   });
+  app.get('/api/log', () => readLogView(transparencyLog, registry));
   app.get('/api/runs', () => runs.list());
   app.post('/api/runs', ({ body }) => runs.create(body));
   app.get('/api/runs/:id', ({ params }) => runs.show(idOf(params)));

@@ -29,13 +29,20 @@ export function privacyView(
     factor: trainedFactor(spec.adapter.schedule, roundsCommitted + round),
     clipNormL2,
   }));
-  const epsilonOf = (rounds: readonly PaidRound[]): number =>
-    privacy.epsilonSpent(rounds.map(cost).reduce(privacy.addSpending, privacy.nothingSpent()), delta).epsilon;
-  const epsilonPlanned = epsilonOf([...committed, ...ahead]);
+  let spent = privacy.nothingSpent();
+  const epsilonAfter = (round: PaidRound): number => {
+    spent = privacy.addSpending(spent, cost(round));
+    return privacy.epsilonSpent(spent, delta).epsilon;
+  };
+  const byRound = committed.map((round) => ({ round: round.round, epsilonSpent: epsilonAfter(round) }));
+  const epsilonSpent = byRound.at(-1)?.epsilonSpent ?? 0;
+  for (const round of ahead) spent = privacy.addSpending(spent, cost(round));
+  const epsilonPlanned = privacy.epsilonSpent(spent, delta).epsilon;
   return {
-    epsilonSpent: epsilonOf(committed),
+    epsilonSpent,
     delta,
     epsilonPlanned,
+    byRound,
     verdict: privacy.isMeaningless(epsilonPlanned)
       ? 'That promises next to nothing: the guarantee of this run is secure aggregation only.'
       : 'It holds for each node over the whole run, whatever its records are.',

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { organisationFingerprint, runDetailViewSchema, runViewSchema, sha256, type NodeId } from '@weft/shared';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { SecureRun } from '../round/secure-simulation.ts';
 import { simulate, simulatedNodes } from '../round/simulation.ts';
 import { openStore, type Store } from '../store/store.ts';
 import { createRunViews } from './run-views.ts';
@@ -77,8 +78,67 @@ test('the same rows give the same views, one by one as they come or all at once'
   const ended = seen();
   expect(ended).toMatchObject({ state: 'finished', phase: 'finished', finalHeldOutLoss: 2, roundsCommitted: 3 });
   expect(ended.roundsDone.filter(({ adapterAfter }) => adapterAfter !== null)).toHaveLength(3);
+  expect(ended.roundsDone.some(({ withdrawn }) => withdrawn)).toBe(false);
+
+  // The last adapter was scored; the one before it was not after the last round.
+  const [, first, second, third] = ended.versions.map(({ adapterSha256 }) => adapterSha256);
+  const withdrawn = () => seen().roundsDone.flatMap((round) => (round.withdrawn ? [round.adapterAfter] : []));
+  simulation.apply({ kind: 'rollBack', to: second! });
+  expect(withdrawn()).toEqual([third]);
+  expect(seen()).toMatchObject({ roundsCommitted: 2, finalHeldOutLoss: null });
+  simulation.apply({ kind: 'rollBack', to: first! });
+  expect(withdrawn()).toEqual([second, third]);
+  // Back to a version that had been withdrawn, and all that it was made from counts again.
+  simulation.apply({ kind: 'rollBack', to: third! });
+  expect(withdrawn()).toEqual([]);
+  expect(seen().finalHeldOutLoss).toBe(2);
   expect(live.runs()).toEqual([live.run(runId)]);
   runViewSchema.parse(live.run(runId));
+});
+
+test('a secure round says what its members computed, and who dropped out of it at which step', () => {
+  const run = new SecureRun();
+  const created = store.append(run.created);
+  const views = createRunViews(store);
+  let stored = 0;
+  const round = () => {
+    for (; stored < run.events.length; stored++) store.append(run.events[stored]!);
+    return views.detail(created.runId!).roundsDone[0]!;
+  };
+  const memberships = () => run.ids.map((id) => round().nodes.find(({ nodeId }) => nodeId === id)!.membership);
+  const turnUntil = (kind: string): void => {
+    while (!run.events.some((event) => event.kind === kind || (event.data as { kind?: string }).kind === kind))
+      run.turn();
+  };
+  run.connect();
+  run.apply({ kind: 'start' });
+  turnUntil('cohort.fixed');
+  expect(memberships()).toEqual(['member', 'member', 'member', 'member', 'member']);
+  expect(round().secure).toBeNull();
+  // One is there and sends no keys until their time is up, and a second one no input.
+  const pass = (heard: readonly NodeId[]): void => {
+    run.now += 20_000;
+    for (const nodeId of heard) run.apply({ kind: 'heard', nodeId });
+  };
+  const dies = (node: number): void => {
+    run.dead.add(node);
+    pass(run.ids.filter((_, other) => !run.dead.has(other)));
+  };
+  const adverts = () => run.events.filter(({ data }) => (data as { kind?: string }).kind === 'keyAdvert').length;
+  run.dead.add(0);
+  while (adverts() < 4) run.turn();
+  while (run.state.phase === 'keys') pass(run.ids);
+  expect(round().nodes.find(({ nodeId }) => nodeId === run.ids[0])).toMatchObject({ stage: 'ready' });
+  expect(memberships()).toEqual(['dropped', 'member', 'member', 'member', 'member']);
+  // Of four: c = 1, t = T = ⌊(4 + 1)/2⌋ + 1 and ⌊0.3 · 4⌋ may drop.
+  const sizes = { members: 4, colluders: 1, cutThreshold: 3, dropouts: 1 };
+  expect(round().secure).toEqual({ ...sizes, shards: [{ members: 4, colluders: 1, threshold: 3 }] });
+  turnUntil('maskedInput');
+  dies(4);
+  while (run.state.round === 0) run.turn();
+  expect(memberships()).toEqual(['dropped', 'summed', 'summed', 'summed', 'dropped']);
+  expect(round()).toMatchObject({ phase: 'finished', contributors: 3 });
+  runDetailViewSchema.omit({ privacy: true, boost: true }).parse(views.detail(created.runId!));
 });
 
 test('a round counts the organisations of its members, says whom its cap left out, and keeps which shards were refused', () => {
@@ -112,5 +172,7 @@ test('a round counts the organisations of its members, says whom its cap left ou
   const data = { ...summed, nodeIds: [cohort[1]!], seconds, bytesDown: {} };
   store.append({ kind: 'round.committed', runId, round: 0, data });
   expect(last()).toMatchObject({ contributors: 1, organisations: 1, refusedShards });
+  const standing = last().nodes.map(({ nodeId, membership }) => [cohort.indexOf(nodeId as NodeId), membership]);
+  expect(Object.fromEntries(standing)).toEqual({ 0: 'refused', 1: 'summed', '-1': 'none' });
   runDetailViewSchema.omit({ privacy: true, boost: true }).parse(live.detail(runId));
 });

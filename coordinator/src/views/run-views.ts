@@ -2,20 +2,31 @@ import {
   WeftError,
   lossOf,
   organisationFingerprint,
-  type GateComparison,
+  secagg,
   type GateScore,
   type NodeId,
-  type RoundNodeView,
   type RoundPhase,
   type RoundView,
   type RunDetailView,
   type RunId,
-  type RunSpec,
   type RunView,
   type VersionView,
 } from '@weft/shared';
 import type { EventData, StoredEvent } from '../store/events.ts';
 import type { Store } from '../store/store.ts';
+import {
+  commitRound,
+  createRound,
+  createRoundNode,
+  dropped,
+  fixRoster,
+  leftBecause,
+  organisationsOf,
+  rosterIsFixed,
+  setBytesDown,
+  setMembership,
+  toGateView,
+} from './round-view.ts';
 
 /** What admin page and command line show of runs: folded from the same rows that recovery reads. */
 export interface RunViews {
@@ -35,10 +46,12 @@ interface Fold {
   readonly scores: Map<string, GateScore>;
   /** Of each round's evaluations. */
   readonly lossSums: Map<number, number>;
+  /** Members of the secure round that is under way, as far as they sent the keys that it begins with. */
+  readonly sentKeys: Set<string>;
   clipNormL2: number;
   phaseBeforePause: RoundPhase;
-  finalLossSum: number;
-  finalTokens: number;
+  /** What nodes scored after the last round, by adapter: after a roll-back it can be another one. */
+  readonly finalScores: Map<string, { lossSum: number; tokens: number }>;
 }
 
 export function createRunViews(store: Store): RunViews {
@@ -63,19 +76,22 @@ export function createRunViews(store: Store): RunViews {
     run: (id) => ({ ...get(id).view }),
     detail(id, bytesDown) {
       const fold = get(id);
-      const { view, created, rounds, finalLossSum, finalTokens } = fold;
+      const { view, created, rounds } = fold;
+      const final = fold.finalScores.get(view.adapterSha256 ?? '');
+      const withdrawn = withdrawnRounds(fold);
       return {
         ...view,
         spec: created.spec,
         versions: versionsOf(fold),
         roundsDone: [...rounds.values()].map((round) => ({
           ...round,
+          withdrawn: withdrawn.has(round),
           nodes: round.nodes.map((node) => ({
             ...node,
             ...(round.endedAt === null && { bytesDown: bytesDown?.get(node.nodeId as NodeId) ?? 0 }),
           })),
         })),
-        finalHeldOutLoss: finalTokens === 0 ? null : finalLossSum / finalTokens,
+        finalHeldOutLoss: final === undefined || final.tokens === 0 ? null : final.lossSum / final.tokens,
       };
     },
     close,
@@ -89,10 +105,10 @@ function createFold({ runId, at, data }: StoredEvent<'run.created'>): Fold {
     versions: [{ adapterSha256: data.adapter.sha256, round: null, roundsCommitted: 0, at }],
     scores: new Map(),
     lossSums: new Map(),
+    sentKeys: new Set(),
     clipNormL2: data.spec.aggregation.clipNormL2,
     phaseBeforePause: 'waiting',
-    finalLossSum: 0,
-    finalTokens: 0,
+    finalScores: new Map(),
     view: {
       id: runId!,
       name: data.spec.name,
@@ -101,6 +117,7 @@ function createFold({ runId, at, data }: StoredEvent<'run.created'>): Fold {
       round: 0,
       roundsCommitted: 0,
       rounds: data.spec.rounds,
+      mode: data.spec.aggregation.mode,
       specSha256: data.specSha256,
       adapterSha256: data.adapter.sha256,
       createdAt: at,
@@ -144,12 +161,15 @@ function foldEvent(fold: Fold, event: StoredEvent): void {
       return void Object.assign(view, { state: 'finished', phase: 'finished', endedAt: event.at });
     case 'round.started':
       view.round = event.round!;
+      fold.sentKeys.clear();
       fold.rounds.set(event.round!, createRound(event, fold.clipNormL2));
       return;
     case 'round.phase':
       if (view.state === 'running') view.phase = event.data.phase;
       // A round that is over keeps the phase in which it ended.
-      if (round !== undefined && round.endedAt === null) round.phase = event.data.phase;
+      if (round === undefined || round.endedAt !== null) return;
+      round.phase = event.data.phase;
+      if (rosterIsFixed.has(event.data.phase)) fixRoster(round, fold.sentKeys, fold.created.spec);
       return;
     case 'node.offered':
       if (round === undefined) return;
@@ -157,10 +177,10 @@ function foldEvent(fold: Fold, event: StoredEvent): void {
       else Object.assign(node, { stage: 'offered', reason: null });
       return;
     case 'evaluation.reported': {
-      const { lossSum, tokens } = event.data;
+      const { adapterSha256, lossSum, tokens } = event.data;
       if (round === undefined) {
-        fold.finalLossSum += lossSum;
-        fold.finalTokens += tokens;
+        const before = fold.finalScores.get(adapterSha256) ?? { lossSum: 0, tokens: 0 };
+        fold.finalScores.set(adapterSha256, { lossSum: before.lossSum + lossSum, tokens: before.tokens + tokens });
         return;
       }
       const summed = (fold.lossSums.get(round.round) ?? 0) + lossSum;
@@ -179,19 +199,30 @@ function foldEvent(fold: Fold, event: StoredEvent): void {
       }
       return;
     case 'node.declined':
-      if (node !== undefined) Object.assign(node, { stage: 'declined', reason: event.data.message });
+      if (node !== undefined) Object.assign(node, { stage: 'declined', reason: event.data.message, ...dropped(node) });
       return;
     case 'node.left':
       if (node !== undefined)
         Object.assign(node, {
           stage: 'left',
           reason: leftBecause(event.data, fold.created.spec),
+          ...dropped(node),
         });
       return;
     case 'cohort.fixed':
       if (round === undefined) return;
       round.seconds.training = (event.at - round.startedAt) / 1000;
       round.organisations = organisationsOf(round, event.data.nodeIds);
+      setMembership(round, event.data.nodeIds, 'member');
+      return;
+    case 'secagg.moved':
+      if (round !== undefined && event.data.kind === 'keyAdvert') {
+        const { nodeId } = secagg.decodeBody('keyAdvert', Buffer.from(event.data.body ?? '', 'base64'));
+        fold.sentKeys.add(`n_${Buffer.from(nodeId).toString('hex')}`);
+      }
+      return;
+    case 'node.blamed':
+      if (node !== undefined) Object.assign(node, { reason: event.data.because });
       return;
     case 'update.accepted':
       if (node !== undefined) Object.assign(node, { stage: 'accepted', bytesUp: event.data.payloadBytes });
@@ -238,80 +269,16 @@ function versionsOf(fold: Fold): VersionView[] {
   });
 }
 
-const createRound = ({ round, at, data }: StoredEvent<'round.started'>, clipNormL2: number): RoundView => ({
-  round: round!,
-  phase: 'training',
-  factor: data.factor,
-  startedAt: at,
-  endedAt: null,
-  adapterBefore: data.adapter.sha256,
-  adapterAfter: null,
-  heldOutLoss: null,
-  heldOutTokens: 0,
-  contributors: 0,
-  organisations: 0,
-  refusedShards: [],
-  clippedShare: null,
-  saturatedShare: null,
-  deltaNormL2: null,
-  clipNormL2,
-  withinShare: null,
-  gate: null,
-  reason: null,
-  seconds: { training: 0, transfer: 0, aggregation: 0 },
-  nodes: [],
-});
-
-const toGateView = (gate: GateComparison | undefined, passed: boolean): RoundView['gate'] =>
-  gate === undefined
-    ? null
-    : { lossBefore: lossOf(gate.before), lossAfter: lossOf(gate.after), tokens: gate.after.tokens, passed };
-
-const createRoundNode = (nodeId: string): RoundNodeView => ({
-  nodeId,
-  stage: 'offered',
-  bytesUp: 0,
-  bytesDown: 0,
-  trainingMs: null,
-  heldOutLoss: null,
-  vouchedBy: null,
-  reason: null,
-});
-
-const leftBecause = ({ cause, silentMs }: EventData<'node.left'>, { cohort }: RunSpec): string => {
-  switch (cause) {
-    case 'lease':
-      return `silent for ${silentMs} ms`;
-    case 'revoked':
-      return cause;
-    case 'perOrganisation':
-      return `its organisation has ${cohort.perOrganisation} ${cohort.perOrganisation === 1 ? 'member' : 'members'} in the cohort, as many as cohort.perOrganisation allows`;
+/** From the run's adapter back to the first one: what was committed and is not on that way was withdrawn. */
+function withdrawnRounds({ rounds, view }: Fold): Set<RoundView> {
+  const withdrawn = new Set<RoundView>();
+  let adapter = view.adapterSha256;
+  for (const round of [...rounds.values()].toReversed()) {
+    if (round.adapterAfter === null) continue;
+    if (round.adapterAfter === adapter) adapter = round.adapterBefore;
+    else withdrawn.add(round);
   }
-};
-
-const organisationsOf = ({ nodes }: RoundView, members: readonly string[]): number =>
-  new Set(nodes.flatMap(({ nodeId, vouchedBy }) => (members.includes(nodeId) ? (vouchedBy ?? []) : []))).size;
-
-function commitRound(round: RoundView, { at, data }: StoredEvent<'round.committed'>): void {
-  Object.assign(round, {
-    phase: 'finished',
-    endedAt: at,
-    adapterAfter: data.adapter.sha256,
-    contributors: data.nodeIds.length,
-    organisations: organisationsOf(round, data.nodeIds),
-    refusedShards: data.refusedShards ?? [],
-    clippedShare: data.clippedShare ?? null,
-    saturatedShare: data.saturatedShare ?? null,
-    deltaNormL2: data.deltaNormL2,
-    withinShare: data.clipping?.withinShare ?? null,
-    gate: toGateView(data.gate, true),
-    seconds: { ...data.seconds },
-  });
-  setBytesDown(round, data.bytesDown);
-}
-
-function setBytesDown(round: RoundView, bytesDown: Readonly<Record<string, number>>): void {
-  for (const node of round.nodes) node.bytesDown = bytesDown[node.nodeId] ?? 0;
+  return withdrawn;
 }
 
 function endOpenRounds({ rounds }: Fold, at: number): void {

@@ -32,6 +32,12 @@ export const formatShare = (share: number): string => {
   return percent < 0.01 ? '< 0.01 %' : `${percent.toFixed(percent < 1 ? 2 : 1)} %`;
 };
 
+/** A privacy budget that is spent, to as many digits as say something. */
+export const formatEpsilon = (epsilon: number): string => {
+  if (epsilon === 0) return '0';
+  return epsilon < 100 ? epsilon.toFixed(epsilon < 10 ? 3 : 1) : formatCount(epsilon);
+};
+
 export const formatCount = (count: number): string => Math.round(count).toLocaleString('en-GB');
 
 export const formatTime = (at: number): string =>

@@ -1,19 +1,24 @@
 import type { RoundView } from '@weft/shared';
 import { describe, expect, it } from 'vitest';
-import { describeLosses, lossSeries } from './loss-series.ts';
+import { describeLosses, describeWithdrawn, lossSeries } from './loss-series.ts';
 
-const round = (number: number, heldOutLoss: number | null, adapterAfter: string | null = 'x'): RoundView => ({
-  round: number,
-  phase: 'committing',
+type Line = Parameters<typeof lossSeries>[0];
+type LineRound = Line['roundsDone'][number];
+
+const empty: RoundView = {
+  round: 0,
+  phase: 'finished',
   factor: 'B',
   startedAt: 0,
   endedAt: 1,
-  adapterBefore: 'w',
-  adapterAfter,
-  heldOutLoss,
+  adapterBefore: '',
+  adapterAfter: null,
+  withdrawn: false,
+  heldOutLoss: null,
   heldOutTokens: 10,
   contributors: 3,
   organisations: 0,
+  secure: null,
   refusedShards: [],
   clippedShare: 0,
   saturatedShare: 0,
@@ -24,26 +29,46 @@ const round = (number: number, heldOutLoss: number | null, adapterAfter: string 
   withinShare: null,
   seconds: { training: 1, transfer: 1, aggregation: 1 },
   nodes: [],
-});
+};
+/** From one adapter to the next, or to none. */
+const round = (adapters: string, heldOutLoss: number | null, withdrawn = false): LineRound => {
+  const [adapterBefore = '', adapterAfter] = adapters.split('→');
+  return { ...empty, adapterBefore, adapterAfter: adapterAfter || null, heldOutLoss, withdrawn };
+};
+const series = (roundsDone: LineRound[], finalHeldOutLoss: number | null, adapterSha256: string) =>
+  lossSeries({ roundsDone, finalHeldOutLoss, adapterSha256 });
 
 describe('lossSeries', () => {
   it('puts a loss at the number of rounds that its adapter has behind it', () => {
-    const series = lossSeries({ roundsDone: [round(0, 5), round(1, 4)], finalHeldOutLoss: 3.5 });
-    expect(series).toEqual({ rounds: [0, 1, 2], losses: [5, 4, 3.5] });
+    expect(series([round('a→b', 5), round('b→c', 4)], 3.5, 'c')).toEqual({
+      rounds: [0, 1, 2],
+      losses: [5, 4, 3.5],
+      withdrawn: 0,
+    });
+    // The first round is under way.
+    expect(series([round('a', 5)], null, 'a')).toMatchObject({ rounds: [0], losses: [5] });
   });
 
   it('leaves out rounds without a score, and counts only rounds that committed', () => {
-    const roundsDone = [round(0, 5), round(1, null), round(2, 4.5, null), round(3, 4.4)];
-    const series = lossSeries({ roundsDone, finalHeldOutLoss: 4.2 });
-    expect(series).toEqual({ rounds: [0, 2, 3], losses: [5, 4.4, 4.2] });
+    const roundsDone = [round('a→b', 5), round('b→c', null), round('c', 4.5), round('c→d', 4.4)];
+    expect(series(roundsDone, 4.2, 'd')).toMatchObject({ rounds: [0, 2, 3], losses: [5, 4.4, 4.2] });
+  });
+
+  it('leaves out what a roll-back withdrew: no loss of it is drawn, and it takes no place', () => {
+    // Two rounds made c and d, then the run went back to b; one round more is made from there.
+    const before = [round('a→b', 5), round('b→c', 4, true), round('c→d', 9, true)];
+    expect(series(before, null, 'b')).toEqual({ rounds: [0, 1], losses: [5, 4], withdrawn: 2 });
+    const after = series([...before, round('b→e', 4.1), round('e', 3.9)], null, 'e');
+    expect(after).toEqual({ rounds: [0, 1, 2], losses: [5, 4.1, 3.9], withdrawn: 2 });
+    expect(describeWithdrawn(after)).toMatch(/^2 rounds that the roll-back withdrew are not drawn/);
   });
 });
 
 describe('describeLosses', () => {
   it('says in one sentence where the loss went', () => {
-    expect(describeLosses({ rounds: [0, 1, 2], losses: [4, 3, 2] })).toBe(
+    expect(describeLosses({ rounds: [0, 1, 2], losses: [4, 3, 2], withdrawn: 0 })).toBe(
       'Held-out loss went from 4.0000 to 2.0000 nats a token over 2 rounds, down 50.0 %.',
     );
-    expect(describeLosses({ rounds: [], losses: [] })).toBe('No loss has been measured yet.');
+    expect(describeLosses({ rounds: [], losses: [], withdrawn: 0 })).toBe('No loss has been measured yet.');
   });
 });

@@ -6,28 +6,55 @@ export interface LossSeries {
   readonly rounds: readonly number[];
   /** Nats a token on what the nodes hold back, token-weighted. */
   readonly losses: readonly number[];
+  /** Committed rounds that a roll-back took off the line. */
+  readonly withdrawn: number;
 }
 
-/** A round scores the adapter that it starts from; the last adapter is scored when the run ends. */
-export const lossSeries = (run: Pick<RunDetailView, 'roundsDone' | 'finalHeldOutLoss'>): LossSeries => {
+/**
+ * A round scores the adapter that it starts from; the last adapter is scored when the run ends. After a roll-back the line
+ * holds only what the run's adapter was made from.
+ */
+export const lossSeries = ({
+  roundsDone,
+  finalHeldOutLoss,
+  adapterSha256,
+}: Pick<RunDetailView, 'roundsDone' | 'finalHeldOutLoss' | 'adapterSha256'>): LossSeries => {
+  const committed = roundsDone.filter(({ adapterAfter }) => adapterAfter !== null);
+  const behind = committed.filter(({ withdrawn }) => !withdrawn);
+  const places = new Map(behind.map(({ adapterBefore }, place) => [adapterBefore, place]));
+  if (adapterSha256 !== null) places.set(adapterSha256, behind.length);
+
   const points = new Map<number, number>();
-  let committed = 0;
-  for (const { heldOutLoss, adapterAfter } of run.roundsDone) {
-    // the try after a round that was aborted scores the same adapter again
-    if (heldOutLoss !== null) points.set(committed, heldOutLoss);
-    if (adapterAfter !== null) committed += 1;
+  for (const { heldOutLoss, adapterBefore } of roundsDone) {
+    const place = places.get(adapterBefore);
+    // a try after a round that was aborted or withdrawn scores the same adapter again
+    if (heldOutLoss !== null && place !== undefined) points.set(place, heldOutLoss);
   }
-  if (run.finalHeldOutLoss !== null) points.set(committed, run.finalHeldOutLoss);
-  return { rounds: [...points.keys()], losses: [...points.values()] };
+  if (finalHeldOutLoss !== null) points.set(behind.length, finalHeldOutLoss);
+  const line = [...points].toSorted(([a], [b]) => a - b);
+  return {
+    rounds: line.map(([place]) => place),
+    losses: line.map(([, loss]) => loss),
+    withdrawn: committed.length - behind.length,
+  };
 };
+
+const countRounds = (count: number): string => `${count} ${count === 1 ? 'round' : 'rounds'}`;
 
 /** The plot in one sentence, for those who do not see it. */
 export const describeLosses = ({ rounds, losses }: LossSeries): string => {
   const first = losses[0];
   const last = losses.at(-1);
   if (first === undefined || last === undefined) return 'No loss has been measured yet.';
-  if (losses.length === 1) return `Held-out loss ${formatLoss(first)} nats a token after ${rounds[0]} rounds.`;
+  if (losses.length === 1)
+    return `Held-out loss ${formatLoss(first)} nats a token after ${countRounds(rounds[0] ?? 0)}.`;
   const change = ((last - first) / first) * 100;
   const direction = change < 0 ? 'down' : 'up';
-  return `Held-out loss went from ${formatLoss(first)} to ${formatLoss(last)} nats a token over ${(rounds.at(-1) ?? 0) - (rounds[0] ?? 0)} rounds, ${direction} ${Math.abs(change).toFixed(1)} %.`;
+  return `Held-out loss went from ${formatLoss(first)} to ${formatLoss(last)} nats a token over ${countRounds((rounds.at(-1) ?? 0) - (rounds[0] ?? 0))}, ${direction} ${Math.abs(change).toFixed(1)} %.`;
 };
+
+/** What of the run the line leaves out; empty where it is all there. */
+export const describeWithdrawn = ({ withdrawn }: LossSeries): string =>
+  withdrawn === 0
+    ? ''
+    : `${countRounds(withdrawn)} that the roll-back withdrew ${withdrawn === 1 ? 'is' : 'are'} not drawn; the table of rounds has ${withdrawn === 1 ? 'it' : 'them'}.`;

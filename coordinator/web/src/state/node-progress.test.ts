@@ -5,6 +5,7 @@ import { nodeProgress } from './node-progress.ts';
 const stored = (stage: RoundNodeView['stage']): RoundNodeView => ({
   nodeId: 'n_1',
   stage,
+  membership: 'none',
   bytesUp: 0,
   vouchedBy: null,
   bytesDown: 0,

@@ -6,6 +6,7 @@ export type Route =
   | { readonly name: 'run'; readonly id: string }
   | { readonly name: 'new-run' }
   | { readonly name: 'nodes' }
+  | { readonly name: 'log' }
   | { readonly name: 'activity' };
 
 export const parseRoute = (fragment: string): Route => {
@@ -13,6 +14,7 @@ export const parseRoute = (fragment: string): Route => {
   if (first === 'runs' && second === 'new') return { name: 'new-run' };
   if (first === 'runs' && second !== '') return { name: 'run', id: decodeURIComponent(second) };
   if (first === 'nodes') return { name: 'nodes' };
+  if (first === 'log') return { name: 'log' };
   if (first === 'activity') return { name: 'activity' };
   return { name: 'runs' };
 };
@@ -27,6 +29,8 @@ export const toHref = (route: Route): string => {
       return '#/runs/new';
     case 'nodes':
       return '#/nodes';
+    case 'log':
+      return '#/log';
     case 'activity':
       return '#/activity';
   }

@@ -1,5 +1,5 @@
 import { effect, signal } from '@preact/signals';
-import type { EventView, FederationView, LiveProgress, NodeView, RunDetailView, RunView } from '@weft/shared';
+import type { EventView, FederationView, LiveProgress, LogView, NodeView, RunDetailView, RunView } from '@weft/shared';
 import { follow, type Position } from './follow.ts';
 import { onceMore } from './once-more.ts';
 import { RequestError, request, toProblem, type Problem } from './request.ts';
@@ -17,6 +17,8 @@ export const nodes = signal<readonly NodeView[] | undefined>(undefined);
 /** The run that the route names. */
 export const detail = signal<RunDetailView | undefined>(undefined);
 export const detailProblem = signal<Problem | undefined>(undefined);
+/** What lies on the coordinator's disk; asked for while its section is shown. */
+export const transparencyLog = signal<LogView | undefined>(undefined);
 /** The newest last. */
 export const activity = signal<readonly EventView[]>([]);
 /** By run and node: the last that was heard. */
@@ -30,8 +32,8 @@ export const liveKey = (runId: string, nodeId: string): string => `${runId}/${no
 
 /** More events than anybody reads; older ones are in `weft run show` and the log. */
 const activityLength = 200;
-/** Whether a node is connected is no event; this is how old that may be on the page. */
-const connectedEveryMs = 5_000;
+/** That a node is connected, or that a witness has cosigned, is no event; this is how old it may be on the page. */
+const askEveryMs = 5_000;
 /** A round begins with several events at once: one fetch answers them. */
 const gatherMs = 150;
 
@@ -81,8 +83,12 @@ export const reloadDetail = loading(async () => {
   }
 });
 
+export const reloadLog = loading(async () => {
+  if (route.value.name === 'log') transparencyLog.value = await request<LogView>('GET', '/api/log');
+});
+
 const reload = async (): Promise<void> => {
-  await Promise.all([reloadRuns(), reloadNodes(), reloadDetail()]);
+  await Promise.all([reloadRuns(), reloadNodes(), reloadDetail(), reloadLog()]);
 };
 
 const takeEvent = (event: EventView): void => {
@@ -90,6 +96,7 @@ const takeEvent = (event: EventView): void => {
   if (event.runId === null || event.kind.startsWith('node.')) void reloadNodes();
   if (event.runId === null) return;
   void reloadRuns();
+  void reloadLog();
   if (route.value.name === 'run' && route.value.id === event.runId) void reloadDetail();
 };
 
@@ -133,7 +140,10 @@ const connect = (): void => {
     onLost: () => {},
     onLoggedOut: endSession,
   });
-  const timer = setInterval(() => void reloadNodes(), connectedEveryMs);
+  const timer = setInterval(() => {
+    void reloadNodes();
+    void reloadLog();
+  }, askEveryMs);
   ended.addEventListener('abort', () => clearInterval(timer));
 };
 
@@ -166,7 +176,7 @@ export const open = async (): Promise<void> => {
   document.addEventListener('visibilitychange', follows);
   effect(() => {
     if (session.value === 'out') {
-      for (const known of [runs, nodes, detail, federation]) known.value = undefined;
+      for (const known of [runs, nodes, detail, federation, transparencyLog]) known.value = undefined;
       activity.value = [];
       live.value = new Map();
       eventPosition.lastEventId = '';
@@ -176,7 +186,9 @@ export const open = async (): Promise<void> => {
   effect(() => {
     if (route.value.name !== 'run' || detail.peek()?.id !== route.value.id) detail.value = undefined;
     detailProblem.value = undefined;
-    if (session.value === 'in') void reloadDetail();
+    if (session.value !== 'in') return;
+    void reloadDetail();
+    void reloadLog();
   });
   while (session.value === 'unknown') {
     try {

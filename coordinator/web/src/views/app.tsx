@@ -2,6 +2,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import { route, toHref, type Route } from '../state/route.ts';
 import { announcement, connection, federation, loadProblem, logOut, session } from '../state/store.ts';
 import { Activity } from './activity.tsx';
+import { Log } from './log.tsx';
 import { Login } from './login.tsx';
 import { NewRun } from './new-run.tsx';
 import { Nodes } from './nodes.tsx';
@@ -12,6 +13,7 @@ import { Runs } from './runs.tsx';
 const sections: readonly { route: Route; label: string; holds: readonly Route['name'][] }[] = [
   { route: { name: 'runs' }, label: 'Runs', holds: ['runs', 'run', 'new-run'] },
   { route: { name: 'nodes' }, label: 'Nodes', holds: ['nodes'] },
+  { route: { name: 'log' }, label: 'Log', holds: ['log'] },
   { route: { name: 'activity' }, label: 'Activity', holds: ['activity'] },
 ];
 
@@ -28,6 +30,8 @@ function Section() {
       return <NewRun />;
     case 'nodes':
       return <Nodes />;
+    case 'log':
+      return <Log />;
     case 'activity':
       return <Activity />;
   }

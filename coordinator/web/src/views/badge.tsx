@@ -1,6 +1,16 @@
 import type { NodeView, RoundNodeView, RunView } from '@weft/shared';
 
-type Word = RunView['state'] | NodeView['state'] | RoundNodeView['stage'] | 'connected' | 'away';
+type Word =
+  | RunView['state']
+  | NodeView['state']
+  | RoundNodeView['stage']
+  | Exclude<RoundNodeView['membership'], 'none' | 'member'>
+  | 'connected'
+  | 'away'
+  | 'passed'
+  | 'withdrawn'
+  | 'withstood'
+  | 'not withstood';
 type Tone = 'good' | 'busy' | 'wait' | 'bad' | 'quiet';
 
 const tones: Readonly<Record<Word, Tone>> = {
@@ -24,6 +34,13 @@ const tones: Readonly<Record<Word, Tone>> = {
   left: 'bad',
   connected: 'good',
   away: 'quiet',
+  summed: 'good',
+  dropped: 'bad',
+  refused: 'bad',
+  passed: 'good',
+  withdrawn: 'wait',
+  withstood: 'good',
+  'not withstood': 'wait',
 };
 
 /** The state in its own word; colour and mark only repeat it. */

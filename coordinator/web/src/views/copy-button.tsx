@@ -1,7 +1,8 @@
 import { useState } from 'preact/hooks';
 import { announcement } from '../state/store.ts';
 
-export function CopyButton({ text, what }: { text: string; what: string }) {
+/** @param label where several on a page copy the same kind of thing, what this one copies */
+export function CopyButton({ text, what, label }: { text: string; what: string; label?: string }) {
   const [copied, setCopied] = useState(false);
   const copy = async (): Promise<void> => {
     try {
@@ -14,7 +15,12 @@ export function CopyButton({ text, what }: { text: string; what: string }) {
     }
   };
   return (
-    <button type="button" onClick={() => void copy()} onBlur={() => setCopied(false)}>
+    <button
+      type="button"
+      aria-label={copied ? undefined : label}
+      onClick={() => void copy()}
+      onBlur={() => setCopied(false)}
+    >
       {copied ? `Copied ${what} ✓` : `Copy ${what}`}
     </button>
   );

@@ -33,10 +33,12 @@ function NodeRow({ run, round, node }: { run: RunDetailView; round: RoundView; n
       <th scope="row">
         <span class="name">{name}</span>
         {known?.connected === false && <span class="faint"> not connected</span>}
+        {node.vouchedBy !== null && <code class="fingerprint">{node.vouchedBy}</code>}
         {node.reason !== null && <span class="reason">{node.reason}</span>}
       </th>
       <td>
-        <Badge word={progress.stage} />
+        <Badge word={progress.stage} />{' '}
+        {(node.membership === 'dropped' || node.membership === 'refused') && <Badge word={node.membership} />}
       </td>
       <td class="progress">
         {showsBar && (

@@ -2,11 +2,12 @@ import { useRef, useState } from 'preact/hooks';
 import type { NodeView } from '@weft/shared';
 import { formatAgo, formatTime } from '../format.ts';
 import { request } from '../state/request.ts';
-import { announcement, federation, nodes, reloadNodes } from '../state/store.ts';
+import { announcement, nodes, reloadNodes } from '../state/store.ts';
 import { useAction } from './action.ts';
 import { Badge } from './badge.tsx';
 import { Confirm } from './confirm.tsx';
 import { Invites } from './invites.tsx';
+import { Organisations } from './organisations.tsx';
 import { ProblemNote } from './problem.tsx';
 import { Table } from './table.tsx';
 
@@ -96,7 +97,6 @@ export function Nodes() {
       <div class="title">
         <h1 tabIndex={-1}>Nodes</h1>
       </div>
-      {federation.value !== undefined && <p class="note">{federation.value.protection}</p>}
       {pending > 0 && (
         <p class="note">
           {pending === 1 ? 'One node waits' : `${pending} nodes wait`} for approval. Compare the node's id with the one
@@ -120,6 +120,7 @@ export function Nodes() {
             ))}
         </Table>
       )}
+      {shown !== undefined && shown.length > 0 && <Organisations nodes={shown} />}
       <Invites />
     </>
   );

@@ -1,30 +1,41 @@
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect } from 'preact/hooks';
 import type { RunDetailView } from '@weft/shared';
-import { formatBytes, formatLoss, formatTime } from '../format.ts';
-import { describeLosses, lossSeries } from '../state/loss-series.ts';
+import { formatBytes, formatEpsilon, formatLoss, formatTime } from '../format.ts';
+import { describeLosses, describeWithdrawn, lossSeries } from '../state/loss-series.ts';
 import { roundOf } from '../state/round-of.ts';
 import { toHref } from '../state/route.ts';
-import { announcement, detail, detailProblem } from '../state/store.ts';
+import { detail, detailProblem } from '../state/store.ts';
+import { verifyCommand } from '../state/verify-command.ts';
 import { AdapterDownload } from './adapter-download.tsx';
+import { useAnnounced } from './announced.ts';
 import { Badge } from './badge.tsx';
+import { CommandLine } from './command-line.tsx';
 import { CurrentRound } from './current-round.tsx';
 import { LossPlot } from './loss-plot.tsx';
 import { ProblemNote } from './problem.tsx';
+import { Protection } from './protection.tsx';
 import { Rounds } from './rounds.tsx';
 import { RunActions } from './run-actions.tsx';
 import { Versions } from './versions.tsx';
 
-/** Says each new phase to those who listen instead of look. */
-const useAnnouncedPhase = (run: RunDetailView | undefined): void => {
-  const said = useRef('');
-  const news = run === undefined ? '' : `${run.name}: ${run.state}, round ${roundOf(run)}, ${run.phase}.`;
-  useEffect(() => {
-    if (news === said.current) return;
-    // the first one is what the page was opened with, and is read with it
-    if (said.current !== '') announcement.value = news;
-    said.current = news;
-  }, [news]);
-};
+/** What the newest round that had members withstands. */
+function Withstands({ run }: { run: RunDetailView }) {
+  const sizes = run.roundsDone.findLast(({ secure }) => secure !== null)?.secure;
+  const plain = run.spec.aggregation.mode === 'plain';
+  return (
+    <div>
+      <dt>Colluders withstood</dt>
+      <dd>{plain ? 'none' : (sizes?.colluders ?? '–')}</dd>
+      <dd class="under">
+        {plain
+          ? 'mode plain: the coordinator reads each delta'
+          : sizes
+            ? `beside the coordinator, of ${sizes.members} members`
+            : 'known once members have sent keys'}
+      </dd>
+    </div>
+  );
+}
 
 function Facts({ run }: { run: RunDetailView }) {
   const { losses } = lossSeries(run);
@@ -45,9 +56,11 @@ function Facts({ run }: { run: RunDetailView }) {
         <dt>Held-out loss</dt>
         <dd>{last === undefined ? '–' : formatLoss(last)}</dd>
         <dd class="under">
-          {first === undefined || last === undefined || losses.length < 2
-            ? 'nats a token, mean over nodes'
-            : `${last <= first ? '−' : '+'}${Math.abs(((last - first) / first) * 100).toFixed(1)} % since ${formatLoss(first)}`}
+          {run.spec.evaluation.heldOutShare === 0
+            ? 'nodes hold nothing back'
+            : first === undefined || last === undefined || losses.length < 2
+              ? 'nats a token, mean over nodes'
+              : `${last <= first ? '−' : '+'}${Math.abs(((last - first) / first) * 100).toFixed(1)} % since ${formatLoss(first)}`}
         </dd>
       </div>
       <div>
@@ -60,6 +73,16 @@ function Facts({ run }: { run: RunDetailView }) {
         <dd>{formatBytes(sum('bytesDown'))}</dd>
         <dd class="under">adapters and models sent</dd>
       </div>
+      <Withstands run={run} />
+      {run.privacy !== null && (
+        <div>
+          <dt>Privacy spent</dt>
+          <dd>ε {formatEpsilon(run.privacy.epsilonSpent)}</dd>
+          <dd class="under">
+            {formatEpsilon(run.privacy.epsilonPlanned)} after all rounds, δ {run.privacy.delta}
+          </dd>
+        </div>
+      )}
     </dl>
   );
 }
@@ -69,11 +92,18 @@ function Loss({ run }: { run: RunDetailView }) {
   return (
     <section class="card" aria-labelledby="loss-title">
       <h2 id="loss-title">Loss by round</h2>
-      <p>{describeLosses(series)}</p>
-      {series.losses.length > 0 && <LossPlot series={series} rounds={run.rounds} label={describeLosses(series)} />}
-      <p class="faint">
-        Token-weighted mean of what each node measures on the share of its data that it never trains on.
+      <p>
+        {run.spec.evaluation.heldOutShare === 0
+          ? 'The nodes of this run hold nothing back to measure a loss on (evaluation.heldOutShare is 0).'
+          : describeLosses(series)}
       </p>
+      {series.withdrawn > 0 && <p>{describeWithdrawn(series)}</p>}
+      {series.losses.length > 0 && <LossPlot series={series} rounds={run.rounds} label={describeLosses(series)} />}
+      {run.spec.evaluation.heldOutShare > 0 && (
+        <p class="faint">
+          Token-weighted mean of what each node measures on the share of its data that it never trains on.
+        </p>
+      )}
     </section>
   );
 }
@@ -89,7 +119,7 @@ const useHeading = (name: string | undefined): void => {
 
 export function Run() {
   const run = detail.value;
-  useAnnouncedPhase(run);
+  useAnnounced(run === undefined ? '' : `${run.name}: ${run.state}, round ${roundOf(run)}, ${run.phase}.`);
   useHeading(run?.name);
   if (run === undefined) {
     return (
@@ -120,6 +150,7 @@ export function Run() {
       <CurrentRound run={run} />
       <Loss run={run} />
       <Rounds run={run} />
+      <Protection run={run} />
       <Versions run={run} />
       <details class="card">
         <summary>Spec and hashes</summary>
@@ -149,6 +180,7 @@ export function Run() {
             <code>{run.adapterSha256 ?? 'none yet'}</code>
           </dd>
         </dl>
+        <CommandLine text={verifyCommand(location.origin, { runId: run.id })} what="verify command" />
         <pre>{JSON.stringify(run.spec, undefined, 2)}</pre>
       </details>
     </>

@@ -30,7 +30,7 @@ export function Runs() {
         </div>
       )}
       {shown !== undefined && shown.length > 0 && (
-        <Table label="Table of runs" head={['Run', 'State', 'Round', 'Phase', 'Created']}>
+        <Table label="Table of runs" head={['Run', 'State', 'Round', 'Phase', 'Mode', 'Created']}>
           {shown
             .toSorted((a, b) => b.createdAt - a.createdAt)
             .map((run) => (
@@ -43,6 +43,7 @@ export function Runs() {
                 </td>
                 <td>{roundOf(run)}</td>
                 <td>{run.phase}</td>
+                <td>{run.mode}</td>
                 <td>{formatTime(run.createdAt)}</td>
               </tr>
             ))}

@@ -1,4 +1,5 @@
 import type { ComponentChildren } from 'preact';
+import { useId } from 'preact/hooks';
 
 interface TableProps {
   readonly label: string;
@@ -10,9 +11,13 @@ interface TableProps {
 
 /** A table that scrolls inside its own box on a narrow screen; the box can be reached by keyboard. */
 export function Table({ label, head, dense = false, children }: TableProps) {
+  const id = useId();
   return (
-    <div class="scroll" role="region" aria-label={label} tabIndex={0}>
+    <div class="scroll" role="region" aria-labelledby={id} tabIndex={0}>
       <table class={dense ? 'dense' : undefined}>
+        <caption id={id} class="unseen">
+          {label}
+        </caption>
         <thead>
           <tr>
             {head.map((name) => (

@@ -17,6 +17,7 @@ const mayRollBack = ({ state, phase }: RunDetailView): boolean => state !== 'run
 export function Versions({ run }: { run: RunDetailView }) {
   const [asked, setAsked] = useState<VersionView | undefined>(undefined);
   if (run.versions.length < 2) return null;
+  const withdrawn = new Set(run.roundsDone.flatMap((round) => (round.withdrawn ? (round.adapterAfter ?? []) : [])));
   const rollBack = async (to: string): Promise<void> => {
     await request('POST', `/api/runs/${encodeURIComponent(run.id)}/rollback`, { to });
     announcement.value = `${run.name} was rolled back to ${shortHash(to)}.`;
@@ -31,6 +32,7 @@ export function Versions({ run }: { run: RunDetailView }) {
             <th scope="row">
               {version.round === null ? 'first' : roundLabel(version.round)}{' '}
               {version.current && <Badge word="accepted" label="current" />}
+              {withdrawn.has(version.adapterSha256) && <Badge word="withdrawn" />}
             </th>
             <td class="number">{version.roundsCommitted}</td>
             <td class="number">{version.gateLoss === null ? '–' : formatLoss(version.gateLoss)}</td>
