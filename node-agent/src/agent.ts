@@ -215,7 +215,7 @@ function runAgent(
       localPath: options.modelPath,
       unpackFolder: options.unpackFolder,
     }),
-    data: createLocalData(records),
+    data: createLocalData(records, { policy, key: home.heldOutKey }),
     pending: createPendingUpdates(home.pendingFolder),
     pendingFolder: home.pendingFolder,
     policy,

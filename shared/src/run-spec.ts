@@ -146,7 +146,10 @@ export const runSpecSchema = z
       .optional(),
     evaluation: z
       .strictObject({
-        /** Share of a node's records, by hash of the record, that it never trains on and scores each adapter with. */
+        /**
+         * 0: no node is asked for a loss. Else nodes whose policy lets one leave score each adapter on records that they never
+         * train on; how many of them, and which, each node decides for itself, and it declines where this share is larger.
+         */
         heldOutShare: z.number().min(0).max(0.5).default(0.1),
         /** A sum that makes the model worse on this public file than allowed is not committed. Left out: any finite one is. */
         gate: z

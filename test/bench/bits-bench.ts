@@ -38,7 +38,7 @@ export async function measureBits({
     const norms: number[] = [];
     for (const name of names) {
       await federation.startNode(name, await federation.join(name, sentences(name, 200)), {
-        policy: { smallestCohort: names.length, greatestRank: 32 },
+        policy: { smallestCohort: names.length, greatestRank: 32, metrics: ['held-out-loss'], leastHeldOut: 1 },
         onEvent: (event) => void (event.event === 'trained' && norms.push(event.normL2)),
       });
     }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findRunning, initCoordinator, startCoordinator } from '@weft/coordinator';
-import { joinFederation, nodeKey, startNode, type NodeAgent, type PolicyInput } from '@weft/node-agent';
+import { joinFederation, metricNames, nodeKey, startNode, type NodeAgent, type PolicyInput } from '@weft/node-agent';
 import { endorse, parseInvite, toFederationId, type Identity, type RunSpecInput, type RunView } from '@weft/shared';
 
 /** The model that the repository carries: small enough to train while a browser looks on. */
@@ -79,7 +79,13 @@ export const startFederation = async (name: string) => {
           dataPaths: [data],
           modelPath,
           threads: 1,
-          policy: { secureAggregation: 'optional', smallestCohort: 3, ...policy },
+          policy: {
+            secureAggregation: 'optional',
+            smallestCohort: 3,
+            metrics: metricNames,
+            leastHeldOut: 1,
+            ...policy,
+          },
         }),
       );
     },

@@ -26,7 +26,8 @@ const joinByCommand = async (name: string): Promise<{ home: string; data: string
   joining.child.stdin!.end(invite);
   expect(await joining.exited).toMatchObject({ code: 0, log: expect.stringContaining('secure aggregation') });
   expect(JSON.parse(joining.lines[0]!)).toMatchObject({ nodeName: name, status: 'approved' });
-  const policy = weft('node', 'policy', 'init', '--home', home, '--yes', '--secure-aggregation', 'optional', '--json');
+  const allowed = ['--secure-aggregation', 'optional', '--metrics', 'held-out-loss', '--least-held-out', '1'];
+  const policy = weft('node', 'policy', 'init', '--home', home, '--yes', ...allowed, '--json');
   expect(await policy.exited).toMatchObject({ code: 0 });
   return { home, data };
 };

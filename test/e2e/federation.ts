@@ -2,7 +2,15 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { initCoordinator, startCoordinator, type CoordinatorOptions, type RunningCoordinator } from '@weft/coordinator';
-import { joinFederation, nodeKey, startNode, type NodeAgent, type NodeEvent, type NodeOptions } from '@weft/node-agent';
+import {
+  joinFederation,
+  metricNames,
+  nodeKey,
+  startNode,
+  type NodeAgent,
+  type NodeEvent,
+  type NodeOptions,
+} from '@weft/node-agent';
 import {
   endorse,
   parseInvite,
@@ -141,7 +149,14 @@ async function startTestNode(
     threads: 1,
     backoff: { firstMs: 50, maxMs: 200 },
     // most of these runs are in plain mode, so that a test can look at single deltas
-    policy: { secureAggregation: 'optional', greatestRank: 256, leastSteps: 1, leastExamples: 1 },
+    policy: {
+      secureAggregation: 'optional',
+      greatestRank: 256,
+      leastSteps: 1,
+      leastExamples: 1,
+      metrics: metricNames,
+      leastHeldOut: 1,
+    },
     signal: draining.signal,
     onEvent(event) {
       events.push(event);

@@ -18,9 +18,6 @@ export function createNodeBars(
           `loss ${event.loss.toFixed(2)}, ${event.tokensPerSecond.toFixed(0)} tokens/s`,
         );
         break;
-      case 'evaluated':
-        bar?.update(event.round * stepsPerRound, `received an adapter: ${event.loss.toFixed(2)} on what it held back`);
-        break;
       case 'trained':
         bar?.update(
           (event.round + 1) * stepsPerRound,

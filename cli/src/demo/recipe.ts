@@ -15,8 +15,6 @@ export interface DemoRecipe {
   /** Steps are those of one round at one node; rows are full, since short texts are packed. */
   readonly training: RunSpecInput['training'] & { readonly batchSize: number; readonly sequenceLength: number };
   readonly aggregation: RunSpecInput['aggregation'];
-  /** Share of its records that a node holds back to score what it receives. */
-  readonly heldOutShare: number;
   /** Messages a language that each adapter is scored on at the end; the same keys in every language. */
   readonly heldOutMessages: number;
 }
@@ -39,7 +37,6 @@ export const bundledModelRecipe: DemoRecipe = {
     weighting: 'uniform',
     server: { optimizer: 'fedavg', learningRate: 1.5 },
   },
-  heldOutShare: 0.02,
   heldOutMessages: 100,
 };
 
@@ -60,6 +57,5 @@ export const givenModelRecipe: DemoRecipe = {
     weighting: 'uniform',
     server: { optimizer: 'fedavg', learningRate: 1.5 },
   },
-  heldOutShare: 0.02,
   heldOutMessages: 20,
 };

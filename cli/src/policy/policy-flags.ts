@@ -27,6 +27,8 @@ export const policyFlags = {
   weighting: ['name,…', 'uniform, examples'],
   greatestServerRate: ['rate', "the server's learning rate at most"],
   metrics: ['name,…', 'what may leave beside the update: speed, training-time, held-out-loss, clipping; none'],
+  heldOutShare: ['share', 'share of the records that is held back, where held-out-loss may leave'],
+  leastHeldOut: ['n', 'different held-back records that a loss must be of at least'],
   witness: ['word', 'yes: cosigns the transparency log, and shows its organisation there; no'],
   hours: ['from-to,…', 'local times in which a round may begin; any'],
   threads: ['n', 'threads at most; any'],

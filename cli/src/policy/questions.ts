@@ -98,7 +98,7 @@ export const questions: readonly Question[] = [
     choices: {
       speed: 'tokens a second',
       'training-time': 'seconds that training took',
-      'held-out-loss': 'how well the adapter does on records that are held back',
+      'held-out-loss': 'how well the adapter does on records that are held back, in the clear also in secure runs',
       clipping: 'in plain mode, whether the update was longer than the clip norm',
     },
     many: true,

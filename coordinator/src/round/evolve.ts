@@ -40,6 +40,7 @@ export const initialState = (
   candidate: undefined,
   gateScores: new Map(),
   participants: new Map(),
+  scorers: new Set(),
   cohort: [],
   factorValues,
   secure: undefined,
@@ -127,7 +128,7 @@ function apply(state: RunState, event: RunEvent): RunState {
       }));
     case 'evaluation.reported':
       return withParticipant(
-        state,
+        { ...state, scorers: new Set(state.scorers).add(event.nodeId!) },
         event.nodeId!,
         (known) =>
           known && {

@@ -9,6 +9,7 @@ const replay: Parameters<Simulation['restart']>[0] = (created, events) =>
   events.reduce(evolve, initialState(created.runId!, created.data, defaultTiming, simulatedValues));
 
 const round = (run: Simulation): void => {
+  if (run.state.spec.evaluation.heldOutShare > 0) run.evaluate(nodes[0]);
   for (const nodeId of nodes) run.ready(nodeId);
   for (const nodeId of nodes) run.upload(nodeId);
   run.aggregate();

@@ -127,6 +127,8 @@ export interface RunState {
   /** By adapter. */
   readonly gateScores: ReadonlyMap<Sha256, GateScore>;
   readonly participants: ReadonlyMap<NodeId, Participant>;
+  /** Nodes that told how well an adapter of this run does on what they hold back. */
+  readonly scorers: ReadonlySet<NodeId>;
   readonly cohort: readonly NodeId[];
   readonly factorValues: FactorValues;
   /** Of the current round, in mode secure, from the moment at which its cohort is fixed. */

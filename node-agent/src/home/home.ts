@@ -1,14 +1,11 @@
 import { chmod, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Identity } from '@weft/shared';
-import { openIdentity } from './identity-file.ts';
+import { openIdentity, type NodeKeys } from './identity-file.ts';
 import { lockHome } from './lock.ts';
 
 /** A node's folder, held by this process. */
-export interface NodeHome {
+export interface NodeHome extends NodeKeys {
   readonly path: string;
-  readonly identity: Identity;
-  readonly witnessIdentity: Identity;
   /** Updates that have no receipt yet. */
   readonly pendingFolder: string;
   /** Models and adapters that were fetched; may be deleted while no agent runs. */

@@ -7,11 +7,13 @@ import { writeFileAtomically } from '@weft/trainer';
 
 const seedBytes = 32;
 
-/** Both follow from the one seed: a signature of one can never pass for one of the other. */
+/** All follow from the one seed: a signature of one can never pass for one of another. */
 export interface NodeKeys {
   readonly identity: Identity;
   /** Cosigns the log, where the operator wants that. */
   readonly witnessIdentity: Identity;
+  /** Which records are held back follows from it: the same in every run, and nobody else knows them. */
+  readonly heldOutKey: string;
 }
 
 /**
@@ -39,8 +41,12 @@ export async function openIdentity(home: string): Promise<NodeKeys> {
 }
 
 const keysOf = (seed: Uint8Array): NodeKeys => {
-  const witnessSeed = new Uint8Array(hkdfSync('sha256', seed, '', 'weft/1/witness', seedBytes));
-  return { identity: createIdentity(seed).identity, witnessIdentity: createIdentity(witnessSeed).identity };
+  const derived = (purpose: string) => new Uint8Array(hkdfSync('sha256', seed, '', `weft/1/${purpose}`, seedBytes));
+  return {
+    identity: createIdentity(seed).identity,
+    witnessIdentity: createIdentity(derived('witness')).identity,
+    heldOutKey: Buffer.from(derived('held-out')).toString('hex'),
+  };
 };
 
 async function makeIdentity(path: string): Promise<NodeKeys> {

@@ -16,6 +16,8 @@ export const localRules: Partial<Readonly<Record<PolicyKey, string>>> = {
   dataSet: 'ledger/privacy-ledger.ts',
   mostRounds: 'round/answered-rounds.ts, at the offer and before an update leaves',
   metrics: 'metrics.ts, at each message that would carry one',
+  heldOutShare: 'metrics.ts, for round/local-data.ts',
+  leastHeldOut: 'round/score-adapter.ts, before an adapter is scored',
   hours: 'round/rounds.ts, at the offer',
   approval: 'round/rounds.ts, at the offer',
   leastExamples: 'round/job.ts, before training',
@@ -47,6 +49,15 @@ export const refusalOfRows = ({ leastExamples }: Policy, rows: number): PolicyRe
     ? {
         rule: 'leastExamples',
         why: `there are ${rows} rows to train on, the policy asks for ${leastExamples} at least`,
+      }
+    : undefined;
+
+/** @param records that are held back, each counted once */
+export const refusalOfHeldOut = ({ leastHeldOut }: Policy, records: number): PolicyRefusal | undefined =>
+  records < leastHeldOut
+    ? {
+        rule: 'leastHeldOut',
+        why: `${records} different records are held back, the policy asks for ${leastHeldOut} at least under a loss that leaves`,
       }
     : undefined;
 

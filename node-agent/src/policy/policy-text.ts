@@ -101,6 +101,14 @@ const words: Readonly<Record<Exclude<PolicyKey, 'version'>, (policy: Policy) => 
     metrics === 'none'
       ? 'Beside the update no figure of the work leaves.'
       : `Beside the update may leave: ${list(metrics)}; in a run with noise none of it.`,
+  heldOutShare: ({ metrics, heldOutShare }) =>
+    metrics.includes('held-out-loss')
+      ? `A share of ${heldOutShare} of the records is held back in every run, and THE LOSS OF EACH ADAPTER ON THEM LEAVES IN THE CLEAR.`
+      : 'No record is held back: no loss leaves.',
+  leastHeldOut: ({ metrics, leastHeldOut }) =>
+    metrics.includes('held-out-loss')
+      ? `That loss is of ${leastHeldOut} different records at least, or none leaves.`
+      : `A loss, if it might leave, would be of ${leastHeldOut} different records at least.`,
   witness: ({ witness }) =>
     witness === 'yes'
       ? 'This node cosigns the transparency log: everyone sees its key and its organisation there.'

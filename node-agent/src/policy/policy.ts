@@ -3,7 +3,7 @@ import { isSha256, loraTargets } from '@weft/shared';
 import { devices } from '@weft/trainer';
 import { z } from 'zod';
 import { dataSetPattern } from '../ledger/ledger-line.ts';
-import { metricNames } from './metrics.ts';
+import { defaultMetrics, metricNames } from './metrics.ts';
 
 const any = z.literal('any');
 const none = z.literal('none');
@@ -138,8 +138,22 @@ export const policySchema = z
       .describe("the server's learning rate; above 1 the mean delta is overshot"),
     metrics: z
       .union([none, listOf(z.enum(metricNames))])
-      .default(metricNames)
-      .describe('what may leave beside the update, in a run without noise: the list, or none; with noise nothing does'),
+      .default(defaultMetrics)
+      .describe(
+        'what may leave beside the update, in a run without noise: the list, or none; with noise nothing does. held-out-loss is two numbers about held-back records, in the clear also in secure runs',
+      ),
+    heldOutShare: z
+      .number()
+      .positive()
+      .max(0.5)
+      .default(0.1)
+      .describe(
+        'share of the records that is held back to score adapters with, the same ones in every run, where held-out-loss may leave; a run that asks for more is declined',
+      ),
+    leastHeldOut: count
+      .max(2 ** 31)
+      .default(16)
+      .describe('different records that a loss must be of: with fewer held back none leaves'),
     witness: z
       .enum(['yes', 'no'])
       .default('no')

@@ -15,6 +15,12 @@ export function refusedBy(refusals: readonly PolicyRefusal[]): WeftError | undef
   });
 }
 
+/** @throws WEFT_POLICY_REFUSED where there is a refusal */
+export function refuse(refusal: PolicyRefusal | undefined): void {
+  const refused = refusedBy(refusal === undefined ? [] : [refusal]);
+  if (refused !== undefined) throw refused;
+}
+
 /** What a run asks for, held against the policy. */
 export const refusalOfRun = (spec: RunSpec, policy: Policy): WeftError | undefined =>
   refusedBy(refusalsOfSpec(spec, policy));

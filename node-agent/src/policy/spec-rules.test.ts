@@ -98,6 +98,7 @@ const broken: [PolicyKey, Partial<RunSpecInput>, PolicyInput?][] = [
   ],
   ['greatestClipNorm', { aggregation: { clipNormL2: 10.5 } }],
   ['weighting', { aggregation: { weighting: 'examples' } }, { weighting: ['uniform'] }],
+  ['heldOutShare', { evaluation: { heldOutShare: 0.2 } }, { metrics: ['held-out-loss'] }],
   ['greatestServerRate', { aggregation: { server: { learningRate: 2.1 } } }],
 ];
 test.each(broken)('%s: a run that asks for more is refused by this name and no other', (rule, spec, policy = {}) => {

@@ -1,4 +1,5 @@
 import { secagg, secureSizes, type RunSpec } from '@weft/shared';
+import { heldBackShare } from './metrics.ts';
 import type { Policy, PolicyKey } from './policy.ts';
 
 export interface PolicyRefusal {
@@ -121,6 +122,14 @@ export const specRules: Partial<Readonly<Record<PolicyKey, SpecRule>>> = {
     covers: ['aggregation.weighting'],
     refusal: ({ aggregation }, { weighting }) => outside('nodes count by', [aggregation.weighting], weighting),
   },
+  heldOutShare: {
+    covers: ['evaluation.heldOutShare'],
+    // no run decides which records, or how many: from two losses over splits of its choice it would learn of single ones
+    refusal(spec, policy) {
+      const share = heldBackShare(policy, spec);
+      return share > 0 ? above('the share held back is', spec.evaluation.heldOutShare, share) : undefined;
+    },
+  },
   greatestServerRate: {
     covers: ['aggregation.server.learningRate'],
     refusal: ({ aggregation: { server } }, { greatestServerRate }) =>
@@ -177,7 +186,6 @@ export const harmlessSpecKeys: Readonly<Record<string, string>> = {
   'evaluation.gate.dataSha256': scoredThere,
   'evaluation.gate.format': scoredThere,
   'evaluation.gate.greatestIncrease': scoredThere,
-  'evaluation.heldOutShare': 'two numbers over the held-out records leave where metrics allows held-out-loss',
   seed: 'it fixes the order of batches and the first adapter, and both are recomputed here',
 };
 

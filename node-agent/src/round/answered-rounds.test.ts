@@ -71,6 +71,25 @@ test('none that leave at once is lost, and a damaged book refuses', async () => 
   expect(await refusalOf(answered.refusal(of(6)))).toBe('WEFT_NODE_HOME_DAMAGED');
 });
 
+test('an adapter is scored once in a run, and no more of them than updates may leave, and one', async () => {
+  const measured: string[] = [];
+  const score = (adapter: string, answered = createAnsweredRounds(home, policy)) =>
+    answered.score(of(0), sha256(adapter), () => {
+      measured.push(adapter);
+      return Promise.resolve({ lossSum: measured.length, tokens: 10 });
+    });
+  const adapters = ['a', 'b', 'c', 'd', 'e', 'f'];
+  expect(adapters).toHaveLength(mostUpdates(spec, policy) + 1);
+  for (const adapter of [...adapters, 'a']) await score(adapter);
+  expect(measured).toEqual(adapters);
+  expect(await score('b')).toMatchObject({ lossSum: 2, tokens: 10 });
+  expect(await refusalOf(score('g'))).toBe('mostRounds');
+  expect(measured).toEqual(adapters);
+  // what leaves beside it is kept
+  await createAnsweredRounds(home, policy).note(of(1));
+  expect(await score('b')).toMatchObject({ lossSum: 2 });
+});
+
 test('an agent declines one round more by the rule, fetches nothing for it, and lets no update leave', async () => {
   const line = Promise.withResolvers<ScriptedSession>();
   const declines = [Promise.withResolvers<Decline>(), Promise.withResolvers<Decline>()];

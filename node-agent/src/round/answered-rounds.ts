@@ -1,17 +1,25 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isSha256, WeftError, type RunSpec } from '@weft/shared';
+import { WeftError, type RunSpec } from '@weft/shared';
 import { z } from 'zod';
 import { writePrivateFile } from '../home/private-file.ts';
 import type { Policy } from '../policy/policy.ts';
-import { refusedBy } from '../policy/refuse.ts';
+import { refuse } from '../policy/refuse.ts';
 import type { PolicyRefusal } from '../policy/spec-rules.ts';
 
+const hash = z.string().regex(/^[0-9a-f]{64}$/);
 const answeredSchema = z.strictObject({
   /** Those that left, or were about to; the hash is of the update before masks. */
-  updates: z.array(z.strictObject({ round: z.number().int().min(0), payloadSha256: z.string().refine(isSha256) })),
+  updates: z.array(z.strictObject({ round: z.number().int().min(0), payloadSha256: hash })),
+  /** The loss of each adapter that was scored; so much of it has left. */
+  scores: z.array(z.strictObject({ adapterSha256: hash, lossSum: z.number(), tokens: z.number().int() })).default([]),
 });
 type Answered = z.infer<typeof answeredSchema>;
+
+export interface Score {
+  readonly lossSum: number;
+  readonly tokens: number;
+}
 
 export interface RoundOfRun {
   readonly runId: string;
@@ -28,6 +36,11 @@ export interface AnsweredRounds {
    * @throws WEFT_POLICY_REFUSED
    */
   note(round: RoundOfRun & { readonly payloadSha256: string }): Promise<void>;
+  /**
+   * The score of an adapter: measured once in a run and durable when this resolves, the same numbers ever after.
+   * @throws WEFT_POLICY_REFUSED where the run has had enough of them
+   */
+  score(round: RoundOfRun, adapterSha256: string, measure: () => Promise<Score>): Promise<Score>;
 }
 
 /** Of a run of one or two rounds, too, some tries may fail. */
@@ -57,9 +70,13 @@ export function createAnsweredRounds(home: string, policy: Pick<Policy, 'mostRou
     try {
       return answeredSchema.parse(JSON.parse(await readFile(fileOf(runId), 'utf8')));
     } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return { updates: [] };
+      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return { updates: [], scores: [] };
       throw new WeftError('WEFT_NODE_HOME_DAMAGED', `${fileOf(runId)} is damaged`, {}, { cause });
     }
+  };
+  const write = async (runId: string, answered: Answered): Promise<void> => {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await writePrivateFile(fileOf(runId), JSON.stringify(answered));
   };
   const refusalOf = (others: number, { round, spec }: RoundOfRun): PolicyRefusal | undefined => {
     const most = mostUpdates(spec, policy);
@@ -77,13 +94,26 @@ export function createAnsweredRounds(home: string, policy: Pick<Policy, 'mostRou
       }),
     note: ({ payloadSha256, ...asked }) =>
       exclusively(async () => {
-        const { updates } = await read(asked.runId);
+        const answered = await read(asked.runId);
+        const { updates } = answered;
         if (updates.some((update) => update.payloadSha256 === payloadSha256)) return;
-        const refusal = refusalOf(updates.length, asked);
-        if (refusal !== undefined) throw refusedBy([refusal]);
-        await mkdir(folder, { recursive: true, mode: 0o700 });
-        const answered = { updates: [...updates, { round: asked.round, payloadSha256 }] };
-        await writePrivateFile(fileOf(asked.runId), JSON.stringify(answered));
+        refuse(refusalOf(updates.length, asked));
+        await write(asked.runId, { ...answered, updates: [...updates, { round: asked.round, payloadSha256 }] });
       }),
+    async score({ runId, spec }, adapterSha256, measure) {
+      const { scores } = await exclusively(() => read(runId));
+      const known = scores.find((score) => score.adapterSha256 === adapterSha256);
+      if (known !== undefined) return known;
+      // the first adapter, and one for each update
+      const most = mostUpdates(spec, policy) + 1;
+      if (scores.length >= most)
+        refuse({ rule: 'mostRounds', why: `${scores.length} adapters of this run were scored, ${most} may be` });
+      const { lossSum, tokens } = await measure();
+      await exclusively(async () => {
+        const answered = await read(runId);
+        await write(runId, { ...answered, scores: [...answered.scores, { adapterSha256, lossSum, tokens }] });
+      });
+      return { lossSum, tokens };
+    },
   };
 }

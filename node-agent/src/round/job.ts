@@ -12,7 +12,7 @@ import {
   type NodeId,
   type TrainedFactor,
 } from '@weft/shared';
-import { evaluate, predictTrainingMemory, readAdapterValues, type Device, type Model } from '@weft/trainer';
+import { predictTrainingMemory, readAdapterValues, type Device, type Model } from '@weft/trainer';
 import { join } from 'node:path';
 import { rm } from 'node:fs/promises';
 import type { BaseModels } from '../model/base-models.ts';
@@ -22,16 +22,17 @@ import type { PrivacyLedger } from '../ledger/privacy-ledger.ts';
 import { refusalOfMemory, refusalOfRows } from '../policy/local-rules.ts';
 import { allowedMetrics, type Metric } from '../policy/metrics.ts';
 import type { Policy } from '../policy/policy.ts';
-import { refusedBy } from '../policy/refuse.ts';
-import type { PolicyRefusal } from '../policy/spec-rules.ts';
+import { refuse } from '../policy/refuse.ts';
 import type { Connection } from '../session/connection.ts';
 import { downloadBlob } from '../transfer/download.ts';
+import type { AnsweredRounds } from './answered-rounds.ts';
 import { followClipNorm, refusalOfClipNorm } from './clip-norm.ts';
 import { requireKnownAdapter } from './known-adapter.ts';
 import type { LocalData, LocalExamples } from './local-data.ts';
 import type { Offer } from './offer.ts';
 import type { PendingUpdate, PendingUpdates } from './pending-updates.ts';
 import { createProgressReport, type ProgressReport } from './progress-report.ts';
+import { scoreAdapter } from './score-adapter.ts';
 import { trainUpdate } from './train-update.ts';
 
 /** What the work of a round needs of the node. */
@@ -48,6 +49,7 @@ export interface JobContext {
   readonly device: Device;
   readonly ledger: PrivacyLedger;
   readonly logWatch: LogWatch;
+  readonly answered: AnsweredRounds;
   readonly policy: Policy;
   readonly emit: (event: NodeEvent) => void;
 }
@@ -95,30 +97,25 @@ export async function workOnOffer(
     );
   }
   requireMemory(offer, model, layout, context.policy);
+  const { spec, clipNormL2 } = offer;
   if (offer.kind === 'train') {
-    const { spec, clipNormL2 } = offer;
     refuse(refusalOfClipNorm(context.policy, clipNormL2));
     await followClipNorm(context.home, offer);
-    await context.ledger.admit({ spec, values: factorSize(layout, offer.factor), clipNormL2 });
   }
+  // a score is a release, too
+  await context.ledger.admit({ spec, values: factorSize(layout, offer.factor), clipNormL2 });
   const adapter = await fetchAdapter(offer, layout, context, report, signal);
   await requireKnownAdapter(offer, { layout, adapter }, context.logWatch.adapters, signal);
   const examples = await context.data.examples(model, offer.spec, signal);
   if (offer.kind === 'train') refuse(refusalOfRows(context.policy, examples.training.length));
-  const evaluation = mayScore
-    ? await scoreAdapter(offer, model, layout, adapter, examples, context, report, signal)
+  const scored = mayScore
+    ? await scoreAdapter({ offer, model, layout, adapter, examples }, context, report, signal)
     : undefined;
-  if (evaluation !== undefined) await onEvaluated(evaluation.body, evaluation.seconds);
+  if (scored !== undefined) await onEvaluated(scored.body, scored.seconds);
   if (offer.kind === 'evaluate') return undefined;
   const kept = await context.pending.find(offer.runId, offer.round);
   if (kept !== undefined && answers(kept, offer)) return { update: kept };
   return prepareUpdate(offer, model, layout, adapter, examples, context, report, signal);
-}
-
-/** @throws WEFT_POLICY_REFUSED */
-function refuse(refusal: PolicyRefusal | undefined): void {
-  const refused = refusedBy(refusal === undefined ? [] : [refusal]);
-  if (refused !== undefined) throw refused;
 }
 
 /** Foretold from the model's description, before anything of it is computed. */
@@ -148,50 +145,6 @@ async function fetchAdapter(
   } finally {
     await rm(path, { force: true });
   }
-}
-
-async function scoreAdapter(
-  offer: Offer,
-  model: Model,
-  layout: AdapterLayout,
-  adapter: Float32Array,
-  { heldOut }: LocalExamples,
-  { threads, device, emit }: JobContext,
-  report: ProgressReport,
-  signal: AbortSignal,
-): Promise<{ body: Evaluation; seconds: number } | undefined> {
-  const { runId, round } = offer;
-  if (heldOut.length === 0) {
-    if (offer.kind === 'train') return undefined;
-    throw new WeftError('WEFT_NODE_NO_EXAMPLES', 'no record was held out to score the adapter with');
-  }
-  report('evaluating', 0, heldOut.length);
-  emit({ event: 'evaluating', runId, round, examples: heldOut.length });
-  const startedMs = performance.now();
-  const { batchSize } = offer.spec.training;
-  const { lossSum, tokens } = await evaluate({
-    model,
-    layout,
-    adapter,
-    examples: heldOut,
-    batchSize,
-    threads,
-    device,
-    signal,
-  });
-  const seconds = (performance.now() - startedMs) / 1000;
-  emit({ event: 'evaluated', runId, round, loss: lossSum / tokens, tokens, seconds });
-  return {
-    body: {
-      $typeName: 'weft.v1.Evaluation',
-      runId,
-      round,
-      adapterSha256: offer.adapter.sha256,
-      lossSum,
-      tokens: BigInt(tokens),
-    },
-    seconds,
-  };
 }
 
 async function prepareUpdate(

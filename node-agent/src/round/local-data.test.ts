@@ -1,11 +1,12 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseRunSpec, type Sha256 } from '@weft/shared';
+import { parseRunSpec, type RunSpec, type Sha256 } from '@weft/shared';
 import { encodeRecords, readRecords, splitHeldOut, type DataRecord, type Model, type Tokenizer } from '@weft/trainer';
 import { expect, test } from 'vitest';
 import { encodeAhead } from './encode-ahead.ts';
-import { createLocalData } from './local-data.ts';
+import { defaultPolicy, policySchema } from '../policy/policy.ts';
+import { createLocalData, type HoldBack } from './local-data.ts';
 
 /** One id a character; counts how often it is asked. */
 const countingTokenizer = (msPerText = 0) => {
@@ -49,6 +50,8 @@ const modelWith = (tokenizer: Tokenizer, sha256 = 'a'): Model => ({
   },
 });
 
+const policy = policySchema.parse({ metrics: ['held-out-loss'], heldOutShare: 0.25 });
+const key = 'of this home';
 const spec = parseRunSpec({
   name: 'run',
   baseModel: { name: 'm', sha256: '0'.repeat(64) },
@@ -77,9 +80,9 @@ const makeRecords = async (): Promise<DataRecord[]> => {
 test('rows are those of the trainer, held-out records are in none of the training rows, and both come once', async () => {
   const records = await makeRecords();
   const { tokenizer, counted } = countingTokenizer();
-  const data = createLocalData(records);
+  const data = createLocalData(records, { policy, key });
   const examples = await data.examples(modelWith(tokenizer), spec);
-  const { training, heldOut } = splitHeldOut(records, spec.evaluation.heldOutShare);
+  const { training, heldOut } = splitHeldOut(records, policy.heldOutShare, key);
   expect(heldOut.length).toBeGreaterThan(0);
   expect(examples.training).toEqual(encodeRecords(training, tokenizer, { sequenceLength: 16 }).examples);
   expect(examples.heldOut).toEqual(
@@ -90,6 +93,25 @@ test('rows are those of the trainer, held-out records are in none of the trainin
   expect(counted.encoded).toBe(before);
   await data.examples(modelWith(tokenizer, 'b'), spec);
   expect(counted.encoded).toBeGreaterThan(before);
+});
+
+test('which records are held back no run decides: their number and choice are the node’s own, or it holds back none', async () => {
+  const records = await makeRecords();
+  const model = modelWith(countingTokenizer().tokenizer);
+  const withShare = (heldOutShare: number): RunSpec => ({ ...spec, evaluation: { heldOutShare } });
+  const heldOutOf = async (holdBack: HoldBack, share: number) =>
+    (await createLocalData(records, holdBack).examples(model, withShare(share))).heldOut;
+  const own = await heldOutOf({ policy, key }, 0.25);
+  for (let share = 0.01; share < 0.5; share += 0.01) expect(await heldOutOf({ policy, key }, share)).toEqual(own);
+  expect(await heldOutOf({ policy, key: 'of another home' }, 0.25)).not.toEqual(own);
+  for (const idle of [
+    { holdBack: { policy, key }, share: 0 },
+    { holdBack: { policy: { ...policy, metrics: defaultPolicy.metrics }, key }, share: 0.25 },
+  ])
+    expect(await heldOutOf(idle.holdBack, idle.share)).toEqual([]);
+  const twice = await createLocalData([...records, ...records], { policy, key }).examples(model, spec);
+  expect(twice.heldOut.length).toBeGreaterThan(own.length);
+  expect(twice.heldOutRecords).toBe(splitHeldOut(records, policy.heldOutShare, key).heldOut.length);
 });
 
 test('while much text is encoded the process hears its session, and an abort ends it', async () => {

@@ -17,7 +17,7 @@ import { owedOf } from '../log/log-watch.ts';
 import { readSeenLog } from '../log/seen-log.ts';
 import { createSecureRound, type SecureContext, type SecureRound } from '../secure/secure-round.ts';
 
-export interface RoundsContext extends JobContext, Pick<SecureContext, 'pendingFolder' | 'answered'> {
+export interface RoundsContext extends JobContext, Pick<SecureContext, 'pendingFolder'> {
   readonly federation: () => Federation;
   readonly offeredRuns: OfferedRuns;
   readonly onTiming: (kind: 'training' | 'evaluating' | 'transfer', seconds: number) => void;

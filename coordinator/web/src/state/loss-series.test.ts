@@ -43,6 +43,7 @@ describe('lossSeries', () => {
     expect(series([round('a→b', 5), round('b→c', 4)], 3.5, 'c')).toEqual({
       rounds: [0, 1, 2],
       losses: [5, 4, 3.5],
+      measured: 'held out',
       withdrawn: 0,
     });
     // The first round is under way.
@@ -57,18 +58,30 @@ describe('lossSeries', () => {
   it('leaves out what a roll-back withdrew: no loss of it is drawn, and it takes no place', () => {
     // Two rounds made c and d, then the run went back to b; one round more is made from there.
     const before = [round('a→b', 5), round('b→c', 4, true), round('c→d', 9, true)];
-    expect(series(before, null, 'b')).toEqual({ rounds: [0, 1], losses: [5, 4], withdrawn: 2 });
+    expect(series(before, null, 'b')).toMatchObject({ rounds: [0, 1], losses: [5, 4], withdrawn: 2 });
     const after = series([...before, round('b→e', 4.1), round('e', 3.9)], null, 'e');
-    expect(after).toEqual({ rounds: [0, 1, 2], losses: [5, 4.1, 3.9], withdrawn: 2 });
+    expect(after).toMatchObject({ rounds: [0, 1, 2], losses: [5, 4.1, 3.9], withdrawn: 2 });
     expect(describeWithdrawn(after)).toMatch(/^2 rounds that the roll-back withdrew are not drawn/);
+  });
+
+  it('takes the gate’s losses where no node let its own leave', () => {
+    const gated = (adapters: string, lossBefore: number, lossAfter: number, withdrawn = false): LineRound => ({
+      ...round(adapters, null, withdrawn),
+      gate: { lossBefore, lossAfter, tokens: 10, passed: !adapters.endsWith('→') },
+    });
+    const rounds = [gated('a→b', 6, 5), gated('b→', 5, 7), gated('b→c', 5, 4, true), gated('b→d', 5, 4.5)];
+    const line = series(rounds, null, 'd');
+    expect(line).toEqual({ rounds: [0, 1, 2], losses: [6, 5, 4.5], measured: 'by the gate', withdrawn: 1 });
+    expect(describeLosses(line)).toContain('Loss on the gate’s file went from 6.0000 to 4.5000');
   });
 });
 
 describe('describeLosses', () => {
   it('says in one sentence where the loss went', () => {
-    expect(describeLosses({ rounds: [0, 1, 2], losses: [4, 3, 2], withdrawn: 0 })).toBe(
+    expect(describeLosses({ rounds: [0, 1, 2], losses: [4, 3, 2], measured: 'held out', withdrawn: 0 })).toBe(
       'Held-out loss went from 4.0000 to 2.0000 nats a token over 2 rounds, down 50.0 %.',
     );
-    expect(describeLosses({ rounds: [], losses: [], withdrawn: 0 })).toBe('No loss has been measured yet.');
+    const none = { rounds: [], losses: [], measured: 'by the gate', withdrawn: 0 } as const;
+    expect(describeLosses(none)).toContain('No loss has been measured.');
   });
 });

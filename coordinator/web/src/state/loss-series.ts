@@ -4,8 +4,10 @@ import { formatLoss } from '../format.ts';
 export interface LossSeries {
   /** Rounds that the scored adapter has behind it; 0 is the base model with an adapter that changes nothing yet. */
   readonly rounds: readonly number[];
-  /** Nats a token on what the nodes hold back, token-weighted. */
+  /** Nats a token. */
   readonly losses: readonly number[];
+  /** Held out: on what the nodes hold back, token-weighted. Where no node lets that leave: on the evaluation gate's file. */
+  readonly measured: 'held out' | 'by the gate';
   /** Committed rounds that a roll-back took off the line. */
   readonly withdrawn: number;
 }
@@ -31,26 +33,40 @@ export const lossSeries = ({
     if (heldOutLoss !== null && place !== undefined) points.set(place, heldOutLoss);
   }
   if (finalHeldOutLoss !== null) points.set(behind.length, finalHeldOutLoss);
+  const measured = points.size > 0 ? 'held out' : 'by the gate';
+  if (measured === 'by the gate')
+    behind.forEach(({ gate }, place) => {
+      if (gate === null) return;
+      if (gate.lossBefore !== null) points.set(place, gate.lossBefore);
+      if (gate.lossAfter !== null) points.set(place + 1, gate.lossAfter);
+    });
   const line = [...points].toSorted(([a], [b]) => a - b);
   return {
     rounds: line.map(([place]) => place),
     losses: line.map(([, loss]) => loss),
+    measured,
     withdrawn: committed.length - behind.length,
   };
 };
 
 const countRounds = (count: number): string => `${count} ${count === 1 ? 'round' : 'rounds'}`;
 
+/** What the numbers are, as a heading. */
+export const lossName = ({ losses, measured }: LossSeries): string =>
+  losses.length > 0 && measured === 'by the gate' ? 'Loss on the gate’s file' : 'Held-out loss';
+
 /** The plot in one sentence, for those who do not see it. */
-export const describeLosses = ({ rounds, losses }: LossSeries): string => {
+export const describeLosses = (series: LossSeries): string => {
+  const { rounds, losses } = series;
   const first = losses[0];
   const last = losses.at(-1);
-  if (first === undefined || last === undefined) return 'No loss has been measured yet.';
+  if (first === undefined || last === undefined)
+    return 'No loss has been measured. A node lets one leave only where its policy says so; an evaluation gate measures one without them.';
   if (losses.length === 1)
-    return `Held-out loss ${formatLoss(first)} nats a token after ${countRounds(rounds[0] ?? 0)}.`;
+    return `${lossName(series)} ${formatLoss(first)} nats a token after ${countRounds(rounds[0] ?? 0)}.`;
   const change = ((last - first) / first) * 100;
   const direction = change < 0 ? 'down' : 'up';
-  return `Held-out loss went from ${formatLoss(first)} to ${formatLoss(last)} nats a token over ${countRounds((rounds.at(-1) ?? 0) - (rounds[0] ?? 0))}, ${direction} ${Math.abs(change).toFixed(1)} %.`;
+  return `${lossName(series)} went from ${formatLoss(first)} to ${formatLoss(last)} nats a token over ${countRounds((rounds.at(-1) ?? 0) - (rounds[0] ?? 0))}, ${direction} ${Math.abs(change).toFixed(1)} %.`;
 };
 
 /** What of the run the line leaves out; empty where it is all there. */

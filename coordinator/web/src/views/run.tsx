@@ -1,7 +1,7 @@
 import { useEffect } from 'preact/hooks';
 import type { RunDetailView } from '@weft/shared';
 import { formatBytes, formatEpsilon, formatLoss, formatTime } from '../format.ts';
-import { describeLosses, describeWithdrawn, lossSeries } from '../state/loss-series.ts';
+import { describeLosses, describeWithdrawn, lossName, lossSeries } from '../state/loss-series.ts';
 import { roundOf } from '../state/round-of.ts';
 import { toHref } from '../state/route.ts';
 import { detail, detailProblem } from '../state/store.ts';
@@ -38,7 +38,8 @@ function Withstands({ run }: { run: RunDetailView }) {
 }
 
 function Facts({ run }: { run: RunDetailView }) {
-  const { losses } = lossSeries(run);
+  const series = lossSeries(run);
+  const { losses } = series;
   const first = losses[0];
   const last = losses.at(-1);
   const sum = (direction: 'bytesUp' | 'bytesDown'): number =>
@@ -53,13 +54,13 @@ function Facts({ run }: { run: RunDetailView }) {
         </dd>
       </div>
       <div>
-        <dt>Held-out loss</dt>
+        <dt>{lossName(series)}</dt>
         <dd>{last === undefined ? '–' : formatLoss(last)}</dd>
         <dd class="under">
-          {run.spec.evaluation.heldOutShare === 0
+          {run.spec.evaluation.heldOutShare === 0 && losses.length === 0
             ? 'nodes hold nothing back'
             : first === undefined || last === undefined || losses.length < 2
-              ? 'nats a token, mean over nodes'
+              ? `nats a token${series.measured === 'held out' ? ', mean over nodes' : ''}`
               : `${last <= first ? '−' : '+'}${Math.abs(((last - first) / first) * 100).toFixed(1)} % since ${formatLoss(first)}`}
         </dd>
       </div>
@@ -93,15 +94,17 @@ function Loss({ run }: { run: RunDetailView }) {
     <section class="card" aria-labelledby="loss-title">
       <h2 id="loss-title">Loss by round</h2>
       <p>
-        {run.spec.evaluation.heldOutShare === 0
+        {run.spec.evaluation.heldOutShare === 0 && series.losses.length === 0
           ? 'The nodes of this run hold nothing back to measure a loss on (evaluation.heldOutShare is 0).'
           : describeLosses(series)}
       </p>
       {series.withdrawn > 0 && <p>{describeWithdrawn(series)}</p>}
       {series.losses.length > 0 && <LossPlot series={series} rounds={run.rounds} label={describeLosses(series)} />}
-      {run.spec.evaluation.heldOutShare > 0 && (
+      {series.losses.length > 0 && (
         <p class="faint">
-          Token-weighted mean of what each node measures on the share of its data that it never trains on.
+          {series.measured === 'held out'
+            ? 'Token-weighted mean of what each node measures on the share of its data that it never trains on.'
+            : 'Measured by this coordinator on the public file of the evaluation gate.'}
         </p>
       )}
     </section>
