@@ -55,6 +55,16 @@ describe('a session', () => {
     expect(await refusalCode(node.startSession().ended)).toBe('WEFT_SESSION_HANDSHAKE');
   });
 
+  it('is not kept out by streams that never say who they are: the oldest of those go', async () => {
+    await start({ handshakes: 2, sessions: 1, handshakeMs: 60_000 });
+    const [node, stranger] = [await join(), await join()];
+    const silent = Array.from({ length: 5 }, () => stranger.startSession());
+    for (const { ended } of silent.slice(0, 3)) expect(await refusalCode(ended)).toMatch(/^gRPC 1:/);
+    const session = await node.openSession();
+    expect(await refusalCode(silent[3]!.ended)).toMatch(/^gRPC 1:/);
+    expect(await refusalCode(node.uploadStatus(session.ticket, 'x'))).toBe('served');
+  });
+
   it('is refused beyond the number that is set, until one ends', async () => {
     await start({ sessions: 1 });
     const [one, other] = [await join(), await join()];

@@ -10,8 +10,10 @@ export interface NetworkLimits {
   readonly streamsPerConnection: number;
   /** Of one node at a time, so that one node cannot hold every file handle. */
   readonly transfersPerNode: number;
-  /** Open sessions and handshakes together, the largest cohort and room: each costs a stream, timers and up to `queueBytes`. */
+  /** Open sessions of nodes, the largest cohort and room: each costs a stream, timers and up to `queueBytes`. */
   readonly sessions: number;
+  /** Streams that have not proved who they are: beyond it the oldest goes, so that strangers take no node's place. */
+  readonly handshakes: number;
   /** From the challenge to a valid Hello. Nobody has proved anything yet, so there is little patience. */
   readonly handshakeMs: number;
   /** How often each side says that it is there. */
@@ -44,6 +46,7 @@ export const defaultLimits: NetworkLimits = {
   streamsPerConnection: 16,
   transfersPerNode: 8,
   sessions: 12_000,
+  handshakes: 512,
   handshakeMs: 10_000,
   heartbeatMs: 10_000,
   idleMs: 60_000,

@@ -4,8 +4,9 @@ import type { Logger } from 'pino';
 import type { CoordinatorSays, NodeGateway, RunInbox } from '../federation/ports.ts';
 import { toServiceError } from '../grpc/edge.ts';
 import { createMessageReader } from '../grpc/message-reader.ts';
+import { resetStream } from '../grpc/reset-stream.ts';
 import type { Registry } from '../registry/registry.ts';
-import { createNonce, verifyHello } from './handshake.ts';
+import { createNonce, verifyHello, type ProvenNode } from './handshake.ts';
 import { systemClock } from '../runs/clock.ts';
 import type { NetworkLimits } from './limits.ts';
 import { createPacer } from './pacer.ts';
@@ -44,6 +45,9 @@ export interface Sessions {
 /** Nodes have so much less time to answer. */
 const noticedWaitMs = 1000;
 
+/** What a stranger has to take in why it was refused. */
+const partingMs = 1000;
+
 interface OpenSession {
   readonly channel: SessionChannel;
   end(reason: WeftError): void;
@@ -61,23 +65,54 @@ export function createSessions(options: SessionsOptions): Sessions {
     },
   });
   let streams = 0;
+  /** Oldest first. */
+  const strangers = new Map<SessionChannel, SessionCall>();
+
+  const full = (sessions: number, limit: number): WeftError =>
+    new WeftError('WEFT_SESSION_LIMIT', `${sessions} sessions are open, the limit is ${limit}`);
+
+  async function readHello(
+    requests: ReturnType<typeof createMessageReader<SessionRequest>>,
+    challenge: Uint8Array,
+    channel: SessionChannel,
+    call: SessionCall,
+  ): Promise<ProvenNode> {
+    strangers.set(channel, call);
+    try {
+      const [oldest] = strangers;
+      if (strangers.size > limits.handshakes) {
+        const [stranger, itsCall] = oldest!;
+        strangers.delete(stranger);
+        stranger.dispose(new WeftError('WEFT_SESSION_LIMIT', `more than ${limits.handshakes} handshakes at once`));
+        resetStream(itsCall);
+      }
+      const first = await requests.next();
+      if (first === undefined) throw new WeftError('WEFT_SESSION_HANDSHAKE', 'the stream ended before Hello');
+      checkSize(first.envelope?.body.length ?? 0, limits);
+      return verifyHello(first.envelope, challenge, { identity, federationId, registry });
+    } catch (error) {
+      // Who does not read would keep the stream, and with it a place, behind the reason that it never takes.
+      setTimeout(() => resetStream(call), partingMs).unref();
+      throw error;
+    } finally {
+      strangers.delete(channel);
+    }
+  }
 
   async function converse(call: SessionCall, channel: SessionChannel, inbox: RunInbox): Promise<void> {
-    if (streams > limits.sessions) {
-      throw new WeftError('WEFT_SESSION_LIMIT', `${streams} sessions are open, the limit is ${limits.sessions}`);
-    }
+    // Ended streams of peers that do not read are among these.
+    const mostStreams = limits.sessions + 2 * limits.handshakes;
+    if (streams > mostStreams) throw full(streams, mostStreams);
     const challenge = createNonce();
     channel.say({
       case: 'challenge',
       value: { protocolVersion, federationId, coordinatorKey: identity.publicKey, coordinatorNonce: challenge },
     });
     const requests = createMessageReader<SessionRequest>(call);
-    const first = await requests.next();
-    if (first === undefined) throw new WeftError('WEFT_SESSION_HANDSHAKE', 'the stream ended before Hello');
-    checkSize(first.envelope?.body.length ?? 0, limits);
-    const node = verifyHello(first.envelope, challenge, { identity, federationId, registry });
+    const node = await readHello(requests, challenge, channel, call);
     const { nodeId, agentVersion } = node;
 
+    if (open.size >= limits.sessions && !open.has(nodeId)) throw full(open.size, limits.sessions);
     open.get(nodeId)?.end(new WeftError('WEFT_SESSION_REPLACED', `node ${nodeId} started another session`, { nodeId }));
     const issued = tickets.issue(nodeId);
     const session: OpenSession = {
