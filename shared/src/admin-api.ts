@@ -77,6 +77,8 @@ export const nodeViewSchema = z.object({
   vouchedBy: z.string().nullable(),
   /** That organisation's own key, in hex. */
   organisationKey: z.string().nullable(),
+  /** When an organisation's word for this node ends, or has ended; null of none, or of one without end. */
+  vouchedUntil: timestamp.nullable(),
   state: z.enum(nodeStates),
   connected: z.boolean(),
   enrolledAt: timestamp,

@@ -105,9 +105,18 @@ export function organisationIn(endorsement: Uint8Array, atS: number = Date.now()
   return atS < until ? organisation : undefined;
 }
 
+/** Of an endorsement that was checked when its node enrolled: seconds since 1970; undefined of none, or of one without end. */
+export function endOfWord(endorsement: Uint8Array): number | undefined {
+  const until = endorsement.length === 0 ? endless : parts(endorsement).until;
+  return until >= endless ? undefined : Math.min(until, lastSecondOf9999);
+}
+
+/** The last day that is written in four digits of a year. */
+const lastSecondOf9999 = 253_402_300_799;
+
 /** YYYY-MM-DD, UTC; of what has no end: never. */
 export const dayOf = (untilS: number): string =>
-  untilS >= endless ? 'never' : new Date(Math.min(untilS, 253_402_300_799) * 1000).toISOString().slice(0, 10);
+  untilS >= endless ? 'never' : new Date(Math.min(untilS, lastSecondOf9999) * 1000).toISOString().slice(0, 10);
 
 export const endorsementText = (endorsement: Uint8Array): string =>
   `${textPrefix}${Buffer.from(endorsement).toString('base64url')}`;

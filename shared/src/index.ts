@@ -36,6 +36,7 @@ export {
   dayOf,
   endless,
   readEndorsement,
+  endOfWord,
   endorse,
   endorsementBytes,
   endorsementText,

@@ -1,6 +1,6 @@
 import process from 'node:process';
 import type { Command } from 'commander';
-import { nodeViewSchema } from '@weft/shared';
+import { dayOf, nodeViewSchema } from '@weft/shared';
 import { openAdminClient } from '../admin-client.ts';
 import type { CommandModule } from '../command.ts';
 import { addHomeOption, type HomeOption } from '../coordinator-home.ts';
@@ -15,17 +15,18 @@ const run = async (options: NodeListOptions): Promise<void> => {
   if (options.json) process.stdout.write(`${JSON.stringify(nodes)}\n`);
   else if (nodes.length === 0) process.stderr.write('No node has enrolled yet; `weft invite create` lets one in.\n');
   else {
-    const rows = nodes.map(({ id, name, organisation, vouchedBy, state, connected, lastSeenAt }) => [
+    const rows = nodes.map(({ id, name, organisation, vouchedBy, vouchedUntil, state, connected, lastSeenAt }) => [
       id,
       name,
       organisation,
       vouchedBy,
+      vouchedUntil === null ? null : dayOf(vouchedUntil / 1000),
       state,
       connected ? 'connected' : 'away',
       formatTime(lastSeenAt),
     ]);
     process.stdout.write(
-      formatTable(['NODE', 'NAME', 'ORGANISATION', 'VOUCHED FOR BY', 'STATE', 'SESSION', 'LAST SEEN'], rows),
+      formatTable(['NODE', 'NAME', 'ORGANISATION', 'VOUCHED FOR BY', 'UNTIL', 'STATE', 'SESSION', 'LAST SEEN'], rows),
     );
   }
 };

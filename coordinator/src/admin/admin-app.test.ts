@@ -129,7 +129,7 @@ const logIn = async (): Promise<string> => {
   return `weft_admin=${answer.cookies[0]!.value}`;
 };
 
-const enrol = (organisation?: Identity, { publicKey } = createIdentity().identity): NodeId => {
+const enrol = (organisation?: Identity, { publicKey } = createIdentity().identity, untilS?: number): NodeId => {
   const token = randomBytes(32);
   registry.createInvite({ token, expiresAt: Date.now() + 1000, autoApprove: false });
   return registry.enrol({
@@ -137,7 +137,7 @@ const enrol = (organisation?: Identity, { publicKey } = createIdentity().identit
     publicKey,
     name: 'north library',
     organisation: '',
-    ...(organisation && { endorsement: endorse(organisation, 'f', publicKey) }),
+    ...(organisation && { endorsement: endorse(organisation, 'f', publicKey, untilS) }),
   }).id;
 };
 
@@ -253,6 +253,19 @@ describe('the admin API', () => {
         organisationFingerprint(publicKey),
         Buffer.from(publicKey).toString('hex'),
       ]),
+    ]);
+  });
+
+  it('says when the word of an organisation ends, and counts it for nobody once it has', async () => {
+    const library = createIdentity().identity;
+    const nowS = Math.floor(Date.now() / 1000);
+    for (const untilS of [nowS + 3600, nowS - 3600, undefined]) registry.approve(enrol(library, undefined, untilS));
+    const nodes = nodeViewSchema.array().parse((await app.inject({ url: '/api/nodes', headers: command })).json());
+    const vouchedBy = organisationFingerprint(library.publicKey);
+    expect(nodes).toMatchObject([
+      { vouchedBy, vouchedUntil: (nowS + 3600) * 1000 },
+      { vouchedBy: null, organisationKey: null, vouchedUntil: (nowS - 3600) * 1000 },
+      { vouchedBy, vouchedUntil: null },
     ]);
   });
 

@@ -1,4 +1,5 @@
 import {
+  endOfWord,
   organisationFingerprint,
   organisationIn,
   privacyNotice,
@@ -26,11 +27,13 @@ export const toNodeView = (
 });
 
 /** The registry takes no endorsement whose signature does not hold. */
-function vouchingFor(endorsement: Uint8Array): Pick<NodeView, 'vouchedBy' | 'organisationKey'> {
+function vouchingFor(endorsement: Uint8Array): Pick<NodeView, 'vouchedBy' | 'organisationKey' | 'vouchedUntil'> {
   const key = organisationIn(endorsement);
+  const until = endOfWord(endorsement);
   return {
     vouchedBy: key === undefined ? null : organisationFingerprint(Buffer.from(key, 'hex')),
     organisationKey: key ?? null,
+    vouchedUntil: until === undefined ? null : until * 1000,
   };
 }
 

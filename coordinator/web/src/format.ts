@@ -43,6 +43,9 @@ export const formatCount = (count: number): string => Math.round(count).toLocale
 export const formatTime = (at: number): string =>
   new Date(at).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'medium' });
 
+/** The day in UTC, as `weft org endorse` writes it. */
+export const formatDay = (at: number): string => new Date(at).toISOString().slice(0, 10);
+
 /** How long ago, in the largest unit that says something. */
 export const formatAgo = (at: number, now: number): string => {
   const seconds = Math.max(0, Math.round((now - at) / 1000));

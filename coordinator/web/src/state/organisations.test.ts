@@ -8,6 +8,7 @@ const node = (id: string, vouchedBy: string | null, more: Partial<NodeView> = {}
   organisation: '',
   vouchedBy,
   organisationKey: vouchedBy && `key of ${vouchedBy}`,
+  vouchedUntil: null,
   state: 'approved',
   connected: false,
   enrolledAt: 0,

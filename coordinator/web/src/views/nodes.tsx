@@ -1,6 +1,6 @@
 import { useRef, useState } from 'preact/hooks';
 import type { NodeView } from '@weft/shared';
-import { formatAgo, formatTime } from '../format.ts';
+import { formatAgo, formatDay, formatTime } from '../format.ts';
 import { request } from '../state/request.ts';
 import { announcement, nodes, reloadNodes } from '../state/store.ts';
 import { useAction } from './action.ts';
@@ -34,7 +34,11 @@ function NodeRow({ node }: { node: NodeView }) {
           <span class="organisation">
             {' '}
             vouched for by <code>{node.vouchedBy}</code>
+            {node.vouchedUntil !== null && ` until ${formatDay(node.vouchedUntil)}`}
           </span>
+        )}
+        {node.vouchedBy === null && node.vouchedUntil !== null && (
+          <span class="organisation"> its organisation's word ended on {formatDay(node.vouchedUntil)}</span>
         )}
         <code class="id">{node.id}</code>
         <ProblemNote problem={approve.problem} />

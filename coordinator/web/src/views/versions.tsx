@@ -65,9 +65,13 @@ export function Versions({ run }: { run: RunDetailView }) {
           onClose={() => setAsked(undefined)}
         >
           <p>
-            The run goes on from this version, {asked.roundsCommitted} of {run.rounds} rounds behind it, and exports it.
-            A round that a pause holds is dropped. Later versions stay here and can be returned to; the public log says
-            that the run went back. Who downloaded a later version keeps it.
+            {run.endedAt === null
+              ? 'The run goes on from this version and exports it'
+              : 'The run has ended, and from now on it exports this version'}
+            , {asked.roundsCommitted} of {run.rounds} rounds behind it.{' '}
+            {run.state === 'paused' && 'A round that the pause holds is dropped. '}
+            Later versions stay here and can be returned to; the public log says that the run went back. Who downloaded
+            a later version keeps it.
           </p>
         </Confirm>
       )}
