@@ -52,9 +52,9 @@ test('shards that were refused are told of every round, absences and an abort of
     nodes: [node('n_1', 'left', 'its organisation has 1 member in the cohort'), node('n_2', 'accepted', null)],
   });
   const ofFirst =
-    'round 0: the sum of a shard of 2 nodes was refused: its weight is 9, 2 nodes have 2 at most; --json lists them\n';
+    'round 1: the sum of a shard of 2 nodes was refused: its weight is 9, 2 nodes have 2 at most; --json lists them\n';
   expect(roundNotes({ roundsDone: [refused, newest] })).toBe(
-    `round 1 aborted: too few\n${ofFirst}round 1: n_1 left: its organisation has 1 member in the cohort\n`,
+    `round 2 aborted: too few\n${ofFirst}round 2: n_1 left: its organisation has 1 member in the cohort\n`,
   );
   const begun = round(2, { phase: 'training', endedAt: null });
   expect(roundNotes({ roundsDone: [refused, newest, begun] })).toBe(roundNotes({ roundsDone: [refused, newest] }));

@@ -18,7 +18,7 @@ const current = ({ roundsDone }: Rounds): Rounds['roundsDone'] =>
 /** Why the newest of the rounds that were aborted since then was. */
 const failure = (run: Rounds): string => {
   const last = current(run).findLast(({ reason }) => reason !== null);
-  return last === undefined ? '' : `round ${last.round} aborted: ${last.reason}\n`;
+  return last === undefined ? '' : `round ${last.round + 1} aborted: ${last.reason}\n`;
 };
 
 /** Shards whose sum was left out, of every round: its adapter is made of fewer updates than were sent. */
@@ -27,7 +27,7 @@ const refusals = ({ roundsDone }: Rounds): string =>
     .flatMap(({ round, refusedShards }) =>
       refusedShards.map(
         ({ nodeIds, because }) =>
-          `round ${round}: the sum of a shard of ${nodeIds.length} nodes was refused: ${because}; --json lists them\n`,
+          `round ${round + 1}: the sum of a shard of ${nodeIds.length} nodes was refused: ${because}; --json lists them\n`,
       ),
     )
     .join('');
@@ -39,7 +39,9 @@ const isAway = ({ stage, reason }: RoundNodeView): boolean =>
 const absences = (run: Rounds): string => {
   const last = current(run).findLast(({ nodes }) => nodes.some(isAway));
   const away = last?.nodes.filter(isAway) ?? [];
-  return away.map(({ nodeId, stage, reason }) => `round ${last?.round}: ${nodeId} ${stage}: ${reason}\n`).join('');
+  return away
+    .map(({ nodeId, stage, reason }) => `round ${(last?.round ?? 0) + 1}: ${nodeId} ${stage}: ${reason}\n`)
+    .join('');
 };
 
 export const roundNotes = (run: Rounds): string => `${failure(run)}${refusals(run)}${absences(run)}`;

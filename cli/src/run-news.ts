@@ -6,7 +6,7 @@ export function describeEvent(
   names: ReadonlyMap<string, string>,
 ): string | undefined {
   const who = names.get(nodeId ?? '') ?? nodeId ?? '';
-  const inRound = `round ${round}`;
+  const inRound = `round ${(round ?? 0) + 1}`;
   switch (kind) {
     case 'run.started':
     case 'run.resumed':
@@ -43,7 +43,7 @@ export function describeRound({ roundsDone }: RunDetailView, round: number): str
   const loss = before === null ? '' : `, held-out loss before it ${before.toFixed(4)}`;
   const gate = view?.gate ?? null;
   const passed = gate === null ? '' : `, gate ${gate.lossBefore?.toFixed(4)} → ${gate.lossAfter?.toFixed(4)}`;
-  return `round ${round} committed: ${view?.contributors ?? 0} nodes${loss}${passed}`;
+  return `round ${round + 1} committed: ${view?.contributors ?? 0} nodes${loss}${passed}`;
 }
 
 const reasonOf = (data: EventView['data']): string => {

@@ -194,7 +194,7 @@ test('a poisoned sum is stopped by the gate, the next round without it is commit
   expect(found.filter(({ verdict }) => verdict === 'fails')).toEqual([]);
   const claims = found.map(({ claim }) => claim);
   expect(claims).toContainEqual(
-    expect.stringMatching(/^round 0 was given up \(WEFT_GATE_REFUSED\).*the gate’s loss went/),
+    expect.stringMatching(/^round 1 was given up \(WEFT_GATE_REFUSED\).*the gate’s loss went/),
   );
   expect(claims).toContainEqual(expect.stringContaining(`end in adapter ${to}`));
   for (const node of honest) node.close();

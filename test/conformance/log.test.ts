@@ -64,7 +64,7 @@ describe('the log of a federation', () => {
     ]);
     expect(verified.stderr).toBe('');
     expect(verified.status).toBe(0);
-    expect(verified.stdout).toContain(`adapter ${run.adapterSha256} is the result of round 1`);
+    expect(verified.stdout).toContain(`adapter ${run.adapterSha256} is the result of round 2`);
     expect(verified.stdout).toContain('2 organisations cosigned the checkpoint of 13 entries');
     expect(verified.stdout).toContain('not checked');
     const shown = await runWeft(['log', 'show', folder(), '--json']);

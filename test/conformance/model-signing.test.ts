@@ -76,9 +76,9 @@ describe('the statement beside an exported run', () => {
     ]);
     expect(found.stderr).toBe('');
     expect(found.status).toBe(0);
-    expect(found.stdout).toContain('holds it as the result of round 0');
+    expect(found.stdout).toContain('holds it as the result of round 1');
     expect(found.stdout).toContain('that was seen before is the start of this one');
-    expect(found.stdout).toContain(`adapter ${run.adapterSha256} is the result of round 0`);
+    expect(found.stdout).toContain(`adapter ${run.adapterSha256} is the result of round 1`);
   });
 
   test('names the file that differs, the file that was added, and the signature that fails', async () => {

@@ -86,14 +86,14 @@ describe('a run that publishes its masked inputs', () => {
     expect(stderr).toBe('');
     expect(status).toBe(0);
     expect(stdout).toContain('follows from the run’s seed 3');
-    expect(stdout).toMatch(/holds {8}entry \d+: round 1: 3 members signed the offer/);
-    expect(stdout).toContain('round 1: 3 masked updates are the ones that their members signed');
+    expect(stdout).toMatch(/holds {8}entry \d+: round 2: 3 members signed the offer/);
+    expect(stdout).toContain('round 2: 3 masked updates are the ones that their members signed');
     expect(stdout).toContain(
-      `round 1: unmasked, decoded and applied to the adapter before, they make adapter ${run.adapterSha256}`,
+      `round 2: unmasked, decoded and applied to the adapter before, they make adapter ${run.adapterSha256}`,
     );
     // The second round's norm is the one that the first round's result names.
     const moved = (round: number): string[] =>
-      new RegExp(`round ${round}: clipped to ([0-9.]+), and from here on to ([0-9.]+), as`).exec(stdout)!.slice(1);
+      new RegExp(`round ${round + 1}: clipped to ([0-9.]+), and from here on to ([0-9.]+), as`).exec(stdout)!.slice(1);
     expect(moved(0)[0]).toBe('1');
     expect(moved(1)[0]).toBe(moved(0)[1]);
     expect(stdout).not.toContain('no access');
@@ -112,7 +112,7 @@ describe('a run that publishes its masked inputs', () => {
     const missing = await verify(bare);
     expect(missing.status).toBe(0);
     expect(missing.stdout).toMatch(
-      /not checked .*round 1: that the updates add up to the result: no access to the masked vector/,
+      /not checked .*round 2: that the updates add up to the result: no access to the masked vector/,
     );
     expect(missing.stdout).not.toContain(`they make adapter ${run.adapterSha256}`);
   });

@@ -34,7 +34,10 @@ function plain(leaf: log.Leaf): Record<string, string | number> {
 }
 
 const text = (entry: number, leaf: Record<string, string | number>): string => {
-  const { name, at, ...rest } = leaf;
+  const { name, at, ...numbers } = leaf;
+  const { round } = numbers;
+  // from 1, as in all words; --json has it as it lies there
+  const rest = typeof round === 'number' ? { ...numbers, round: round + 1 } : numbers;
   const facts = Object.entries(rest).map(([key, value]) => `    ${key.padEnd(16)}${value}\n`);
   return `${entry}  ${formatTime(Number(at)) ?? ''}  ${name}\n${facts.join('')}`;
 };

@@ -29,7 +29,7 @@ const roundRow = ({
   saturatedShare,
   seconds,
 }: RoundView) => [
-  round,
+  round + 1,
   withdrawn ? 'withdrawn' : phase,
   factor,
   contributors,
@@ -61,7 +61,7 @@ const privacyLine = ({ epsilonSpent, delta, epsilonPlanned, verdict }: NonNullab
 const versionHeadings = ['VERSION', 'ROUNDS BEHIND', 'GATE LOSS', 'MADE', 'ADAPTER'];
 
 const versionRow = ({ round, roundsCommitted, gateLoss, at, adapterSha256, current }: VersionView) => [
-  round === null ? 'first' : `round ${round}`,
+  round === null ? 'first' : `round ${round + 1}`,
   roundsCommitted,
   formatLoss(gateLoss),
   formatTime(at),

@@ -47,7 +47,7 @@ export async function* recomputeRound(round: RoundToRecompute): AsyncGenerator<l
   requireClipNorm(session.offer.clipNormL2, clipNormL2, leaves.offer);
   yield {
     verdict: 'holds',
-    claim: `round ${result.round}: ${session.members.length} members signed the offer, and with it the spec that publishes; what they signed makes roster, cut and opening`,
+    claim: `round ${result.round + 1}: ${session.members.length} members signed the offer, and with it the spec that publishes; what they signed makes roster, cut and opening`,
     entry,
     runId,
   };
@@ -58,25 +58,25 @@ export async function* recomputeRound(round: RoundToRecompute): AsyncGenerator<l
     summed.some((place) => published.has(hex(session.members[place]!.identityKey))),
   );
   if (shards.length < opened.length) {
-    const claim = `round ${result.round}: that the sums of ${opened.length - shards.length} of ${opened.length} shards were refused for a reason: no access to their vectors`;
+    const claim = `round ${result.round + 1}: that the sums of ${opened.length - shards.length} of ${opened.length} shards were refused for a reason: no access to their vectors`;
     yield { verdict: 'not checked', claim, entry, runId };
   }
   const summed = shards.flatMap((shard) => shard.summed);
   const updates = await takeInputs(round, manifest, session, summed);
   yield {
     verdict: 'holds',
-    claim: `round ${result.round}: ${updates.size} masked updates are the ones that their members signed`,
+    claim: `round ${result.round + 1}: ${updates.size} masked updates are the ones that their members signed`,
     entry,
     runId,
   };
   if (round.layout === undefined) {
-    const claim = `round ${result.round}: that they add up to adapter ${hex(result.adapterHash)}: no access to the base model, name it with --model`;
+    const claim = `round ${result.round + 1}: that they add up to adapter ${hex(result.adapterHash)}: no access to the base model, name it with --model`;
     yield { verdict: 'not checked', claim, entry, runId };
     return undefined;
   }
   const factor = factors[leaves.offer.leaf.factor] ?? 'both';
   requireEncoding(round, factorSize(round.layout, factor), session.offer);
-  const what = `the adapter that round ${result.round} begins with`;
+  const what = `the adapter that round ${result.round + 1} begins with`;
   const before = await context.blobs.adapters.put(
     await readBody(read, manifest.previousAdapter, { what, entry, maxBytes: maxVectorBytes }),
   );
@@ -104,11 +104,11 @@ export async function* recomputeRound(round: RoundToRecompute): AsyncGenerator<l
   for (const { payload } of updates.values()) await context.blobs.updates.remove(payload.sha256);
   requireSame('adapter', leaves.result, result.adapterHash, Buffer.from(aggregate.adapter.sha256, 'hex'));
   requireSame('sum of weights', leaves.result, result.weightSum, BigInt(aggregate.weightSum));
-  const claim = `round ${result.round}: unmasked, decoded and applied to the adapter before, they make adapter ${aggregate.adapter.sha256}`;
+  const claim = `round ${result.round + 1}: unmasked, decoded and applied to the adapter before, they make adapter ${aggregate.adapter.sha256}`;
   yield { verdict: 'holds', claim, entry, runId };
   const nextNorm = requireNextClipNorm(leaves.result, clipNormL2, aggregate.withinShare);
   if (aggregate.withinShare !== undefined) {
-    const moved = `round ${result.round}: clipped to ${clipNormL2}, and from here on to ${nextNorm}, as the members’ masked bits say`;
+    const moved = `round ${result.round + 1}: clipped to ${clipNormL2}, and from here on to ${nextNorm}, as the members’ masked bits say`;
     yield { verdict: 'holds', claim: moved, entry, runId };
   }
   return aggregate.momentum;
@@ -141,11 +141,11 @@ async function replay({ leaves, read }: RoundToRecompute, manifest: log.RoundMan
       continue;
     }
     const { kind, signature } = message;
-    const what = `a message ${kind} of round ${manifest.round}`;
+    const what = `a message ${kind} of round ${manifest.round + 1}`;
     const body = await readBody(read, message.body, { what, entry });
     messages.push({ kind, signed: { body, signature: Buffer.from(signature, 'hex') } });
   }
-  const what = `the offer of the session of round ${manifest.round}`;
+  const what = `the offer of the session of round ${manifest.round + 1}`;
   return replaySession(leaves, {
     offer: await readBody(read, manifest.offer, { what, entry: leaves.offer.entry }),
     invited: manifest.invited.map((key) => Buffer.from(key, 'hex')),
@@ -186,7 +186,7 @@ async function takeInputs(
     if (update.payloadSha256 !== input.vector)
       refute(`the vector that is published for ${nodeId} is not the one that its update names`);
     updateHashes.push(Buffer.from(sha256(body), 'hex'));
-    const what = `the masked vector of ${nodeId} in round ${result.round}`;
+    const what = `the masked vector of ${nodeId} in round ${result.round + 1}`;
     const vector = await readBody(read, input.vector, { what, entry, maxBytes: maxVectorBytes });
     const signed = secagg.decodeBody('maskedInput', server.inputs.get(place)!.body);
     const root = new secagg.ChunkRoot();

@@ -154,7 +154,7 @@ async function* recomputeRounds({
     if (adapts && leaves.result) nextNorm = log.floatOfBits(leaves.result.leaf.nextClipNorm);
     if (!isSecureRound(leaves)) continue;
     const { leaf, entry } = leaves.result;
-    const claim = `round ${leaf.round}: that the updates add up to the result`;
+    const claim = `round ${leaf.round + 1}: that the updates add up to the result`;
     const before = hex(leaf.previousAdapter);
     if (hasMomentum && layout !== undefined && !momentumOf.has(before)) {
       const why = 'no access to the optimizer’s momentum, which follows from the rounds before';

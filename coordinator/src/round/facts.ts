@@ -19,7 +19,7 @@ export function takeReady(
   if (known.stage === 'accepted') {
     throw new WeftError(
       'WEFT_UPDATE_DUPLICATE',
-      `the update of ${nodeId} in round ${round} is accepted already, this is another one`,
+      `the update of ${nodeId} in round ${round + 1} is accepted already, this is another one`,
     );
   }
   const phase = activePhase(turn.state);
@@ -30,18 +30,18 @@ export function takeReady(
   if (!inTime)
     throw new WeftError(
       'WEFT_UPDATE_NOT_EXPECTED',
-      `round ${round} is ${phase}: its cohort is fixed without ${nodeId}`,
+      `round ${round + 1} is ${phase}: its cohort is fixed without ${nodeId}`,
     );
   if (phase === 'training' && (known.stage === 'left' || known.stage === 'declined') && !hasRoom(turn.state)) {
     throw new WeftError(
       'WEFT_UPDATE_NOT_EXPECTED',
-      `the place of ${nodeId} in round ${round} was given to another node, cohort.maximum is ${turn.state.spec.cohort.maximum}`,
+      `the place of ${nodeId} in round ${round + 1} was given to another node, cohort.maximum is ${turn.state.spec.cohort.maximum}`,
     );
   }
   if (known.announcements >= announcementLimit) {
     throw new WeftError(
       'WEFT_UPDATE_NOT_EXPECTED',
-      `${nodeId} announced ${known.announcements} updates in round ${round}, the limit is ${announcementLimit}`,
+      `${nodeId} announced ${known.announcements} updates in round ${round + 1}, the limit is ${announcementLimit}`,
     );
   }
   turn.record({
@@ -92,14 +92,14 @@ export function checkUpload(
     if (participant.update.payload.sha256 === payloadSha256) return 'accepted';
     throw new WeftError(
       'WEFT_UPDATE_DUPLICATE',
-      `the update of ${nodeId} in round ${round} is accepted already, this is another one`,
+      `the update of ${nodeId} in round ${round + 1} is accepted already, this is another one`,
     );
   }
   const phase = activePhase(turn.state);
   if (phase !== 'collecting' || !isMember) {
     throw new WeftError(
       'WEFT_UPDATE_NOT_EXPECTED',
-      `round ${round} is ${phase}, and ${nodeId} is ${isMember ? '' : 'not '}in its cohort`,
+      `round ${round + 1} is ${phase}, and ${nodeId} is ${isMember ? '' : 'not '}in its cohort`,
     );
   }
   if (turn.state.secure !== undefined) {
@@ -107,7 +107,7 @@ export function checkUpload(
     if (secagg.awaitedPlaces(turn.state.secure.server).includes(placeOf(turn.state.secure, nodeId))) return 'expected';
     throw new WeftError(
       'WEFT_UPDATE_NOT_EXPECTED',
-      `${nodeId} dealt no shares in round ${round}, or complained of those that it was dealt`,
+      `${nodeId} dealt no shares in round ${round + 1}, or complained of those that it was dealt`,
     );
   }
   if (participant.payload?.sha256 !== payloadSha256) {
@@ -130,12 +130,12 @@ function lookUp(
   round: number,
 ): { participant: Participant; isMember: boolean } {
   if (round !== state.round || hasEnded(state)) {
-    const now = hasEnded(state) ? `the run is ${state.lifecycle}` : `round ${state.round} is current`;
-    throw new WeftError('WEFT_UPDATE_WRONG_ROUND', `the message is about round ${round}, ${now}`);
+    const now = hasEnded(state) ? `the run is ${state.lifecycle}` : `round ${state.round + 1} is current`;
+    throw new WeftError('WEFT_UPDATE_WRONG_ROUND', `the message is about round ${round + 1}, ${now}`);
   }
   const participant = state.participants.get(nodeId);
   if (participant === undefined)
-    throw new WeftError('WEFT_UPDATE_NOT_EXPECTED', `round ${round} was not offered to ${nodeId}, or is over`);
+    throw new WeftError('WEFT_UPDATE_NOT_EXPECTED', `round ${round + 1} was not offered to ${nodeId}, or is over`);
   return { participant, isMember: state.cohort.includes(nodeId) };
 }
 

@@ -12,7 +12,9 @@ export function rollBack(turn: Turn, { to, reason }: Extract<RoundInput, { kind:
   const { state } = turn;
   const { runId, lifecycle, phase, adapter } = state;
   if (lifecycle === 'running' && phase !== 'waiting')
-    throw refused(`run ${runId} is ${phase} in round ${state.round}; pause it first, or wait until the round is over`);
+    throw refused(
+      `run ${runId} is ${phase} in round ${state.round + 1}; pause it first, or wait until the round is over`,
+    );
   const version = findVersion(state, to);
   if (version === undefined) {
     throw new WeftError(
@@ -22,7 +24,7 @@ export function rollBack(turn: Turn, { to, reason }: Extract<RoundInput, { kind:
   }
   if (to === adapter.sha256) throw refused(`run ${runId} is at version ${to} already`);
   if (isHeldInRound(state)) {
-    const message = `round ${state.round} began from adapter ${adapter.sha256}, and the run was rolled back to ${to}`;
+    const message = `round ${state.round + 1} began from adapter ${adapter.sha256}, and the run was rolled back to ${to}`;
     turn.dropRound({ code: 'WEFT_ROUND_ROLLED_BACK', message });
   }
   // What is still under way belongs to the round that is gone.

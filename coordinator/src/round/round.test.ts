@@ -84,7 +84,7 @@ describe('a round', () => {
         reason: {
           code: 'WEFT_ROUND_TOO_FEW_READY',
           message:
-            '2 of 3 nodes were ready at the deadline of round 0, cohort.perOrganisation is 1 and lets 1 of the 2 ready ones in, the cohort needs 2',
+            '2 of 3 nodes were ready at the deadline of round 1, cohort.perOrganisation is 1 and lets 1 of the 2 ready ones in, the cohort needs 2',
         },
       },
     });

@@ -42,7 +42,7 @@ export function createUploads(context: RunContext, runOf: (runId: string) => Run
           return repeatedSink(async () => sealReceipt(context, accepted));
         throw new WeftError(
           'WEFT_UPDATE_DUPLICATE',
-          `the update of ${nodeId} in round ${update.round} is accepted already, this is another one`,
+          `the update of ${nodeId} in round ${update.round + 1} is accepted already, this is another one`,
         );
       }
       const bound = checkBinding(update, nodeId, run.state, run.layout);

@@ -57,7 +57,7 @@ export async function requireTrust(home: string, runId: string): Promise<void> {
   if (found === undefined) return;
   throw new WeftError(
     'WEFT_LOG_DISTRUSTED',
-    `this node takes no part in rounds of ${found.scope}: in round ${found.round} ${distrustWords(found)} (evidence/${found.evidence})`,
+    `this node takes no part in rounds of ${found.scope}: in round ${found.round + 1} ${distrustWords(found)} (evidence/${found.evidence})`,
     { runId: found.runId, round: found.round },
   );
 }

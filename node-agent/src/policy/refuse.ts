@@ -63,7 +63,7 @@ const ruleOfCheck: ReadonlyMap<string, PolicyKey> = new Map<string, PolicyKey>([
 /** The error of a session that this node left. @param reason the check that did not hold, or other words */
 export function endedSession(runId: string, round: number, reason: string): WeftError {
   const rule = ruleOfCheck.get(reason);
-  return new WeftError('WEFT_SECAGG_REFUSED', `secure aggregation of round ${round} ended here: ${reason}`, {
+  return new WeftError('WEFT_SECAGG_REFUSED', `secure aggregation of round ${round + 1} ended here: ${reason}`, {
     runId,
     round,
     ...(rule !== undefined && { rule }),

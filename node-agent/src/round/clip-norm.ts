@@ -40,7 +40,7 @@ export async function followClipNorm(
   if (seen !== undefined && !privacy.clipNormFollows(seen.clipNormL2, clipNormL2, rounds)) {
     throw new WeftError(
       'WEFT_NODE_OFFER_INVALID',
-      `the round offer does not hold together: it clips to ${clipNormL2} in round ${round}, and round ${seen.round} clipped to ${seen.clipNormL2}; it may move by a factor of exp(±0.1) a round`,
+      `the round offer does not hold together: it clips to ${clipNormL2} in round ${round + 1}, and round ${seen.round + 1} clipped to ${seen.clipNormL2}; it may move by a factor of exp(±0.1) a round`,
     );
   }
   await writePrivateFile(fileIn(home), JSON.stringify({ ...norms, [runId]: { round, clipNormL2 } }));

@@ -224,7 +224,8 @@ export function createSecureRound(
     const { memberKeys, memberEndorsements, proofFrom } = message;
     await refuseUnrevealed(context.home, runId);
     const lastRound = (await readLastRounds(context.home)).get(runId) ?? -1;
-    if (lastRound >= round) throw new WeftError('WEFT_SECAGG_REFUSED', `a session of round ${round} was begun before`);
+    if (lastRound >= round)
+      throw new WeftError('WEFT_SECAGG_REFUSED', `a session of round ${round + 1} was begun before`);
     if (Number(proofFrom) !== size) return false;
     const checkpoint = { size, root, leastSize };
     begun = { lastRound, memberKeys, memberEndorsements, beganS: Date.now() / 1000, checkpoint };

@@ -58,7 +58,7 @@ export class LeafWalk {
     run.current = undefined;
     const judged = gate === undefined ? '' : `; the gate’s loss went ${lossesOf(gate)}`;
     if (leaf.name === 'abort') {
-      const claim = `round ${leaf.round} was given up (${printable(leaf.code)}); the adapter stayed${judged}`;
+      const claim = `round ${leaf.round + 1} was given up (${printable(leaf.code)}); the adapter stayed${judged}`;
       return [{ verdict: 'holds', claim, entry, runId }];
     }
     run.adapter = hex(leaf.adapterHash);
@@ -66,7 +66,7 @@ export class LeafWalk {
     run.clipNorm = leaf.nextClipNorm;
     run.results++;
     const how = offer.mode === secure ? 'secure' : 'plain';
-    const claim = `round ${leaf.round} (${how}): ${leaf.updates} updates of a cohort of ${roster!.members}, weight ${leaf.weightSum}, lead from adapter ${hex(leaf.previousAdapter)} to ${run.adapter}${judged === '' ? '; no gate' : judged}${leaf.nextClipNorm === 0n ? '' : `; clipped to ${floatOfBits(leaf.nextClipNorm)} from here on`}`;
+    const claim = `round ${leaf.round + 1} (${how}): ${leaf.updates} updates of a cohort of ${roster!.members}, weight ${leaf.weightSum}, lead from adapter ${hex(leaf.previousAdapter)} to ${run.adapter}${judged === '' ? '; no gate' : judged}${leaf.nextClipNorm === 0n ? '' : `; clipped to ${floatOfBits(leaf.nextClipNorm)} from here on`}`;
     return [{ verdict: 'holds', claim, entry, runId }];
   }
 
@@ -94,7 +94,7 @@ export class LeafWalk {
     const fails = (claim: string): Finding => ({ verdict: 'fails', claim, entry, party: 'the coordinator', runId });
     if (run === undefined) return fails(`a run that has begun no round is rolled back to ${to}`);
     if (run.current !== undefined)
-      return fails(`the run is rolled back while round ${run.current.offer.round} has no end`);
+      return fails(`the run is rolled back while round ${run.current.offer.round + 1} has no end`);
     if (from !== run.adapter) return fails(`the run is rolled back from adapter ${from}, its own is ${run.adapter}`);
     if (!run.from.has(to)) return fails(`the run is rolled back to adapter ${to}, which it never had`);
     if (leaf.nextClipNorm !== (run.clipNorm ?? 0n))
@@ -150,15 +150,15 @@ export class LeafWalk {
     const { lastRound, adapter, first } = run;
     run.current = { offer: leaf };
     run.lastRound = Math.max(lastRound, leaf.round);
-    if (before !== undefined) return `round ${leaf.round} begins while round ${before.offer.round} has no end`;
-    if (leaf.round <= lastRound) return `round ${leaf.round} begins after round ${lastRound}`;
+    if (before !== undefined) return `round ${leaf.round + 1} begins while round ${before.offer.round + 1} has no end`;
+    if (leaf.round <= lastRound) return `round ${leaf.round + 1} begins after round ${lastRound + 1}`;
     if (hex(leaf.adapterHash) !== adapter)
-      return `round ${leaf.round} begins with adapter ${hex(leaf.adapterHash)}, the result before it is ${adapter}`;
+      return `round ${leaf.round + 1} begins with adapter ${hex(leaf.adapterHash)}, the result before it is ${adapter}`;
     const changed = (['specHash', 'baseHash', 'layoutHash', 'gateData'] as const).find(
       (name) => !same(leaf[name], first[name]),
     );
     const other = changed ?? (['mode', 'gateIncrease'] as const).find((name) => leaf[name] !== first[name]);
-    if (other !== undefined) return `round ${leaf.round} offers another ${other} than the run began with`;
+    if (other !== undefined) return `round ${leaf.round + 1} offers another ${other} than the run began with`;
     return undefined;
   }
 
@@ -167,49 +167,49 @@ export class LeafWalk {
     const run = this.runs.get(runId);
     const current = run?.current;
     if (current === undefined || current.offer.round !== leaf.round)
-      return `${leaf.name} of round ${leaf.round} without an offer of that round`;
+      return `${leaf.name} of round ${leaf.round + 1} without an offer of that round`;
     const { offer, roster, cut, open, gate } = current;
     switch (leaf.name) {
       case 'roster':
         current.roster = leaf;
-        if (roster !== undefined) return `a second roster of round ${leaf.round}`;
+        if (roster !== undefined) return `a second roster of round ${leaf.round + 1}`;
         return leaf.members > this.#enrolled.size
           ? `a cohort of ${leaf.members} where ${this.#enrolled.size} nodes are enrolled`
           : undefined;
       case 'cut':
         current.cut = leaf;
-        if (cut !== undefined) return `a second cut of round ${leaf.round}: two cuts can open one member’s update`;
+        if (cut !== undefined) return `a second cut of round ${leaf.round + 1}: two cuts can open one member’s update`;
         return roster === undefined || leaf.surviving + leaf.dropped > roster.members
           ? `a cut of ${leaf.surviving} and ${leaf.dropped} members in a cohort of ${roster?.members ?? 0}`
           : undefined;
       case 'open':
         current.open = leaf;
         return cut === undefined || open !== undefined || !same(cut.cutHash, leaf.cutHash)
-          ? `round ${leaf.round} opens another cut than the one that the log holds`
+          ? `round ${leaf.round + 1} opens another cut than the one that the log holds`
           : undefined;
       case 'result':
         if (!same(leaf.previousAdapter, offer.adapterHash))
-          return `the result of round ${leaf.round} starts from adapter ${hex(leaf.previousAdapter)}, the offer from ${hex(offer.adapterHash)}`;
-        if (roster === undefined) return `the result of round ${leaf.round} has no cohort`;
+          return `the result of round ${leaf.round + 1} starts from adapter ${hex(leaf.previousAdapter)}, the offer from ${hex(offer.adapterHash)}`;
+        if (roster === undefined) return `the result of round ${leaf.round + 1} has no cohort`;
         if (offer.mode === secure && (cut === undefined || open === undefined))
-          return `the result of round ${leaf.round} is of a sum that no cut opened`;
+          return `the result of round ${leaf.round + 1} is of a sum that no cut opened`;
         if (hasGate(offer) !== (leaf.gate === 1))
-          return `the result of round ${leaf.round} ${hasGate(offer) ? 'passed no gate, and the run has one' : 'names a gate, and the run has none'}`;
+          return `the result of round ${leaf.round + 1} ${hasGate(offer) ? 'passed no gate, and the run has one' : 'names a gate, and the run has none'}`;
         if (hasGate(offer) && (gate?.passed !== 1 || !same(gate.adapterHash, leaf.adapterHash)))
-          return `the result of round ${leaf.round} is an adapter that the gate ${gate === undefined ? 'never saw' : gate.passed === 1 ? 'passed another one for' : 'refused'}`;
+          return `the result of round ${leaf.round + 1} is an adapter that the gate ${gate === undefined ? 'never saw' : gate.passed === 1 ? 'passed another one for' : 'refused'}`;
         if (leaf.updates > (cut?.surviving ?? roster.members))
-          return `the result of round ${leaf.round} adds ${leaf.updates} updates, its cohort has ${cut?.surviving ?? roster.members}`;
+          return `the result of round ${leaf.round + 1} adds ${leaf.updates} updates, its cohort has ${cut?.surviving ?? roster.members}`;
         return isNextClipNorm(run?.clipNorm, leaf.nextClipNorm)
           ? undefined
-          : `the result of round ${leaf.round} moves the clip norm from ${run?.clipNorm === undefined ? 'nothing' : floatOfBits(run.clipNorm)} to ${floatOfBits(leaf.nextClipNorm)}, which no round does`;
+          : `the result of round ${leaf.round + 1} moves the clip norm from ${run?.clipNorm === undefined ? 'nothing' : floatOfBits(run.clipNorm)} to ${floatOfBits(leaf.nextClipNorm)}, which no round does`;
       case 'gate': {
         current.gate = leaf;
         if (!hasGate(offer) || roster === undefined || gate !== undefined)
-          return `round ${leaf.round} has a verdict of a gate that is not due`;
+          return `round ${leaf.round + 1} has a verdict of a gate that is not due`;
         const passes = isKeptByGate(scoresOf(leaf), floatOfBits(offer.gateIncrease));
         return passes === (leaf.passed === 1)
           ? undefined
-          : `the gate of round ${leaf.round} ${passes ? 'refused' : 'passed'} an adapter whose loss went ${lossesOf(leaf)}, an increase of ${floatOfBits(offer.gateIncrease)} is allowed`;
+          : `the gate of round ${leaf.round + 1} ${passes ? 'refused' : 'passed'} an adapter whose loss went ${lossesOf(leaf)}, an increase of ${floatOfBits(offer.gateIncrease)} is allowed`;
       }
       case 'abort':
         return undefined;

@@ -106,7 +106,7 @@ describe('an honest log', () => {
     const claims = (verdict: Finding['verdict']) =>
       findings.filter((f) => f.verdict === verdict).map(({ claim }) => claim);
     expect(claims('holds').some((claim) => claim.endsWith(`end in adapter ${last}`))).toBe(true);
-    expect(claims('holds')).toContain(`adapter ${last} is the result of round 2`);
+    expect(claims('holds')).toContain(`adapter ${last} is the result of round 3`);
     expect(claims('warning')).toEqual([expect.stringContaining('0 organisations cosigned the checkpoint of')]);
     expect(claims('not checked')).toHaveLength(4);
     for (const claim of claims('not checked')) expect(claim).toMatch(/: no access$/);

@@ -240,7 +240,7 @@ async function* walk(
     if (ofRun && leaf.name === 'result' && Buffer.from(leaf.adapterHash).toString('hex') === adapterSha256)
       found = {
         verdict: 'holds',
-        claim: `adapter ${adapterSha256} is the result of round ${leaf.round}`,
+        claim: `adapter ${adapterSha256} is the result of round ${leaf.round + 1}`,
         entry,
         runId: `r_${Buffer.from(leaf.runId).toString('hex')}`,
       };

@@ -105,7 +105,7 @@ function checkResult(
     const round = leaf.name === 'result' ? leaf.round : 0;
     return {
       verdict: 'holds',
-      claim: `the log of ${proof.checkpoint.size} entries that its checkpoint signs holds it as the result of round ${round}`,
+      claim: `the log of ${proof.checkpoint.size} entries that its checkpoint signs holds it as the result of round ${round + 1}`,
       entry: proof.index,
     };
   } catch (error) {

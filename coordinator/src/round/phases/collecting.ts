@@ -18,7 +18,7 @@ export const collecting: Phase = {
     if (accepted >= spec.cohort.minimum) turn.enter('committing');
     else
       turn.abortRound(
-        tooFew(`${accepted} updates of round ${round} arrived, cohort.minimum is ${spec.cohort.minimum}`),
+        tooFew(`${accepted} updates of round ${round + 1} arrived, cohort.minimum is ${spec.cohort.minimum}`),
       );
   },
   dueAt: (state) => earliest(state.deadlineAt, Turn.leaseEnd(state, 'ready')),

@@ -40,7 +40,7 @@ const summedNodes = (session: SecureSession): NodeId[] =>
 /** Without a gate in the spec whatever is finite is committed; with one, what its file is scored no worse with. */
 export function takeCandidate(turn: Turn, { finite, ...candidate }: Aggregate): void {
   if (!finite) {
-    const message = `the sum of round ${turn.state.round} makes an adapter with values beyond float32`;
+    const message = `the sum of round ${turn.state.round + 1} makes an adapter with values beyond float32`;
     return turn.abortRound({ code: 'WEFT_GATE_REFUSED', message });
   }
   if (turn.state.spec.evaluation.gate === undefined) return commit(turn, candidate);

@@ -20,7 +20,7 @@ export function passGate(turn: Turn, candidate: Candidate): void {
   const comparison = { before, after };
   const refusal = refusalOfGate(comparison, spec.evaluation.gate?.greatestIncrease ?? 0);
   if (refusal === undefined) return commit(turn, candidate, comparison);
-  turn.abortRound({ code: 'WEFT_GATE_REFUSED', message: `in round ${round} ${refusal}` }, comparison);
+  turn.abortRound({ code: 'WEFT_GATE_REFUSED', message: `in round ${round + 1} ${refusal}` }, comparison);
 }
 
 /** A score is a fact about an adapter: it is kept also while the run is paused, or when its round is gone. */

@@ -85,7 +85,7 @@ export function takeSecure(turn: Turn, { nodeId, round, name, signed }: SecureIn
   if (round !== turn.state.round || !session || !cohort.includes(nodeId)) {
     throw new WeftError(
       'WEFT_UPDATE_WRONG_ROUND',
-      `the message ${name.slice(0, 20)} is about round ${round}; ${nodeId} has no part in secure aggregation of round ${turn.state.round}`,
+      `the message ${name.slice(0, 20)} is about round ${round + 1}; ${nodeId} has no part in secure aggregation of round ${turn.state.round + 1}`,
     );
   }
   if (!isTaken(name)) throw new WeftError('WEFT_SECAGG_MALFORMED', `nodes do not send ${name.slice(0, 20)}`);

@@ -17,7 +17,7 @@ export const training: Phase = {
     if (left < spec.cohort.minimum) {
       turn.abortRound(
         tooFew(
-          `${active} nodes are left in round ${round}${capWords(turn.state, ready)}, cohort.minimum is ${spec.cohort.minimum}`,
+          `${active} nodes are left in round ${round + 1}${capWords(turn.state, ready)}, cohort.minimum is ${spec.cohort.minimum}`,
         ),
       );
     } else if (ready.length === active || (turn.now >= quorumDeadlineAt && isQuorum(turn.state))) {
@@ -26,7 +26,7 @@ export const training: Phase = {
       const quorum = quorumOf(turn.state);
       turn.abortRound(
         tooFew(
-          `${ready.length} of ${active} nodes were ready at the deadline of round ${round}${capWords(turn.state, ready)}, the cohort needs ${ready.length < quorum ? quorum : spec.cohort.minimum}`,
+          `${ready.length} of ${active} nodes were ready at the deadline of round ${round + 1}${capWords(turn.state, ready)}, the cohort needs ${ready.length < quorum ? quorum : spec.cohort.minimum}`,
         ),
       );
     }
