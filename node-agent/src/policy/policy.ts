@@ -140,7 +140,7 @@ export const policySchema = z
       .union([none, listOf(z.enum(metricNames))])
       .default(defaultMetrics)
       .describe(
-        'what may leave beside the update, in a run without noise: the list, or none; with noise nothing does. held-out-loss is two numbers about held-back records, in the clear also in secure runs',
+        'what may leave beside the update, in a run without noise: the list, or none; with noise nothing does. held-out-loss is two exact numbers about held-back records, in the clear also in secure runs: list baseModels with it',
       ),
     heldOutShare: z
       .number()
