@@ -32,7 +32,7 @@ test.concurrent.each([
   { point: 'after-commit', passing: 1 },
 ])(
   'the coordinator killed at $point goes on with the same round, to the same adapter',
-  { timeout: 120_000 },
+  { timeout: 240_000 },
   async (kill) => {
     const { run, place } = await federation.play({ coordinator: kill });
     expect(run).toMatchObject({ id: unbroken.id, state: 'finished', adapterSha256: unbroken.adapterSha256 });

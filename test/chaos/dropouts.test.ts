@@ -71,7 +71,7 @@ async function expectSumOf(run: RunDetailView, names: readonly string[]): Promis
 
 test(
   'nodes killed for good at each stage of one round leave the exact sum over those whose input was there',
-  { timeout: 120_000 },
+  { timeout: 240_000 },
   async () => {
     const dying = first.map((name, at) => ({ name, life: place.startProcess(name, stages[at]) }));
     for (const name of second) await place.startAgent(name);
@@ -88,7 +88,7 @@ test(
 
 test(
   'whoever comes back after the end is told so, deletes what it kept of the session, and shows it to its operator',
-  { timeout: 120_000 },
+  { timeout: 240_000 },
   async () => {
     for (const [at, name] of first.entries()) {
       const home = place.home(name);
@@ -116,7 +116,7 @@ test(
 
 test(
   'a round that loses more than it can is given up with the reason, and the next one commits without them',
-  { timeout: 120_000 },
+  { timeout: 240_000 },
   async () => {
     const dying = second.map((name) => ({ name, life: place.startProcess(name, 'maskedInput') }));
     secondRun = await startRun(7, 2);
@@ -143,7 +143,7 @@ test(
 
 test(
   'whoever comes back while the run goes on is told how its round ended, and when the run does',
-  { timeout: 120_000 },
+  { timeout: 240_000 },
   async () => {
     const events: NodeEvent[] = [];
     const roundEnded = Promise.withResolvers<void>();
