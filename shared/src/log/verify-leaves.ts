@@ -1,5 +1,6 @@
 import { isKeptByGate, lossOf, type GateScore } from '../evaluation-gate.ts';
 import { clipNormFollows } from '../privacy/adaptive-clip.ts';
+import { maxShardMembers } from '../secagg/sizes.ts';
 import { floatOfBits, type Leaf } from './leaves.ts';
 
 /** One thing that was looked at. `entry` and `party` say where it breaks and who is at fault. */
@@ -54,7 +55,7 @@ export class LeafWalk {
     if (wrong !== undefined) return [{ verdict: 'fails', claim: wrong, entry, party: 'the coordinator', runId }];
     if (leaf.name !== 'result' && leaf.name !== 'abort') return [];
     const run = this.runs.get(runId)!;
-    const { offer, roster, gate } = run.current!;
+    const { offer, roster, cut, gate } = run.current!;
     run.current = undefined;
     const judged = gate === undefined ? '' : `; the gate’s loss went ${lossesOf(gate)}`;
     if (leaf.name === 'abort') {
@@ -67,7 +68,14 @@ export class LeafWalk {
     run.results++;
     const how = offer.mode === secure ? 'secure' : 'plain';
     const claim = `round ${leaf.round + 1} (${how}): ${leaf.updates} updates of a cohort of ${roster!.members}, weight ${leaf.weightSum}, lead from adapter ${hex(leaf.previousAdapter)} to ${run.adapter}${judged === '' ? '; no gate' : judged}${leaf.nextClipNorm === 0n ? '' : `; clipped to ${floatOfBits(leaf.nextClipNorm)} from here on`}`;
-    return [{ verdict: 'holds', claim, entry, runId }];
+    const missing = (cut?.surviving ?? leaf.updates) - leaf.updates;
+    const leftOut: Finding = {
+      verdict: 'warning',
+      claim: `${missing} of the ${cut?.surviving} survivors of round ${leaf.round + 1} are not in its sum: shards that were not opened, or that a test of their sum refused`,
+      entry,
+      runId,
+    };
+    return [{ verdict: 'holds', claim, entry, runId }, ...(missing > 0 ? [leftOut] : [])];
   }
 
   #membership(leaf: LeafOf<'enrol' | 'revoke'>, entry: number): Finding[] {
@@ -197,6 +205,9 @@ export class LeafWalk {
           return `the result of round ${leaf.round + 1} ${hasGate(offer) ? 'passed no gate, and the run has one' : 'names a gate, and the run has none'}`;
         if (hasGate(offer) && (gate?.passed !== 1 || !same(gate.adapterHash, leaf.adapterHash)))
           return `the result of round ${leaf.round + 1} is an adapter that the gate ${gate === undefined ? 'never saw' : gate.passed === 1 ? 'passed another one for' : 'refused'}`;
+        // A shard may be left out whole; of one session nobody is.
+        if (cut !== undefined && roster.members <= maxShardMembers && leaf.updates < cut.surviving)
+          return `the result of round ${leaf.round + 1} adds ${leaf.updates} updates, and its cut names ${cut.surviving} survivors of one session`;
         if (leaf.updates > (cut?.surviving ?? roster.members))
           return `the result of round ${leaf.round + 1} adds ${leaf.updates} updates, its cohort has ${cut?.surviving ?? roster.members}`;
         return isNextClipNorm(run?.clipNorm, leaf.nextClipNorm)

@@ -122,6 +122,30 @@ describe('an honest log', () => {
     );
   });
 
+  it('says how many survivors are in no sum where a shard was left out', async () => {
+    const enrolled = Array.from({ length: 130 }, (_, k) =>
+      encodeLeaf('enrol', { at: 1n, node: Buffer.alloc(32, `node ${k}`), organisation: hash(0) }),
+    );
+    const survivors = encodeLeaf('cut', {
+      at: 5n,
+      runId,
+      round: 0,
+      cutHash: hash(6),
+      inputRoot: hash(7),
+      surviving: 130,
+      dropped: 0,
+    });
+    const round = [offer(0, hash(20)), roster(0, 130), survivors, open(0)];
+    const warnings = async (updates: number): Promise<string[]> => {
+      files = filesOf([...enrolled, ...round, result(0, hash(20), hash(21), updates)]);
+      const findings = await verify({ key });
+      expect(findings.filter(({ verdict }) => verdict === 'fails')).toEqual([]);
+      return findings.flatMap(({ verdict, claim }) => (verdict === 'warning' ? claim : []));
+    };
+    expect(await warnings(65)).toContainEqual(expect.stringMatching(/^65 of the 130 survivors of round 1 are not in/));
+    expect(await warnings(130)).not.toContainEqual(expect.stringContaining('not in its sum'));
+  });
+
   it('says so when it took the key from beside the log', async () => {
     const unchecked = (await verify()).filter(({ verdict }) => verdict === 'not checked');
     expect(unchecked[0]!.claim).toContain('--key');
@@ -227,6 +251,7 @@ describe('damage is found and named', () => {
     ['a result from another adapter than was offered', (e) => e.with(7, result(0, hash(77), hash(21))), 7],
     ['a round that begins with another adapter than the result', (e) => e.with(7, result(0, hash(20), hash(78))), 8],
     ['more updates than members that survived', (e) => e.with(7, result(0, hash(20), hash(21), 4)), 7],
+    ['fewer updates than members of one session that survived', (e) => e.with(7, result(0, hash(20), hash(21), 2)), 7],
     ['a cohort larger than the federation', (e) => e.with(4, roster(0, 9)), 4],
     ['two cuts of one round', (e) => e.toSpliced(6, 0, cut(0, hash(66))), 6],
     ['another cut opened than logged', (e) => e.with(6, open(0, hash(66))), 6],
