@@ -140,6 +140,13 @@ async function replay({ leaves, read }: RoundToRecompute, manifest: log.RoundMan
       messages.push({ kind: message.kind } as const);
       continue;
     }
+    if (message.kind === 'revoked') {
+      messages.push({
+        kind: message.kind,
+        nodeId: hex(secagg.nodeIdOf(Buffer.from(message.publicKey, 'hex'))),
+      } as const);
+      continue;
+    }
     const { kind, signature } = message;
     const what = `a message ${kind} of round ${manifest.round + 1}`;
     const body = await readBody(read, message.body, { what, entry });

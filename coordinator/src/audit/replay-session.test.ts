@@ -29,7 +29,7 @@ beforeAll(() => {
       const taken = event.kind === 'tick' ? ({ kind: 'deadline' } as const) : event;
       if (taken.kind === 'begin' || taken.kind === 'unmasked') return;
       if (secagg.stepServer(meeting.options, state, taken, 0).effects.length === 0) return;
-      messages.push(taken.kind === 'deadline' ? taken : { kind: taken.kind, signed: taken.signed });
+      messages.push('signed' in taken ? { kind: taken.kind, signed: taken.signed } : taken);
     },
   }).run();
   const invited = session.members.map(({ identity }) => identity.publicKey);
@@ -149,11 +149,22 @@ describe('a session that is played again', () => {
     expect(withLeaf('open', { acknowledgements: 5 })).toMatchObject({ entry: 13, party });
   });
 
+  it('gives the same cut where a member was revoked as where it dropped, and another where it was a different one', () => {
+    const revoked = (place: number): Message => ({
+      kind: 'revoked',
+      nodeId: Buffer.from(secagg.nodeIdOf(session.members[place]!.identity.publicKey)).toString('hex'),
+    });
+    const instead = (place: number) =>
+      withMessages((message) => (isKind(message, 'deadline') ? [revoked(place)] : [message]));
+    expect(instead(1)).toBeUndefined();
+    expect(instead(2)).toBeDefined();
+  });
+
   it('is refuted by every kind of message that its sender did not sign so', () => {
     for (const kind of ['keyAdvert', 'shares', 'maskedInput', 'cutAck', 'opening'] as const) {
       let done = false;
       const finding = withMessages((message) => {
-        if (done || message.kind === 'deadline' || !isKind(message, kind)) return [message];
+        if (done || !('signed' in message) || !isKind(message, kind)) return [message];
         done = true;
         return [{ ...message, signed: flipped(message.signed) }];
       });

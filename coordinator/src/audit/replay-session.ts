@@ -25,10 +25,10 @@ export interface SessionEvidence {
   readonly invited: readonly Uint8Array[];
   readonly messages: readonly (
     | { readonly kind: MemberMessage; readonly signed: secagg.Signed }
-    | { kind: 'deadline' }
+    | Extract<secagg.ServerEvent, { readonly kind: 'deadline' | 'revoked' }>
   )[];
 }
-type MemberMessage = Exclude<log.RoundManifest['messages'][number]['kind'], 'deadline'>;
+type MemberMessage = Exclude<log.RoundManifest['messages'][number]['kind'], 'deadline' | 'revoked'>;
 
 export interface ReplayedSession {
   readonly offer: secagg.BodyInit<'offer'>;
@@ -46,7 +46,7 @@ export function replaySession(leaves: SecureRoundLeaves, evidence: SessionEviden
   let server = secagg.stepServer(options, secagg.newServer(), { kind: 'begin' }, 0).state;
   for (const message of evidence.messages) {
     const entry = entryOf(leaves, server.phase);
-    if (message.kind !== 'deadline') requireSigned(options, server, message, entry);
+    if ('signed' in message) requireSigned(options, server, message, entry);
     const event = toEvent(message);
     const { state, effects } = secagg.stepServer(options, server, event, 0);
     if (effects.length === 0)
@@ -71,7 +71,7 @@ export function replaySession(leaves: SecureRoundLeaves, evidence: SessionEviden
 }
 
 const toEvent = (message: SessionEvidence['messages'][number]): secagg.ServerEvent => {
-  if (message.kind === 'deadline') return message;
+  if (!('signed' in message)) return message;
   const { kind, signed } = message;
   return kind === 'maskedInput' ? { kind, signed, loggedByMs: 0n } : { kind, signed };
 };

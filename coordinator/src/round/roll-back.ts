@@ -27,8 +27,7 @@ export function rollBack(turn: Turn, { to, reason }: Extract<RoundInput, { kind:
     const message = `round ${state.round + 1} began from adapter ${adapter.sha256}, and the run was rolled back to ${to}`;
     turn.dropRound({ code: 'WEFT_ROUND_ROLLED_BACK', message });
   }
-  // What is still under way belongs to the round that is gone.
-  turn.change({ aggregating: false, enoughSince: undefined });
+  turn.change({ enoughSince: undefined });
   const data = { adapter: version.adapter, from: adapter.sha256, ...(reason !== undefined && { reason }) };
   turn.record({ kind: 'run.rolledBack', data });
 }

@@ -108,15 +108,17 @@ export const loggedByMs = ({ offer }: SecureSession['options'], at: number): big
   BigInt(at) + BigInt(offer.deadlines.inputMs + logAllowanceMs);
 
 /** A promise is out, and nothing that keeps it is in the log yet. */
-export const owesLog = ({ server }: SecureSession): boolean => server.phase === 'collecting' && server.inputs.size > 0;
+export const owesLog = ({ server }: SecureSession): boolean =>
+  server.phase === 'collecting' && server.promised.size > 0;
 
 /** @param at of the row */
 export function toServerEvent(
-  { kind, body, signature }: EventData<'secagg.moved'>,
+  { kind, body, signature, revoked }: EventData<'secagg.moved'>,
   options: SecureSession['options'],
   at: number,
 ): secagg.ServerEvent {
   if (kind === 'deadline') return { kind };
+  if (kind === 'revoked') return { kind, nodeId: revoked?.slice(2) ?? '' };
   const signed = { body: Buffer.from(body ?? '', 'base64'), signature: Buffer.from(signature ?? '', 'base64') };
   return kind === 'maskedInput' ? { kind, signed, loggedByMs: loggedByMs(options, at) } : { kind, signed };
 }
@@ -124,6 +126,7 @@ export function toServerEvent(
 function toRow(event: secagg.ServerEvent): EventData<'secagg.moved'> | undefined {
   if (event.kind === 'begin' || event.kind === 'tick' || event.kind === 'unmasked') return undefined;
   if (event.kind === 'deadline') return { kind: 'deadline' };
+  if (event.kind === 'revoked') return { kind: 'revoked', revoked: `n_${event.nodeId}` as NodeId };
   const { body, signature } = event.signed;
   return {
     kind: event.kind,

@@ -55,11 +55,17 @@ export class SecureRun {
   #nodes: (NodeSide | undefined)[] = [];
   #waiting: (() => void)[] = [];
   #masked = new Map<string, number>();
+  #sums: Extract<Effect, { kind: 'aggregate' }>[] = [];
+  isSlow = false;
 
   readonly #organisations: readonly (string | undefined)[];
 
   /** @param organisations of each node by its number, in hex */
-  constructor(perOrganisation?: number, organisations: readonly (string | undefined)[] = []) {
+  constructor(
+    perOrganisation?: number,
+    organisations: readonly (string | undefined)[] = [],
+    evaluation: { readonly gate?: { readonly dataSha256: Sha256; readonly greatestIncrease: number } } = {},
+  ) {
     this.#organisations = organisations;
     const spec = parseRunSpec({
       name: 'secure',
@@ -67,7 +73,7 @@ export class SecureRun {
       adapter: {},
       training: { steps: 1 },
       cohort: { minimum: 3, maximum: members, quorum: 0.6, ...(perOrganisation && { perOrganisation }) },
-      evaluation: { heldOutShare: 0 },
+      evaluation: { heldOutShare: 0, ...evaluation },
       aggregation: {},
       rounds: 2,
     });
@@ -131,7 +137,15 @@ export class SecureRun {
     if (effect.kind === 'offer') this.#later(() => this.#ready(effect.nodeId, effect.round));
     if (effect.kind === 'sendSecure')
       for (const nodeId of effect.to) this.#later(() => this.#tell(this.ids.indexOf(nodeId), effect));
-    if (effect.kind === 'aggregate') this.#later(() => this.#aggregate(effect));
+    if (effect.kind === 'aggregate') this.#addUp(effect);
+  }
+
+  /** Slowly, if told: the first sum comes when the next one is asked for. */
+  #addUp(effect: Extract<Effect, { kind: 'aggregate' }>): void {
+    this.#sums.push(effect);
+    if (this.isSlow && this.#sums.length === 1) return;
+    for (const sum of this.#sums.splice(0)) this.#later(() => this.#aggregate(sum));
+    this.isSlow = false;
   }
 
   #later(work: () => void): void {

@@ -1,4 +1,4 @@
-import { secagg, toNodeId } from '@weft/shared';
+import { secagg, sha256, toNodeId } from '@weft/shared';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { members, SecureRun, update } from './secure-simulation.ts';
@@ -12,6 +12,7 @@ const durable = (state: RunState) => ({
   bytesDown: undefined,
   enoughSince: undefined,
   aggregating: undefined,
+  scoring: undefined,
 });
 
 describe('a run with secure aggregation', () => {
@@ -233,6 +234,86 @@ describe('a run with secure aggregation', () => {
     expect([...run.state.blamed]).toEqual([run.ids[0]]);
     expect(run.events.filter(({ kind }) => kind === 'round.aborted')).toEqual([]);
     expect(run.sums.map(({ nodes }) => nodes.includes(0))).toEqual([true, false]);
+  });
+
+  const movedBy = (run: SecureRun, name: string): number =>
+    run.events.filter(({ kind, data }) => kind === 'secagg.moved' && 'kind' in data && data.kind === name).length;
+
+  test.each([
+    ['keyAdvert', 1],
+    ['shares', 3],
+    ['maskedInput', 1],
+    ['maskedInput', 4],
+  ])(
+    'sums without a member that is revoked when its %s has come, which counts as if it had not (%i of them)',
+    (name, count) => {
+      const run = new SecureRun();
+      let last = -1;
+      run.wire = (said) => {
+        if (said.name === name) last = said.node;
+        return [said];
+      };
+      run.runUntil(() => movedBy(run, name) === count);
+      const gone = last;
+      run.dead.add(gone);
+      run.apply({ kind: 'revoked', nodeId: run.ids[gone]! });
+      expect(durable(run.replayed())).toEqual(durable(run.state));
+      run.runUntil(() => false);
+      expect(run.state).toMatchObject({ lifecycle: 'finished', committedRounds: 2 });
+      expect(run.events.filter(({ kind }) => kind === 'round.aborted')).toEqual([]);
+      for (const { sum, nodes } of run.sums) {
+        expect(nodes.length).toBe(members - 1);
+        expect(nodes).not.toContain(gone);
+        expect(sum).toBe(nodes.reduce((total, node) => total + update(node), 0));
+      }
+      expect(durable(run.replayed())).toEqual(durable(run.state));
+    },
+  );
+
+  test.each([
+    ['the cut is fixed', (run: SecureRun) => run.state.secure?.server.phase === 'cutting'],
+    ['enough have signed it', (run: SecureRun) => run.state.secure?.server.phase === 'opening'],
+    ['the sum is being made', (run: SecureRun) => run.state.phase === 'committing'],
+    [
+      'the sum is being made, which comes when the next one is due',
+      (run: SecureRun) => {
+        run.isSlow = run.state.round === 0;
+        return run.state.phase === 'committing';
+      },
+    ],
+  ])(
+    'commits nothing of a member that is revoked once %s: the round is given up, and the next one is without it',
+    (_, holds) => {
+      for (const pauses of [false, true]) {
+        const run = new SecureRun();
+        run.runUntil(() => holds(run));
+        if (pauses) run.apply({ kind: 'pause' });
+        run.dead.add(0);
+        run.apply({ kind: 'revoked', nodeId: run.ids[0]! });
+        if (pauses) run.apply({ kind: 'resume' });
+        expect(durable(run.replayed())).toEqual(durable(run.state));
+        run.runUntil(() => false);
+        expect(run.state).toMatchObject({ lifecycle: 'finished', committedRounds: 2 });
+        const committed = run.events.flatMap((event) => (event.kind === 'round.committed' ? event.data.nodeIds : []));
+        expect(new Set(committed)).toEqual(new Set(run.ids.slice(1)));
+        const reasons = run.events.flatMap((event) => (event.kind === 'round.aborted' ? [event.data.reason] : []));
+        expect(reasons).toEqual([
+          { code: 'WEFT_SECAGG_ABORTED', message: 'a member was revoked after the cut was fixed' },
+        ]);
+        expect(durable(run.replayed())).toEqual(durable(run.state));
+      }
+    },
+  );
+
+  test('does not pass through its gate what a revoked member is in, and goes on after one that is in no cut', () => {
+    const run = new SecureRun(undefined, [], { gate: { dataSha256: sha256('public'), greatestIncrease: 1 } });
+    run.dead.add(1);
+    run.runUntil(() => run.state.candidate !== undefined);
+    run.apply({ kind: 'revoked', nodeId: run.ids[1]! });
+    expect(run.state.phase).toBe('evaluating');
+    run.apply({ kind: 'revoked', nodeId: run.ids[0]! });
+    expect(run.state).toMatchObject({ candidate: undefined, committedRounds: 0, failedTries: 1 });
+    expect(durable(run.replayed())).toEqual(durable(run.state));
   });
 
   test('takes no input while it is paused, since its receipt could promise no time, and asks again on resuming', () => {

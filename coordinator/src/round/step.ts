@@ -6,7 +6,7 @@ import { committing, takeCandidate } from './phases/committing.ts';
 import { evaluating } from './phases/evaluating.ts';
 import { takeGated } from './phases/gate.ts';
 import type { Phase } from './phases/phase.ts';
-import { secure, takeSecure } from './phases/secure.ts';
+import { revokeMember, secure, takeSecure } from './phases/secure.ts';
 import { training } from './phases/training.ts';
 import { waiting } from './phases/waiting.ts';
 import { rollBack } from './roll-back.ts';
@@ -106,7 +106,7 @@ function take(turn: Turn, input: RoundInput): void {
       ) {
         turn.record({ kind: 'node.left', nodeId: input.nodeId, data: { cause: 'revoked', silentMs: 0 } });
       }
-      return;
+      return revokeMember(turn, input.nodeId);
     case 'heard':
       return hear(turn, input.nodeId);
     case 'downloaded': {

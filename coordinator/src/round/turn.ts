@@ -105,6 +105,8 @@ export class Turn {
         ...(gate && candidate && { gate: { ...gate, adapter: candidate.adapter } }),
       },
     });
+    // What is still being added up belongs to this try: the next one adds up its own.
+    this.change({ aggregating: false });
     this.effect({ kind: 'discardUpdates', round, payloads, adapters: this.unusedBlobs(candidate) });
     this.effect({
       kind: 'announceResult',

@@ -1,10 +1,11 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type log, parseRunSpec, runSpecBytes, sha256, type RunId, type Sha256 } from '@weft/shared';
+import { log, parseRunSpec, runSpecBytes, sha256, type NodeId, type RunId, type Sha256 } from '@weft/shared';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { openPublishedRounds, type PublishedRounds } from '../log/published-rounds.ts';
+import type { NewEvent } from '../store/events.ts';
 import { openStore, type Store } from '../store/store.ts';
 import { createManualClock, type ManualClock } from './clock.ts';
 import { createPublisher, type Publisher } from './publisher.ts';
@@ -46,6 +47,20 @@ afterEach(async () => {
 
 const bodies = async (): Promise<Set<string>> => new Set(await readdir(join(home, 'log', 'bodies')));
 
+const committed = (round: number): NewEvent => ({
+  kind: 'round.committed',
+  runId,
+  round,
+  data: {
+    adapter: { sha256: sha256('adapter'), sizeBytes: 1 },
+    nodeIds: [],
+    weightSum: 1,
+    deltaNormL2: 1,
+    seconds: { training: 1, transfer: 1, aggregation: 1 },
+    bytesDown: {},
+  },
+});
+
 /** A round that is kept until then. */
 async function keepRound(round: number, until: number): Promise<Sha256[]> {
   const own = await published.putBody(Buffer.from(`advert of round ${round}`));
@@ -85,26 +100,35 @@ test('a manifest that does not parse is skipped and said so: it stops neither th
   const broken = join(home, 'log', 'rounds', runId, '1.json');
   await writeFile(broken, '{"version":1,"messages":[{"kind":"complaint","signature":"00"}]}');
   clock.advance(1000);
-  store.append([
-    {
-      kind: 'round.committed',
-      runId,
-      round: 2,
-      data: {
-        adapter: { sha256: sha256('adapter'), sizeBytes: 1 },
-        nodeIds: [],
-        weightSum: 1,
-        deltaNormL2: 1,
-        seconds: { training: 1, transfer: 1, aggregation: 1 },
-        bytesDown: {},
-      },
-    },
-  ]);
+  store.append(committed(2));
   await publisher.publishRound(runId, spec, 2);
   expect(await published.hasRound(runId, 0)).toBe(false);
   const left = await bodies();
   expect(gone.filter((body) => left.has(body))).toEqual([]);
   expect(warned).toEqual([expect.objectContaining({ file: broken })]);
+});
+
+test('that a member was revoked is published with its key, so that the session plays again', async () => {
+  const blobs = await openRunBlobs(home);
+  const adapter = await blobs.adapters.put(Buffer.from('adapter'));
+  const nodeId = `n_${'0b'.repeat(16)}` as NodeId;
+  const publicKey = '0c'.repeat(32);
+  const round = { runId, round: 0 };
+  const base64 = Buffer.from('offer').toString('base64');
+  store.append([
+    {
+      kind: 'round.started',
+      ...round,
+      data: { factor: 'B', adapter, batchSeed: 0, quorumDeadlineAt: 0, deadlineAt: 0 },
+    },
+    { kind: 'secagg.opened', ...round, data: { offer: base64, members: [{ nodeId, publicKey }] } },
+    { kind: 'secagg.moved', ...round, data: { kind: 'revoked', revoked: nodeId } },
+    { kind: 'secagg.moved', ...round, data: { kind: 'deadline' } },
+    committed(0),
+  ]);
+  await publisher.publishRound(runId, spec, 0);
+  const manifest = log.parseManifest(await readFile(join(home, 'log', log.manifestPath(runId, 0))));
+  expect(manifest.messages).toEqual([{ kind: 'revoked', publicKey }, { kind: 'deadline' }]);
 });
 
 test('what another process left half done is written again, whole', async () => {

@@ -69,8 +69,9 @@ export function createPublisher(
     await published.copyBody(previousAdapter, blobs.adapters.path(previousAdapter));
     const messages: log.RoundManifest['messages'] = [];
     for (const { data: moved } of rowsOf('secagg.moved')) {
-      const { kind } = moved;
+      const { kind, revoked } = moved;
       if (kind === 'deadline') messages.push({ kind });
+      else if (kind === 'revoked') messages.push({ kind, publicKey: keyOf.get(revoked!)! });
       else messages.push({ kind, body: await body(moved.body ?? ''), signature: hexOf(moved.signature ?? '') });
     }
     const offer = await body(opened.data.offer);

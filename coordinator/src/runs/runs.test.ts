@@ -235,6 +235,16 @@ test('a full disk refuses what cannot be kept, and the round goes on once there 
   await rm(home, { recursive: true });
 });
 
+test('a node that was revoked when the coordinator died leaves the round when it comes back', async () => {
+  const { loopback, nodes } = await reachCollecting({ rounds: 1, minimum: 2 });
+  const [first] = nodes as [LoopbackNode];
+  const { home, store } = loopback;
+  await loopback.runs.close();
+  store.append({ kind: 'node.revoked', nodeId: first.id, data: {} });
+  const again = await loopbackOf({ home, automatic: false });
+  expect(eventsOf(again, 'node.left')).toMatchObject([{ nodeId: first.id, data: { cause: 'revoked' } }]);
+});
+
 test('a node that is revoked leaves the round at once', async () => {
   const { loopback, nodes } = await reachCollecting({ rounds: 1, minimum: 2 });
   const [first, ...others] = nodes as [LoopbackNode, LoopbackNode, LoopbackNode];

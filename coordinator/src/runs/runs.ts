@@ -170,6 +170,10 @@ export async function createRuns(options: RunsOptions): Promise<Runs> {
   };
 
   for (const run of active()) run.dispatch({ kind: 'recover' });
+  // The process before may have died between a revocation and what follows from it.
+  for (const { nodeId } of store.read({ kinds: ['node.revoked'] }))
+    for (const run of active())
+      if (run.state.participants.has(nodeId!)) run.dispatch({ kind: 'revoked', nodeId: nodeId! });
 
   return {
     takeGateData: (bytes) => blobs.gateData.put(bytes),

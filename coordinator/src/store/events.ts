@@ -120,9 +120,20 @@ export const eventSchemas = {
     offer: z.base64(),
     members: z.array(z.strictObject({ nodeId, publicKey: z.string().regex(/^[0-9a-f]{64}$/) })),
   }),
-  /** What moved the session on: a member's signed body, or the end of a deadline. The rows replay to the same session. */
+  /** What moved the session on: a member's signed body, the end of a deadline, or that a member is one no more. */
   'secagg.moved': z.strictObject({
-    kind: z.enum(['keyAdvert', 'reveal', 'shares', 'complaint', 'maskedInput', 'cutAck', 'opening', 'deadline']),
+    kind: z.enum([
+      'keyAdvert',
+      'reveal',
+      'shares',
+      'complaint',
+      'maskedInput',
+      'cutAck',
+      'opening',
+      'deadline',
+      'revoked',
+    ]),
+    revoked: nodeId.optional(),
     body: z.base64().optional(),
     signature: z.base64().optional(),
   }),

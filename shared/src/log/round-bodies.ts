@@ -38,6 +38,8 @@ const manifestSchema = z.strictObject({
       z.union([
         z.strictObject({ kind: z.enum(kinds), body: hash, signature }),
         z.strictObject({ kind: z.literal('deadline') }),
+        /** The coordinator's word: this node counts as dropped from here on. */
+        z.strictObject({ kind: z.literal('revoked'), publicKey }),
       ]),
     )
     .max(8 * maxMembers),
@@ -70,7 +72,7 @@ export function parseManifest(bytes: Uint8Array): RoundManifest {
 export const bodiesOf = ({ offer, messages, inputs, previousAdapter }: RoundManifest): Sha256[] => [
   offer,
   previousAdapter,
-  ...messages.flatMap((message) => (message.kind === 'deadline' ? [] : [message.body])),
+  ...messages.flatMap((message) => ('body' in message ? [message.body] : [])),
   ...inputs.flatMap(({ update, vector }) => [update, vector]),
 ];
 

@@ -1,7 +1,7 @@
 import type { Body, BodyInit, BodyName, cutProofLayout, ModelHashes, Signed } from './bodies.ts';
 import type { ValueOf } from './byte-layout.ts';
 import type { MaskTerm } from './mask.ts';
-import type { Directory, Session, Shard } from './session.ts';
+import { hex, type Directory, type Session, type Shard } from './session.ts';
 
 /** What the coordinator's machine of a session takes in, keeps and asks for. */
 export type ServerPhase = 'keys' | 'shards' | 'shares' | 'collecting' | 'cutting' | 'opening' | 'unmasking' | 'ended';
@@ -11,6 +11,8 @@ export type ServerEvent =
   | { readonly kind: 'keyAdvert' | 'reveal' | 'shares' | 'complaint' | 'cutAck' | 'opening'; readonly signed: Signed }
   /** The vector has arrived whole, and its length and root are those of the signed body. */
   | { readonly kind: 'maskedInput'; readonly signed: Signed; readonly loggedByMs: bigint }
+  /** This node, by its id in hex, is to have no part in the sum. */
+  | { readonly kind: 'revoked'; readonly nodeId: string }
   | { readonly kind: 'unmasked' }
   /** Nobody is left to wait for, or the time is up. */
   | { readonly kind: 'deadline' }
@@ -49,6 +51,8 @@ export interface ServerState {
   readonly adverts: ReadonlyMap<string, Signed>;
   /** Every key of the adverts, in hex: none comes twice. */
   readonly sessionKeys: ReadonlySet<string>;
+  /** Node ids in hex: they count as dropped from where they were revoked. */
+  readonly revoked: ReadonlySet<string>;
   readonly roster?: { readonly adverts: readonly Signed[]; readonly root: Uint8Array };
   readonly reveals: ReadonlyMap<string, Signed>;
   readonly session?: Session;
@@ -91,6 +95,7 @@ export const newServer = (): ServerState => ({
   since: 0,
   adverts: new Map(),
   sessionKeys: new Set(),
+  revoked: new Set(),
   reveals: new Map(),
   shares: new Map(),
   complaints: new Map(),
@@ -101,6 +106,9 @@ export const newServer = (): ServerState => ({
   badOpenings: new Set(),
   blamed: [],
 });
+
+export const isRevoked = ({ revoked, session }: ServerState, place: number): boolean =>
+  revoked.size > 0 && revoked.has(hex(session!.members[place]!.advert.nodeId));
 
 /** U1 of a shard: whose shares came. */
 export const sharingIn = ({ shares }: Pick<ServerState, 'shares'>, shard: Shard): number[] =>

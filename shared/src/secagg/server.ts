@@ -7,6 +7,7 @@ import { headerOf, messagesToAll, messagesToEach, offerOf, receiptTo } from './s
 import { openCut, summedIn } from './server-opening.ts';
 import {
   type Blame,
+  isRevoked,
   openShards,
   type ServerEffect,
   type ServerEvent,
@@ -74,6 +75,8 @@ class ServerMachine {
         return this.#opening(event);
       case 'unmasked':
         return this.#finish(event);
+      case 'revoked':
+        return this.#revoke(event);
       case 'deadline':
         return this.#then(event, {}, (machine) => machine.#deadline());
       case 'tick': {
@@ -145,20 +148,33 @@ class ServerMachine {
 
   #advert(event: ServerEvent & { signed: Signed }): ServerStep {
     const { adverts: known, phase } = this.#state;
-    const { offer, invited } = this.#options;
+    const { offer } = this.#options;
     if (phase !== 'keys') return this.#stay();
     const [member] = membersOf([event.signed], this.#options) ?? [];
     if (!member || !openSigned('keyAdvert', event.signed, member.identityKey)) return this.#stay();
     const { advert } = member;
     const nodeId = hex(advert.nodeId);
     const ours = sameBytes(advert.roundId, roundIdOf(offerOf(this.#options)));
-    if (!ours || known.has(nodeId) || !keysFit(this.#state, advert) || known.size >= offer.maxMembers)
+    if (
+      !ours ||
+      known.has(nodeId) ||
+      this.#state.revoked.has(nodeId) ||
+      !keysFit(this.#state, advert) ||
+      known.size >= offer.maxMembers
+    )
       return this.#stay();
     const adverts = new Map(known).set(nodeId, event.signed);
     const sessionKeys = new Set(this.#state.sessionKeys).add(hex(advert.shareKey)).add(hex(advert.maskKey));
-    return adverts.size >= Math.min(invited, offer.maxMembers)
-      ? this.#then(event, { adverts, sessionKeys }, (machine) => machine.#fixRoster())
-      : this.#keep(event, { adverts, sessionKeys });
+    return this.#gather(event, { adverts, sessionKeys });
+  }
+
+  /** Once everyone who was invited has answered, the roster is fixed. */
+  #gather(event: ServerEvent, changed: Partial<ServerState>): ServerStep {
+    const { adverts, revoked } = { ...this.#state, ...changed };
+    const { invited, offer } = this.#options;
+    return adverts.size >= Math.min(invited - revoked.size, offer.maxMembers)
+      ? this.#then(event, changed, (machine) => machine.#fixRoster())
+      : this.#keep(event, changed);
   }
 
   #fixRoster(): ServerStep {
@@ -226,19 +242,27 @@ class ServerMachine {
     const member = session?.members[place];
     const body = member && openSigned(name, signed, member.identityKey);
     const shard = session?.shardOf[place];
-    if (!body || !shard) return undefined;
+    if (!body || !shard || isRevoked(this.#state, place)) return undefined;
     const ours = sameBytes(body.roundId, session.roundId) && sameBytes(body.sessionId, shard.sessionId);
     return ours ? { body, place, shard } : undefined;
   }
 
   #shares(event: ServerEvent & { signed: Signed }): ServerStep {
-    const { phase, shares: known, session } = this.#state;
+    const { phase, shares: known } = this.#state;
     const from = phase === 'shares' ? this.#fromMember('shares', event.signed) : undefined;
     if (!from || known.has(from.place) || from.body.sealed.length !== from.shard.places.length) return this.#stay();
     const shares = new Map(known).set(from.place, { signed: event.signed, body: from.body });
-    return shares.size === session!.members.length
-      ? this.#then(event, { shares }, (machine) => machine.#deliver())
-      : this.#keep(event, { shares });
+    return this.#share(event, { shares });
+  }
+
+  /** Once everyone has dealt, U1 is fixed. */
+  #share(event: ServerEvent, changed: Partial<ServerState>): ServerStep {
+    const { session, shares, revoked } = { ...this.#state, ...changed };
+    const { members } = session!;
+    const gone = revoked.size === 0 ? 0 : members.filter(({ advert }) => revoked.has(hex(advert.nodeId))).length;
+    return shares.size === members.length - gone
+      ? this.#then(event, changed, (machine) => machine.#deliver())
+      : this.#keep(event, changed);
   }
 
   /** U1 of each shard is fixed; a shard with too few is left out. */
@@ -347,6 +371,35 @@ class ServerMachine {
     return waiting ? this.#keep(event, changed) : this.#then(event, changed, (machine) => machine.#unmask());
   }
 
+  /**
+   * What has come of it is dropped as if it had not. Only a cut that has it in it cannot change any more: too many may have
+   * signed it, and without this member there is no other sum. Then there is none at all.
+   */
+  #revoke(event: ServerEvent & { kind: 'revoked' }): ServerStep {
+    const { phase, session, adverts, shares, inputs, cut } = this.#state;
+    const { nodeId } = event;
+    if (this.#state.revoked.has(nodeId) || !this.#options.directory.has(nodeId)) return this.#stay();
+    const revoked = new Set(this.#state.revoked).add(nodeId);
+    const place = session?.members.findIndex(({ advert }) => hex(advert.nodeId) === nodeId) ?? -1;
+    switch (phase) {
+      case 'keys':
+        return this.#gather(event, { revoked, adverts: omit(adverts, nodeId) });
+      case 'shares':
+        return this.#share(event, { revoked, shares: omit(shares, place) });
+      case 'collecting':
+        return this.#collect(event, { revoked, inputs: omit(inputs, place) });
+      case 'cutting':
+      case 'opening':
+      case 'unmasking':
+        return cut!.surviving[place]
+          ? this.#then(event, { revoked }, (machine) => machine.#abort('a member was revoked after the cut was fixed'))
+          : this.#keep(event, { revoked });
+      case 'shards':
+      case 'ended':
+        return this.#keep(event, { revoked });
+    }
+  }
+
   #unmask(): ServerStep {
     const { shards, blamed } = openCut(this.#state);
     if (blamed.length > 0) return this.#abort('a member dealt shares of a secret that is not its own', blamed);
@@ -385,11 +438,11 @@ export function awaitedPlaces(state: ServerState): number[] {
   const members = (session?.members ?? []).map((_, place) => place);
   switch (phase) {
     case 'shares':
-      return members.filter((place) => !shares.has(place));
+      return members.filter((place) => !shares.has(place) && !isRevoked(state, place));
     case 'collecting':
       return openShards(state)
         .flatMap((shard) => sharingIn(state, shard))
-        .filter((place) => !inputs.has(place) && !complaints.has(place));
+        .filter((place) => !inputs.has(place) && !complaints.has(place) && !isRevoked(state, place));
     case 'cutting':
       return members.filter((place) => cut!.surviving[place] && !acks.has(place));
     case 'opening':
@@ -405,6 +458,12 @@ export function silentBeacons({ offer }: ServerOptions, { roster, adverts, revea
     const nodeId = hex(nodeIdOf(beaconKey));
     return (roster ? reveals.has(hex(beaconKey)) : adverts.has(nodeId)) ? [] : [nodeId];
   });
+}
+
+function omit<K, V>(map: ReadonlyMap<K, V>, key: K): ReadonlyMap<K, V> {
+  const left = new Map(map);
+  left.delete(key);
+  return left;
 }
 
 /** As every node asks of the roster: one that lets such keys in sums nothing. */

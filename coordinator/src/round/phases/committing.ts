@@ -5,11 +5,12 @@ import type { AcceptedUpdate, Candidate, RunState, SecureSession } from '../stat
 import type { Turn } from '../turn.ts';
 import { beginEvaluation } from './begin-evaluation.ts';
 import type { Phase } from './phase.ts';
+import { giveUpEnded } from './secure.ts';
 
 /** The accepted updates are added up and the new adapter version is written. Nothing is taken any more. */
 export const committing: Phase = {
   advance(turn) {
-    if (turn.state.aggregating) return;
+    if (giveUpEnded(turn) || turn.state.aggregating) return;
     turn.change({ aggregating: true });
     const { round, secure } = turn.state;
     const shards =

@@ -2,6 +2,7 @@ import { nodesIn } from '../state.ts';
 import { Turn } from '../turn.ts';
 import { passGate } from './gate.ts';
 import { earliest, type Phase } from './phase.ts';
+import { giveUpEnded } from './secure.ts';
 
 /**
  * A sum before it is committed, by the gate where the spec has one. And after the last round: the nodes that are there
@@ -9,7 +10,10 @@ import { earliest, type Phase } from './phase.ts';
  */
 export const evaluating: Phase = {
   advance(turn) {
-    if (turn.state.candidate !== undefined) return passGate(turn, turn.state.candidate);
+    if (turn.state.candidate !== undefined) {
+      if (!giveUpEnded(turn)) passGate(turn, turn.state.candidate);
+      return;
+    }
     turn.dropSilent('offered');
     if (nodesIn(turn.state, 'offered').length > 0 && turn.now < turn.state.deadlineAt) return;
     turn.record({ kind: 'run.finished', data: { adapter: turn.state.adapter } });

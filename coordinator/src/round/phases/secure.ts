@@ -22,7 +22,7 @@ import { earliest, type Phase } from './phase.ts';
 export const secure: Phase = {
   advance(turn) {
     const session = turn.state.secure!;
-    if (session.server.phase === 'ended') return giveUp(turn, session);
+    if (giveUpEnded(turn)) return;
     // While the run was paused its messages were taken, and no phase was entered.
     follow(turn, session);
     if (turn.state.phase === 'committing') return;
@@ -72,6 +72,12 @@ export function beginSecure(turn: Turn, nodes: readonly { nodeId: NodeId; public
   const session = turn.state.secure!;
   for (const message of secagg.messagesToAll(session.options, session.server))
     send(turn, session, turn.state.cohort, message);
+}
+
+/** It counts as dropped; a round whose cut has it in is given up. */
+export function revokeMember(turn: Turn, nodeId: NodeId): void {
+  const { secure: session, cohort } = turn.state;
+  if (session && cohort.includes(nodeId)) apply(turn, { kind: 'revoked', nodeId: nodeId.slice(2) });
 }
 
 type SecureInput = Extract<RoundInput, { kind: 'secure' }>;
@@ -130,10 +136,14 @@ function apply(turn: Turn, event: secagg.ServerEvent): void {
   for (const effect of taken.effects) carryOut(turn, session, effect);
 }
 
-function giveUp(turn: Turn, { server }: SecureSession): void {
+/** Whichever phase the round is in. @returns whether its session is over without a sum */
+export function giveUpEnded(turn: Turn): boolean {
+  const { server } = turn.state.secure ?? {};
+  if (server?.phase !== 'ended') return false;
   const named = server.blamed.map(({ nodeId, because }) => `n_${nodeId}: ${because}`);
   const message = [server.abortedBecause ?? 'the session ended', ...named].join('; ');
   turn.abortRound({ code: 'WEFT_SECAGG_ABORTED', message });
+  return true;
 }
 
 const phaseOf: Readonly<Record<secagg.ServerState['phase'], RoundPhase | undefined>> = {
