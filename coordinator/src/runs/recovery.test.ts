@@ -39,7 +39,8 @@ test(
 
     const home = join(folder, 'broken');
     let acknowledged: unknown[] = [];
-    for (const point of points) {
+    // This coordinator keeps no log beside its rows.
+    for (const point of points.filter((name) => name !== 'before-checkpoint' && name !== 'before-manifest')) {
       expect((await runProcess(home, point)).signal, point).toBe('SIGKILL');
       const store = openStore(home);
       const accepted = store.read({ kinds: ['update.accepted'] });
