@@ -23,6 +23,7 @@ const round = (number: number, changes: Partial<RoundView>): RoundView => ({
   adapterBefore: 'w',
   adapterAfter: 'x',
   withdrawn: false,
+  released: true,
   heldOutLoss: null,
   heldOutTokens: 0,
   contributors: 3,

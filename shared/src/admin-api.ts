@@ -161,6 +161,11 @@ export const roundViewSchema = z.object({
   adapterAfter: z.string().nullable(),
   /** Committed, and the run was rolled back: its adapter is not what the run's adapter was made from. */
   withdrawn: z.boolean(),
+  /**
+   * The coordinator has its sum, committed or not: in mode secure from the first member's opening on, in mode plain from the
+   * first update.
+   */
+  released: z.boolean(),
   /** Token-weighted mean over nodes of the loss of adapterBefore on what they hold back. */
   heldOutLoss: z.number().nullable(),
   heldOutTokens: z.number().int(),
@@ -220,14 +225,14 @@ export const runDetailViewSchema = runViewSchema.extend({
   finalHeldOutLoss: z.number().nullable(),
   /** How far one node can move the aggregate of a round, in clip norms; null where no bound is known. */
   boost: z.object({ clipNorms: z.number().nullable(), nodes: z.number().int(), because: z.string() }),
-  /** What the committed rounds cost a node that was in all of them; null in a run without noise. */
+  /** What the rounds whose sums were released cost a node that was in all of them; null in a run without noise. */
   privacy: z
     .object({
       epsilonSpent: z.number(),
       delta: z.number(),
       epsilonPlanned: z.number(),
       verdict: z.string(),
-      /** ε of all that had left the nodes by the end of each committed round. */
+      /** ε of all that had left the nodes by the end of each round whose sum was released. */
       byRound: z.array(z.object({ round: z.number().int(), epsilonSpent: z.number() })),
     })
     .nullable(),

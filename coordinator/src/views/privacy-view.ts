@@ -11,8 +11,9 @@ import {
 } from '@weft/shared';
 
 /**
- * ε of what a run has released so far, and of the whole of it, for a node that is in every round. A node's own ledger
- * may say more: it also counts what it sent into rounds that then failed.
+ * ε of what a run has released so far, and of the whole of it, for a node that is in every round. A sum that was refused
+ * once it was open counts as one that was committed. A node's own ledger may say more: it also counts what it sent into
+ * rounds that failed before.
  */
 export function privacyView(
   { spec, roundsDone, roundsCommitted }: Pick<RunDetailView, 'spec' | 'roundsDone' | 'roundsCommitted'>,
@@ -21,12 +22,13 @@ export function privacyView(
   if (spec.privacy === undefined) return null;
   const { delta } = spec.privacy;
   const cost = costs(spec, layout);
-  const committed = roundsDone.filter(({ adapterAfter }) => adapterAfter !== null);
+  const released = roundsDone.filter((round) => round.released);
   // A norm that adapts changes the cost by what rounding adds to it, a hair: the first one stands for the rounds to come.
   const { clipNormL2 } = spec.aggregation;
   // What was rolled back had left the nodes all the same; the rounds after it are done once more.
-  const ahead = Array.from({ length: spec.rounds - roundsCommitted }, (_, round) => ({
-    factor: trainedFactor(spec.adapter.schedule, roundsCommitted + round),
+  const begun = roundsCommitted + released.filter(({ endedAt }) => endedAt === null).length;
+  const ahead = Array.from({ length: Math.max(0, spec.rounds - begun) }, (_, round) => ({
+    factor: trainedFactor(spec.adapter.schedule, begun + round),
     clipNormL2,
   }));
   let spent = privacy.nothingSpent();
@@ -34,7 +36,7 @@ export function privacyView(
     spent = privacy.addSpending(spent, cost(round));
     return privacy.epsilonSpent(spent, delta).epsilon;
   };
-  const byRound = committed.map((round) => ({ round: round.round, epsilonSpent: epsilonAfter(round) }));
+  const byRound = released.map((round) => ({ round: round.round, epsilonSpent: epsilonAfter(round) }));
   const epsilonSpent = byRound.at(-1)?.epsilonSpent ?? 0;
   for (const round of ahead) spent = privacy.addSpending(spent, cost(round));
   const epsilonPlanned = privacy.epsilonSpent(spent, delta).epsilon;
@@ -45,7 +47,7 @@ export function privacyView(
     byRound,
     verdict: privacy.isMeaningless(epsilonPlanned)
       ? 'That promises next to nothing: the guarantee of this run is secure aggregation only.'
-      : 'It holds for each node over the whole run, whatever its records are.',
+      : 'It holds for each node over the whole run, whatever its records are; each further sum that is refused once it is open adds a round to it.',
   };
 }
 

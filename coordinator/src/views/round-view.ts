@@ -21,6 +21,7 @@ export const createRound = ({ round, at, data }: StoredEvent<'round.started'>, c
   adapterBefore: data.adapter.sha256,
   adapterAfter: null,
   withdrawn: false,
+  released: false,
   heldOutLoss: null,
   heldOutTokens: 0,
   contributors: 0,

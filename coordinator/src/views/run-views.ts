@@ -216,6 +216,7 @@ function foldEvent(fold: Fold, event: StoredEvent): void {
       setMembership(round, event.data.nodeIds, 'member');
       return;
     case 'secagg.moved':
+      if (round !== undefined && event.data.kind === 'opening') round.released = true;
       if (round !== undefined && event.data.kind === 'keyAdvert') {
         const { nodeId } = secagg.decodeBody('keyAdvert', Buffer.from(event.data.body ?? '', 'base64'));
         fold.sentKeys.add(`n_${Buffer.from(nodeId).toString('hex')}`);
@@ -225,6 +226,7 @@ function foldEvent(fold: Fold, event: StoredEvent): void {
       if (node !== undefined) Object.assign(node, { reason: event.data.because });
       return;
     case 'update.accepted':
+      if (round !== undefined && view.mode === 'plain') round.released = true;
       if (node !== undefined) Object.assign(node, { stage: 'accepted', bytesUp: event.data.payloadBytes });
       return;
     case 'round.aggregated':

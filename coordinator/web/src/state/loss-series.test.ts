@@ -14,6 +14,7 @@ const empty: RoundView = {
   adapterBefore: '',
   adapterAfter: null,
   withdrawn: false,
+  released: true,
   heldOutLoss: null,
   heldOutTokens: 10,
   contributors: 3,
