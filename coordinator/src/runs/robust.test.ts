@@ -62,7 +62,6 @@ const poisonedRound = async (rule: Rule, { lastFirst = false } = {}) => {
   for (const { node, offer, update } of prepared) await node.ready(offer, update);
   for (const { node, update } of lastFirst ? prepared.toReversed() : prepared) await node.upload(update);
   await loopback.settle();
-  loopback.runs.stop(id);
   const committed = eventsOf(loopback, 'round.committed').at(-1);
   const shown = loopback.runs.show(id);
   expect(shown.spec.aggregation.rule).toBe(rule);
