@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { nodeComplaint } from '../bin/node-version.mjs';
+import { commands } from './commands/index.ts';
+import { buildProgram } from './program.ts';
 
 const entry = fileURLToPath(new URL('../bin/weft.mjs', import.meta.url));
 const weft = (...argv: string[]) => {
@@ -39,10 +41,23 @@ describe('weft', () => {
     expect(stderr).toBe('');
   });
 
+  it.each([
+    ...new Set(commands.flatMap(({ words }) => words.slice(0, -1).map((_, i) => words.slice(0, i + 1).join(' ')))),
+  ])('opens the help of "%s" with two examples, too', async (noun) => {
+    let text = '';
+    const argv = [...noun.split(' '), '--help'];
+    const program = await buildProgram(commands, argv);
+    const found = noun
+      .split(' ')
+      .reduce((parent, word) => parent.commands.find((one) => one.name() === word)!, program);
+    found.configureOutput({ writeOut: (piece) => (text += piece) }).outputHelp();
+    expect(text).toMatch(/^Examples:\n {2}weft .*\n {2}weft /);
+  });
+
   it('answers a bare noun with its help', () => {
     const { status, stdout } = weft('model');
     expect(status).toBe(0);
-    expect(stdout).toContain('Usage: weft model');
+    expect(stdout).toMatch(/^Examples:\n {2}weft model .*\n {2}weft model .*\n\nUsage: weft model/);
   });
 
   it('suggests the flag that was meant, in two lines on standard error', () => {

@@ -15,6 +15,29 @@ const nouns: Readonly<Record<string, string>> = {
   run: 'training runs of a federation',
 };
 
+/** What their help opens with; a noun is asked about by somebody who does not know its verbs yet. */
+const nounExamples: Readonly<Record<string, readonly [string, string, ...string[]]>> = {
+  coordinator: ['weft coordinator init --name libraries', 'weft coordinator start'],
+  invite: ['weft invite create', 'weft invite create --auto-approve --expires-in-hours 2'],
+  log: ['weft log verify http://127.0.0.1:7480 --adapter adapter', 'weft log show ~/.weft/coordinator/log'],
+  model: ['weft model show models/weft-tiny-llama', 'weft model verify adapter --log http://127.0.0.1:7480'],
+  node: ['weft node join @invite.txt', 'weft node policy init', 'weft node start --data texts/', 'weft node status'],
+  org: [
+    'weft org create --out org.key',
+    'weft org endorse --key org.key --federation f_0f3a… "$(weft node key)" > archive.endorsement',
+  ],
+  policy: ['weft node policy init', 'weft node policy show'],
+  privacy: [
+    'weft privacy plan --nodes 100 --rounds 30 --dim 460800 --budget 8',
+    'weft privacy epsilon --q 1 --sigma 5 --steps 100 --delta 1e-5',
+  ],
+  run: [
+    'weft run create run.yaml --model models/weft-tiny-llama',
+    'weft run start first-run',
+    'weft run show first-run',
+  ],
+};
+
 const programExamples = [
   'weft demo',
   'weft train --model models/weft-tiny-llama --data notes.txt --out adapter --steps 100',
@@ -52,7 +75,11 @@ export const buildProgram = async (entries: readonly CommandEntry[], argv: reado
     let parent = program;
     for (const word of entry.words.slice(0, -1)) {
       const existing = parent.commands.find((command) => command.name() === word);
-      parent = existing ?? prepare(parent.command(word)).description(nouns[word] ?? '');
+      parent =
+        existing ??
+        prepare(parent.command(word))
+          .description(nouns[word] ?? '')
+          .addHelpText('before', examplesText(nounExamples[word] ?? []));
     }
     const leaf = prepare(parent.command(entry.words.at(-1) ?? '')).description(entry.summary);
     if (entry === chosen) {

@@ -83,7 +83,7 @@ export const protocolErrors = defineErrors({
     grpc: 'PERMISSION_DENIED',
     http: 403,
     exit: 4,
-    todo: 'ask the admin why this node was revoked',
+    todo: 'ask the admin why this node was revoked; one that may come back joins with a new invite in a new --home',
     retry: false,
   },
   WEFT_SESSION_HANDSHAKE: {
