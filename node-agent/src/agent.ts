@@ -22,7 +22,7 @@ import type { Policy, PolicyInput } from './policy/policy.ts';
 import { readPublished, withPublished } from './policy/publishers.ts';
 import { createAnsweredRounds } from './round/answered-rounds.ts';
 import { createLocalData } from './round/local-data.ts';
-import { createPendingUpdates } from './round/pending-updates.ts';
+import { openPendingUpdates, type PendingUpdates } from './round/pending-updates.ts';
 import { createRounds } from './round/rounds.ts';
 import { keepConnected, type Backoff } from './session/connection.ts';
 import type { CoordinatorSays } from './session/session.ts';
@@ -81,7 +81,16 @@ export async function startNode(options: NodeOptions): Promise<NodeAgent> {
     const owed = await readOwed(options.home);
     const adapters = await readLoggedAdapters(options.home);
     const offeredRuns = await openOfferedRuns(options.home);
-    return runAgent({ ...options, device }, home, { federation, records, policy, owed, adapters, offeredRuns });
+    const pending = await openPendingUpdates(home.pendingFolder);
+    return runAgent({ ...options, device }, home, {
+      federation,
+      records,
+      policy,
+      owed,
+      adapters,
+      offeredRuns,
+      pending,
+    });
   } catch (error) {
     await home.release();
     throw error;
@@ -98,6 +107,7 @@ function runAgent(
     owed,
     adapters,
     offeredRuns,
+    pending,
   }: {
     federation: Federation;
     records: Awaited<ReturnType<typeof readRecords>>;
@@ -105,6 +115,7 @@ function runAgent(
     owed: readonly OwedRound[];
     adapters: Readonly<Record<string, LoggedAdapter>>;
     offeredRuns: OfferedRuns;
+    pending: PendingUpdates;
   },
 ): NodeAgent {
   const { onEvent: emit = () => {}, signal: drainSignal } = options;
@@ -216,7 +227,7 @@ function runAgent(
       unpackFolder: options.unpackFolder,
     }),
     data: createLocalData(records, { policy, key: home.heldOutKey }),
-    pending: createPendingUpdates(home.pendingFolder),
+    pending,
     pendingFolder: home.pendingFolder,
     policy,
     answered: createAnsweredRounds(home.path, policy),

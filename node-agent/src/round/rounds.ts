@@ -3,7 +3,7 @@ import { catalogue, isRunId, toWeftError, WeftError, type RunId } from '@weft/sh
 import { toEventFault } from '../event-fault.ts';
 import type { Federation } from '../home/federation-file.ts';
 import { toRunOutcome, type OfferedRuns, type RunOutcome } from '../home/offered-runs.ts';
-import { recordSent } from '../home/sent-record.ts';
+import { readSent, recordSent } from '../home/sent-record.ts';
 import { allowedMetrics } from '../policy/metrics.ts';
 import { refusalOfRound, refusalOfRun, reasonOfRefusal, refusedBy, refusedRules } from '../policy/refuse.ts';
 import { readyOf, workOnOffer, type JobContext } from './job.ts';
@@ -15,6 +15,7 @@ import { commitBeacon, refuseUnrevealed } from '../secure/beacon.ts';
 import { requireTrust } from '../log/distrust.ts';
 import { owedOf } from '../log/log-watch.ts';
 import { readSeenLog } from '../log/seen-log.ts';
+import { readJournal } from '../secure/journal.ts';
 import { createSecureRound, type SecureContext, type SecureRound } from '../secure/secure-round.ts';
 
 export interface RoundsContext extends JobContext, Pick<SecureContext, 'pendingFolder'> {
@@ -49,8 +50,8 @@ interface Job {
   evaluation?: Evaluation;
   update?: PendingUpdate;
   uploading?: boolean;
-  /** In mode plain: the update has left, or part of it. */
-  hasLeft?: boolean;
+  /** The update has left, or part of it; `secure` knows it of its own. */
+  hasLeft: boolean;
   secure?: SecureRound;
   /** Only a score was asked for, and it was said. */
   scored?: boolean;
@@ -60,6 +61,17 @@ interface Job {
 const mostAsked = 64;
 
 const taskOf = ({ round, kind, adapter }: Offer): string => `${round}/${kind}/${adapter.sha256}`;
+
+/** That a restart found on disk. */
+const jobOf = (update: PendingUpdate): Job => ({
+  runId: update.body.runId as RunId,
+  round: update.body.round,
+  runName: update.runName,
+  task: '',
+  over: new AbortController(),
+  hasLeft: false,
+  update,
+});
 
 export function createRounds(context: RoundsContext): Rounds {
   const { connection, emit, pending, home, offeredRuns } = context;
@@ -115,7 +127,7 @@ export function createRounds(context: RoundsContext): Rounds {
       runName,
       round,
       code: reason.code,
-      ...((job.hasLeft === true || job.secure?.hasSent() === true) && { hadLeft: true as const }),
+      ...((job.hasLeft || job.secure?.hasSent() === true) && { hadLeft: true as const }),
       ...(rule !== undefined && { rule }),
       ...(why !== undefined && { why }),
     });
@@ -210,7 +222,7 @@ export function createRounds(context: RoundsContext): Rounds {
       sayDecline({ runId, round }, new WeftError('WEFT_NODE_UPDATE_LOST', 'the update of this round is gone'));
       return undefined;
     }
-    const job: Job = { runId, round, runName: update.runName, task: '', over: new AbortController(), update };
+    const job = jobOf(update);
     jobs.set(runId, job);
     // the policy may have been narrowed since this was trained
     const refused = refusalOfRun(update.spec, context.policy);
@@ -218,6 +230,21 @@ export function createRounds(context: RoundsContext): Rounds {
     await decline(job, refused);
     return undefined;
   };
+
+  /** Whatever became of the round: nobody waits for this update any more. */
+  const giveUp = async (update: PendingUpdate): Promise<void> => {
+    const { runId, round } = update.body;
+    const live = jobs.get(runId);
+    const journal = await readJournal(context.pendingFolder, runId as RunId, round);
+    // It said all that it had to say, and nobody told it what came of that.
+    if (journal?.events.at(-1)?.kind === 'unmask') return pending.remove(runId, round);
+    const job = live?.round === round ? live : jobOf(update);
+    const sent = await readSent(home);
+    job.hasLeft ||= sent.some((line) => line.kind === 'update' && line.runId === runId && line.round === round);
+    const reason = `the time that the run gives round ${round} is over: the update was deleted`;
+    return decline(job, new WeftError('WEFT_NODE_UPDATE_LOST', reason));
+  };
+  pending.onOverdue((update) => void inBackground(giveUp(update)));
 
   const sendResumed = async (runId: RunId, round: number): Promise<void> => {
     const job = await resume(runId, round);
@@ -231,6 +258,7 @@ export function createRounds(context: RoundsContext): Rounds {
     job.secure ??= createSecureRound(job.update, context, {
       signal: job.over.signal,
       onSent: (seconds) => context.onTiming('transfer', seconds),
+      onEnded: (error) => void inBackground(decline(job, error)),
     });
     try {
       await job.secure.take(message);
@@ -275,7 +303,8 @@ export function createRounds(context: RoundsContext): Rounds {
       const known = jobs.get(runId);
       if (known?.task === taskOf(offer)) return sayAgain(known);
       if (known !== undefined) finish(known);
-      const job: Job = { runId, round, runName: spec.name, task: taskOf(offer), over: new AbortController() };
+      const over = new AbortController();
+      const job: Job = { runId, round, runName: spec.name, task: taskOf(offer), over, hasLeft: false };
       jobs.set(runId, job);
       emit({
         event: 'offered',
@@ -341,6 +370,7 @@ export function createRounds(context: RoundsContext): Rounds {
     },
     async stop() {
       draining = true;
+      pending.close();
       for (const job of jobs.values()) finish(job);
       while (running.size > 0) await Promise.all(running);
     },

@@ -147,7 +147,7 @@ async function startProcess(home: string, secure: SecureSession, life: Life) {
       answered: createAnsweredRounds(home, policy),
       logWatch,
     },
-    { signal: connected.signal, onSent: () => {} },
+    { signal: connected.signal, onSent: () => {}, onEnded: () => {} },
   );
   let refusal: WeftError | undefined;
   const work = async (): Promise<void> => {

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, utimes, watch, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Decline } from '@weft/proto';
@@ -14,6 +14,7 @@ import { startNode, type NodeAgent } from '../agent.ts';
 import { joinFederation } from '../enrol.ts';
 import type { NodeEvent } from '../events.ts';
 import { openHome } from '../home/home.ts';
+import { readSent } from '../home/sent-record.ts';
 import { dismissDistrust } from '../log/distrust.ts';
 import { createAnsweredRounds, mostUpdates } from '../round/answered-rounds.ts';
 import { createPendingUpdates } from '../round/pending-updates.ts';
@@ -149,6 +150,53 @@ test('a node answers no offer of another round than it trained for, and none tha
     expect(await declineOf(runId)).toMatchObject({ code: 'WEFT_SECAGG_REFUSED' });
     expect(secure.heard).toEqual([]);
   }
+});
+
+describe('what a session needs is deleted', () => {
+  const changedOffer = ({ body }: Told, change: Partial<secagg.Body<'offer'>>) =>
+    signed(secagg.encodeBody('offer', { ...secagg.decodeBody('offer', body), ...change }));
+  const declinesKept = async () => (await readSent(home)).filter(({ kind }) => kind === 'decline');
+  /** Resolves when nothing of any round lies there any more. */
+  const emptied = async (): Promise<void> => {
+    for await (const _ of watch(join(home, 'pending'))) if ((await readdir(join(home, 'pending'))).length === 0) return;
+  };
+
+  test('when a step takes too long: the coordinator hears of it, and the operator can read it', async () => {
+    const gone = emptied();
+    const deadlines = { advertMs: 1, sharesMs: 1, inputMs: 1, cutAckMs: 1, openingMs: 1 };
+    const secure = await begin(run, (message) =>
+      message.name === 'offer' ? [{ ...message, ...changedOffer(message, { deadlines }) }] : [],
+    );
+    expect(await declineOf(run)).toMatchObject({ round: 0, code: 'WEFT_SECAGG_REFUSED' });
+    await gone;
+    expect(secure.heard).toEqual(['keyAdvert']);
+    expect(await declinesKept()).toMatchObject([{ runId: run, round: 0, code: 'WEFT_SECAGG_REFUSED' }]);
+  });
+
+  test.each([
+    { last: 'shares', held: 'shareDelivery', declined: [{ code: 'WEFT_NODE_UPDATE_LOST' }] },
+    { last: 'maskedInput', held: 'receipt', declined: [{ code: 'WEFT_NODE_UPDATE_LOST', hadLeft: true }] },
+    { last: 'opening', held: 'nothing', declined: [] },
+  ])(
+    'when this node comes back after its time, and nobody tells it that the round is over: $last was said',
+    async ({ last, held, declined }) => {
+      let holds = false;
+      const secure = await begin(run, (message) => {
+        if (message.name === held) holds = true;
+        return holds ? [] : [message];
+      });
+      await saidAll(secure, [last]);
+      await agent.stop();
+      const journal = join(home, 'pending', `${run}.0.journal`);
+      const longAgo = new Date(Date.now() - 5 * 120_000);
+      await utimes(journal, longAgo, longAgo);
+      const gone = emptied();
+      await startAgent();
+      await gone;
+      expect(await declinesKept()).toMatchObject(declined);
+      expect(await declinesKept()).toHaveLength(declined.length);
+    },
+  );
 });
 
 describe('a node that sent its masked update signs no cut', () => {

@@ -33,6 +33,13 @@ export interface SecureRound {
   end(): void;
 }
 
+export interface SecureRoundOptions {
+  readonly signal: AbortSignal;
+  readonly onSent: (seconds: number) => void;
+  /** The session ended by a deadline, which no message says. */
+  readonly onEnded: (error: unknown) => void;
+}
+
 const tickMs = 1000;
 /** A promise that is due later than this after the time for inputs is none. */
 const longestPromiseMs = 15 * 60_000;
@@ -40,7 +47,7 @@ const longestPromiseMs = 15 * 60_000;
 export function createSecureRound(
   update: PendingUpdate,
   context: SecureContext,
-  { signal, onSent }: { signal: AbortSignal; onSent: (seconds: number) => void },
+  { signal, onSent, onEnded }: SecureRoundOptions,
 ): SecureRound {
   const { runId, round } = update.body;
   let state = secagg.newNode();
@@ -198,7 +205,8 @@ export function createSecureRound(
 
   const openSession = async (journal: Omit<Journal, 'events'>): Promise<void> => {
     options = await optionsOf(journal);
-    ticking = setInterval(() => void enqueue(() => dispatch({ kind: 'tick' })), tickMs).unref();
+    const tick = (): void => void enqueue(() => dispatch({ kind: 'tick' })).catch(onEnded);
+    ticking = setInterval(tick, tickMs).unref();
   };
 
   /** What a process before this one had begun. */

@@ -372,7 +372,9 @@ class NodeMachine {
 
   #tick(): NodeStep {
     const limitMs = this.#deadlineMs();
-    return limitMs !== undefined && this.#now - this.#state.since > limitMs ? this.#end('deadline') : this.#stay();
+    if (limitMs === undefined || this.#now - this.#state.since <= limitMs) return this.#stay();
+    // Whoever opened its shares has done its part, whatever the coordinator makes of it.
+    return this.#end(this.#state.phase === 'opened' ? 'done' : 'deadline');
   }
 
   #deadlineMs(): number | undefined {
