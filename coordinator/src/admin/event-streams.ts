@@ -62,6 +62,8 @@ export function streamEvents(store: Store, stream: EventStream, afterSeq: number
 export function toEventView({ seq, at, kind, runId, round, nodeId, data }: StoredEvent): EventView {
   const {
     update: _update,
+    body: _body,
+    offer: _offer,
     signature: _signature,
     path: _path,
     files: _files,

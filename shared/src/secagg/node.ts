@@ -320,6 +320,8 @@ class NodeMachine {
     if (cut) {
       if (sameBytes(cut.signed.body, event.signed.body)) return phase === 'acknowledged' ? this.#again() : this.#stay();
       if (!verifySigned(event.signed, this.#options.knowledge.coordinatorKey)) return this.#stay();
+      // Whatever else it signed contradicts nothing.
+      if (this.#read('cut', event.signed.body, session!.shards[0]!.sessionId) === ignored) return this.#stay();
       return this.#end('a second cut', [{ kind: 'evidence', check: 'oneCut', statements: [cut.signed, event.signed] }]);
     }
     if (phase !== 'submitted') return this.#stay();
