@@ -32,6 +32,7 @@ export { canonicalJson } from './canonical-json.ts';
 export { sha256, sha256File } from './hash.ts';
 export { createSeededRandom, type SeededRandom } from './random.ts';
 export * from './envelope.ts';
+export { withEntry } from './persistent-map.ts';
 export {
   dayOf,
   endless,

@@ -1,4 +1,4 @@
-import type { NodeId, Sha256 } from '@weft/shared';
+import { withEntry, type NodeId, type Sha256 } from '@weft/shared';
 import type { EventData, NewEvent, StoredEvent } from '../store/events.ts';
 import { moveSession, openSession, postpone, unrevealed } from './secure-session.ts';
 import {
@@ -56,6 +56,7 @@ export const initialState = (
   lastEventAt: 0,
   connected: new Map(),
   heardAt: new Map(),
+  leases: { of: '', until: 0 },
   bytesDown: new Map(),
   enoughSince: undefined,
   aggregating: false,
@@ -265,7 +266,7 @@ function withParticipant(
 ): RunState {
   const changed = change(state.participants.get(nodeId));
   if (changed === undefined) return state;
-  return { ...state, participants: new Map(state.participants).set(nodeId, changed) };
+  return { ...state, participants: withEntry(state.participants, nodeId, changed) };
 }
 
 const toAccepted = (data: EventData<'update.accepted'>) => ({

@@ -104,7 +104,7 @@ export function checkUpload(
   }
   if (turn.state.secure !== undefined) {
     // What is masked has no hash before the masks are known.
-    if (secagg.awaitedPlaces(turn.state.secure.server).includes(placeOf(turn.state.secure, nodeId))) return 'expected';
+    if (secagg.awaitsInput(turn.state.secure.server, placeOf(turn.state.secure, nodeId))) return 'expected';
     throw new WeftError(
       'WEFT_UPDATE_NOT_EXPECTED',
       `${nodeId} dealt no shares in round ${round + 1}, or complained of those that it was dealt`,

@@ -480,6 +480,7 @@ const durable = (state: RunState): Partial<RunState> => ({
   connected: new Map(),
   heardAt: new Map(),
   bytesDown: new Map(),
+  leases: { of: '', until: 0 },
   enoughSince: undefined,
   aggregating: false,
   scoring: false,

@@ -175,15 +175,16 @@ export const unrevealed = ({ options, server }: SecureSession): NodeId[] =>
     ? secagg.silentBeacons(options, server).map((id) => `n_${id}` as NodeId)
     : [];
 
-/** Nodes that the current step still waits for. */
-export function awaitedNodes(session: SecureSession): NodeId[] {
+/** Nodes that the current step still waits for, one by one. */
+export function* awaitedNodes(session: SecureSession): Generator<NodeId, undefined> {
   const { options, server } = session;
   if (server.phase === 'keys') {
-    const invited = [...options.directory.keys()];
-    return invited.filter((id) => !server.adverts.has(id)).map((id) => `n_${id}` as NodeId);
+    for (const id of options.directory.keys()) if (!server.adverts.has(id)) yield `n_${id}` as NodeId;
+  } else if (server.phase === 'shards') {
+    for (const id of secagg.silentBeacons(options, server)) yield `n_${id}` as NodeId;
+  } else {
+    for (const place of secagg.awaitedPlaces(server)) yield nodeAt(session, place);
   }
-  if (server.phase === 'shards') return secagg.silentBeacons(options, server).map((id) => `n_${id}` as NodeId);
-  return secagg.awaitedPlaces(server).map((place) => nodeAt(session, place));
 }
 
 /** A message of the session on its way; an offer has beside it who may take part. */

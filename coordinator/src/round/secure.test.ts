@@ -10,6 +10,7 @@ const durable = (state: RunState) => ({
   connected: undefined,
   heardAt: undefined,
   bytesDown: undefined,
+  leases: { of: '', until: 0 },
   enoughSince: undefined,
   aggregating: undefined,
   scoring: undefined,

@@ -150,6 +150,8 @@ export interface RunState {
   // Of this process: sessions and work in progress.
   readonly connected: ReadonlyMap<NodeId, { readonly since: number }>;
   readonly heardAt: ReadonlyMap<NodeId, number>;
+  /** Of whom the phase waits for: no lease ends before `until`. */
+  readonly leases: { readonly of: string; readonly until: number };
   readonly bytesDown: ReadonlyMap<NodeId, number>;
   readonly enoughSince: number | undefined;
   readonly aggregating: boolean;
@@ -169,8 +171,18 @@ export const activePhase = (state: RunState): RoundPhase =>
 export const findVersion = ({ versions }: RunState, sha256: string): Version | undefined =>
   versions.findLast(({ adapter }) => adapter.sha256 === sha256);
 
-export const nodesIn = (state: RunState, ...stages: ParticipantStage[]): NodeId[] =>
-  [...state.participants].filter(([, { stage }]) => stages.includes(stage)).map(([nodeId]) => nodeId);
+const inStages = new WeakMap<RunState['participants'], Map<string, readonly NodeId[]>>();
+
+/** Asked several times at each step, of thousands: worked out once as long as nobody's stage changes. */
+export function nodesIn({ participants }: RunState, ...stages: ParticipantStage[]): readonly NodeId[] {
+  const known = inStages.get(participants) ?? new Map<string, readonly NodeId[]>();
+  inStages.set(participants, known);
+  const found =
+    known.get(stages.join()) ??
+    [...participants].filter(([, { stage }]) => stages.includes(stage)).map(([nodeId]) => nodeId);
+  known.set(stages.join(), found);
+  return found;
+}
 
 export const median = (values: readonly number[]): number | undefined => {
   const sorted = values.toSorted((a, b) => a - b);

@@ -1,4 +1,4 @@
-import { WeftError, type NodeId, type RoundPhase } from '@weft/shared';
+import { WeftError, withEntry, type NodeId, type RoundPhase } from '@weft/shared';
 import { takeDeclined, takeEvaluation, takeReady, takeUpload } from './facts.ts';
 import type { Effect, RoundInput } from './inputs.ts';
 import { collecting } from './phases/collecting.ts';
@@ -41,6 +41,8 @@ export function step(
 ): { readonly state: RunState; readonly effects: readonly Effect[] } {
   const turn = new Turn(state, now, random);
   take(turn, input);
+  // Nothing begins with a sign of life: an alarm that rings before a lease is over finds that out. They come by the thousand.
+  if (input.kind === 'heard' || input.kind === 'downloaded') return { state: turn.state, effects: [] };
   // Each pass enters a later phase or stops; a round that aborts waits for its retry.
   for (let before: RunState | undefined; before !== turn.state && turn.state.lifecycle === 'running';) {
     before = turn.state;
@@ -92,7 +94,7 @@ function take(turn: Turn, input: RoundInput): void {
     case 'timer':
       return;
     case 'connected':
-      turn.change({ connected: new Map(turn.state.connected).set(input.nodeId, { since: turn.now }) });
+      turn.change({ connected: withEntry(turn.state.connected, input.nodeId, { since: turn.now }) });
       hear(turn, input.nodeId);
       return greet(turn, input.nodeId);
     case 'disconnected':
@@ -113,7 +115,7 @@ function take(turn: Turn, input: RoundInput): void {
       hear(turn, input.nodeId);
       const { bytesDown } = turn.state;
       return turn.change({
-        bytesDown: new Map(bytesDown).set(input.nodeId, (bytesDown.get(input.nodeId) ?? 0) + input.sizeBytes),
+        bytesDown: withEntry(bytesDown, input.nodeId, (bytesDown.get(input.nodeId) ?? 0) + input.sizeBytes),
       });
     }
     case 'ready':
@@ -167,7 +169,7 @@ function greet(turn: Turn, nodeId: NodeId): void {
 }
 
 const hear = (turn: Turn, nodeId: NodeId): void =>
-  turn.change({ heardAt: new Map(turn.state.heardAt).set(nodeId, turn.now) });
+  turn.change({ heardAt: withEntry(turn.state.heardAt, nodeId, turn.now) });
 
 function disconnect(turn: Turn, nodeId: NodeId): void {
   const connected = new Map(turn.state.connected);

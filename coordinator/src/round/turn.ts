@@ -1,4 +1,11 @@
-import type { GateComparison, NodeId, RoundPhase, SeededRandom, Sha256 } from '@weft/shared';
+import {
+  withEntry,
+  type GateComparison,
+  type NodeId,
+  type RoundPhase,
+  type SeededRandom,
+  type Sha256,
+} from '@weft/shared';
 import type { NewEvent, Reason } from '../store/events.ts';
 import { evolve } from './evolve.ts';
 import type { Effect } from './inputs.ts';
@@ -7,6 +14,9 @@ import { nodesIn, type Candidate, type ParticipantStage, type RunState } from '.
 export type RoundRandom = Pick<SeededRandom, 'integer'>;
 
 type WithoutSubject<E> = E extends NewEvent ? Omit<E, 'runId' | 'round' | 'at'> & { readonly round?: number } : never;
+
+/** Each step of a session waits for others; within one, whoever is awaited anew was heard just now. */
+const leasesOf = ({ round, phase, secure }: RunState): string => `${round} ${phase} ${secure?.server.phase ?? ''}`;
 
 /** One step in the making: the state so far, the rows and effects so far. It lives and ends within `step`. */
 export class Turn {
@@ -33,7 +43,9 @@ export class Turn {
 
   /** Changes what no row holds: sessions and work in progress. */
   change(
-    part: Partial<Pick<RunState, 'connected' | 'heardAt' | 'bytesDown' | 'enoughSince' | 'aggregating' | 'scoring'>>,
+    part: Partial<
+      Pick<RunState, 'connected' | 'heardAt' | 'leases' | 'bytesDown' | 'enoughSince' | 'aggregating' | 'scoring'>
+    >,
   ): void {
     this.state = { ...this.state, ...part };
   }
@@ -55,27 +67,33 @@ export class Turn {
     if (this.state.participants.get(nodeId)?.stage !== 'offered') {
       this.record({ kind: 'node.offered', nodeId, data: { work, adapterSha256: this.state.adapter.sha256 } });
     }
-    this.change({ heardAt: new Map(this.state.heardAt).set(nodeId, this.now) });
+    this.change({ heardAt: withEntry(this.state.heardAt, nodeId, this.now) });
     this.effect({ kind: 'offer', nodeId, work, round: this.state.round });
   }
 
   /** Nodes in these stages whose lease ended without a sign of life have left. */
   dropSilent(...stages: ParticipantStage[]): void {
-    for (const nodeId of nodesIn(this.state, ...stages)) {
-      const silentMs = this.now - (this.state.heardAt.get(nodeId) ?? this.now);
-      if (silentMs >= this.state.timing.leaseMs)
-        this.record({ kind: 'node.left', nodeId, data: { cause: 'lease', silentMs } });
-    }
+    this.dropSilentOf(() => nodesIn(this.state, ...stages));
   }
 
-  /** When the first lease of nodes in these stages ends. */
-  static leaseEnd(state: RunState, ...stages: ParticipantStage[]): number | undefined {
-    const ends = nodesIn(state, ...stages).flatMap((nodeId) => {
-      const heardAt = state.heardAt.get(nodeId);
-      return heardAt === undefined ? [] : [heardAt + state.timing.leaseMs];
-    });
-    return ends.length === 0 ? undefined : Math.min(...ends);
+  /** Of the nodes that this phase waits for. They are looked at again only once another lease can have ended. */
+  dropSilentOf(awaited: () => readonly NodeId[]): void {
+    const { leases, heardAt: heard, timing } = this.state;
+    const of = leasesOf(this.state);
+    if (leases.of === of && this.now < leases.until) return;
+    let until = this.now + timing.leaseMs;
+    for (const nodeId of awaited()) {
+      const heardAt = heard.get(nodeId) ?? this.now;
+      const silentMs = this.now - heardAt;
+      if (silentMs < timing.leaseMs) until = Math.min(until, heardAt + timing.leaseMs);
+      else this.record({ kind: 'node.left', nodeId, data: { cause: 'lease', silentMs } });
+    }
+    this.change({ leases: { of, until } });
   }
+
+  /** No lease that this phase looks at ends before. */
+  static leaseEnd = (state: RunState): number | undefined =>
+    state.leases.of === leasesOf(state) ? state.leases.until : undefined;
 
   /** Ends this try without a result. The next one starts by itself, or the run is given up. */
   abortRound(reason: Reason, gate?: GateComparison): void {

@@ -28,7 +28,7 @@ export { stepNode } from './node.ts';
 export { readReceipt } from './receipt.ts';
 export { newNode, type NodeEffect, type NodeEvent, type NodeOptions, type NodeState } from './node-state.ts';
 export { stepServer } from './server.ts';
-export { awaitedPlaces, deadlineMs, silentBeacons } from './server-waiting.ts';
+export { awaitedPlaces, awaitsInput, deadlineMs, silentBeacons } from './server-waiting.ts';
 export { messagesToAll, messageTo, receiptTo } from './server-messages.ts';
 export { openCut, summedIn } from './server-opening.ts';
 export {

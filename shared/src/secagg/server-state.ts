@@ -50,7 +50,7 @@ export interface ServerState {
   readonly since: number;
   readonly adverts: ReadonlyMap<string, Signed>;
   /** Every key of the adverts, in hex: none comes twice. */
-  readonly sessionKeys: ReadonlySet<string>;
+  readonly sessionKeys: ReadonlyMap<string, true>;
   /** Node ids in hex: they count as dropped from where they were revoked. */
   readonly revoked: ReadonlySet<string>;
   readonly roster?: { readonly adverts: readonly Signed[]; readonly root: Uint8Array };
@@ -94,7 +94,7 @@ export const newServer = (): ServerState => ({
   phase: 'keys',
   since: 0,
   adverts: new Map(),
-  sessionKeys: new Set(),
+  sessionKeys: new Map(),
   revoked: new Set(),
   reveals: new Map(),
   shares: new Map(),
@@ -117,3 +117,14 @@ export const sharingIn = ({ shares }: Pick<ServerState, 'shares'>, shard: Shard)
 /** Shards in which enough members shared to open a secret later. */
 export const openShards = (state: ServerState): Shard[] =>
   (state.session?.shards ?? []).filter((shard) => sharingIn(state, shard).length >= shard.sizes.threshold);
+
+const inputsOf = new WeakMap<ServerState['shares'], readonly number[]>();
+
+/** Who may send an input that can be summed. Asked for at each of them, when nothing about the shares changes any more. */
+export function awaitedInputs(state: ServerState): readonly number[] {
+  const known = inputsOf.get(state.shares);
+  if (known) return known;
+  const awaited = openShards(state).flatMap((shard) => sharingIn(state, shard));
+  inputsOf.set(state.shares, awaited);
+  return awaited;
+}

@@ -1,11 +1,4 @@
-import {
-  isRevoked,
-  openShards,
-  type ServerOptions,
-  type ServerPhase,
-  type ServerState,
-  sharingIn,
-} from './server-state.ts';
+import { awaitedInputs, isRevoked, type ServerOptions, type ServerPhase, type ServerState } from './server-state.ts';
 import { hex, nodeIdOf } from './session.ts';
 
 /** For whom the coordinator's machine waits in each phase, and for how long. */
@@ -26,25 +19,28 @@ export function deadlineMs({ offer }: ServerOptions, { phase }: ServerState): nu
   return limits[phase];
 }
 
-/** Places that this phase still waits for; before the roster, none is known. */
-export function awaitedPlaces(state: ServerState): number[] {
-  const { phase, session, shares, complaints, inputs, cut, acks, openings, badOpenings } = state;
-  const members = (session?.members ?? []).map((_, place) => place);
-  switch (phase) {
-    case 'shares':
-      return members.filter((place) => !shares.has(place) && !isRevoked(state, place));
-    case 'collecting':
-      return openShards(state)
-        .flatMap((shard) => sharingIn(state, shard))
-        .filter((place) => !inputs.has(place) && !complaints.has(place) && !isRevoked(state, place));
-    case 'cutting':
-      return members.filter((place) => cut!.surviving[place] && !acks.has(place));
-    case 'opening':
-      return members.filter((place) => cut!.surviving[place] && !openings.has(place) && !badOpenings.has(place));
-    default:
-      return [];
-  }
+/** Places that this phase still waits for, one by one: mostly the first is asked for. Before the roster, none is known. */
+export function* awaitedPlaces(state: ServerState): Generator<number, undefined> {
+  const { phase, session, shares, inputs, complaints, cut, acks, openings, badOpenings } = state;
+  const hasCome: Partial<Record<ServerPhase, (place: number) => boolean>> = {
+    shares: (place) => shares.has(place) || isRevoked(state, place),
+    collecting: (place) => inputs.has(place) || complaints.has(place) || isRevoked(state, place),
+    cutting: (place) => !cut!.surviving[place] || acks.has(place),
+    opening: (place) => !cut!.surviving[place] || openings.has(place) || badOpenings.has(place),
+  };
+  const isDone = hasCome[phase];
+  if (!isDone) return;
+  const places = phase === 'collecting' ? awaitedInputs(state) : (session?.members ?? []).keys();
+  for (const place of places) if (!isDone(place)) yield place;
 }
+
+/** Of one place, whose upload asks again at each of its pieces. */
+export const awaitsInput = (state: ServerState, place: number): boolean =>
+  state.phase === 'collecting' &&
+  awaitedInputs(state).includes(place) &&
+  !state.inputs.has(place) &&
+  !state.complaints.has(place) &&
+  !isRevoked(state, place);
 
 /** Node ids in hex of beacons that are awaited: with their keys before the roster is fixed, then with what they committed to. */
 export function silentBeacons({ offer }: ServerOptions, { roster, adverts, reveals }: ServerState): string[] {

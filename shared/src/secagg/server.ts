@@ -1,4 +1,5 @@
 import { leafHash, merkleRoot } from '../merkle-tree.ts';
+import { withEntry } from '../persistent-map.ts';
 import { type Body, decodeBody, encodeBody, roundIdOf, type Signed } from './bodies.ts';
 import { isUsableKey } from './keys.ts';
 import { cutHashOf, membersOf, placesOf, sharingHashOf } from './node-secrets.ts';
@@ -7,6 +8,7 @@ import { headerOf, messagesToAll, messagesToEach, offerOf, receiptTo } from './s
 import { openCut, summedIn } from './server-opening.ts';
 import {
   type Blame,
+  awaitedInputs,
   isRevoked,
   openShards,
   type ServerEffect,
@@ -163,8 +165,9 @@ class ServerMachine {
       known.size >= offer.maxMembers
     )
       return this.#stay();
-    const adverts = new Map(known).set(nodeId, event.signed);
-    const sessionKeys = new Set(this.#state.sessionKeys).add(hex(advert.shareKey)).add(hex(advert.maskKey));
+    const adverts = withEntry(known, nodeId, event.signed);
+    const withShareKey = withEntry(this.#state.sessionKeys, hex(advert.shareKey), true as const);
+    const sessionKeys = withEntry(withShareKey, hex(advert.maskKey), true as const);
     return this.#gather(event, { adverts, sessionKeys });
   }
 
@@ -251,7 +254,7 @@ class ServerMachine {
     const { phase, shares: known } = this.#state;
     const from = phase === 'shares' ? this.#fromMember('shares', event.signed) : undefined;
     if (!from || known.has(from.place) || from.body.sealed.length !== from.shard.places.length) return this.#stay();
-    const shares = new Map(known).set(from.place, { signed: event.signed, body: from.body });
+    const shares = withEntry(known, from.place, { signed: event.signed, body: from.body });
     return this.#share(event, { shares });
   }
 
@@ -280,7 +283,7 @@ class ServerMachine {
     const sharing = sharingIn(this.#state, from.shard);
     const { dealer, reason } = from.body;
     if (!sharing.includes(from.place) || !sharing.includes(dealer) || reason < 1 || reason > 2) return this.#stay();
-    const complaints = new Map(known).set(from.place, { signed: event.signed, body: from.body });
+    const complaints = withEntry(known, from.place, { signed: event.signed, body: from.body });
     const blame = blameOfDealer({ ...this.#state, complaints }, dealer, from.shard);
     return this.#collect(event, { complaints, ...(blame && { blamed: [...this.#state.blamed, blame] }) });
   }
@@ -291,8 +294,8 @@ class ServerMachine {
     if (!from || known.has(from.place) || complaints.has(from.place)) return this.#stay();
     const sharing = sharingIn(this.#state, from.shard);
     if (!sharing.includes(from.place) || !sameBytes(from.body.sharingHash, sharingHashOf(sharing))) return this.#stay();
-    const inputs = new Map(known).set(from.place, event.signed);
-    const promised = new Map(this.#state.promised).set(from.place, event.loggedByMs);
+    const inputs = withEntry(known, from.place, event.signed);
+    const promised = withEntry(this.#state.promised, from.place, event.loggedByMs);
     const receipt = receiptTo(this.#options, { ...this.#state, inputs, promised }, from.place)!;
     return this.#collect(event, { inputs, promised }, [{ kind: 'send', place: from.place, ...receipt }]);
   }
@@ -300,7 +303,9 @@ class ServerMachine {
   /** Once nobody is waited for, the cut is fixed. */
   #collect(event: ServerEvent, changed: Partial<ServerState>, effects: ServerEffect[] = []): ServerStep {
     const kept = this.#keep(event, changed, effects);
-    if (awaitedPlaces(kept.state).length > 0) return kept;
+    const { inputs, complaints, revoked } = kept.state;
+    if (inputs.size + complaints.size + revoked.size < awaitedInputs(kept.state).length) return kept;
+    if (!awaitedPlaces(kept.state).next().done) return kept;
     const step = new ServerMachine(this.#options, kept.state, this.#now).#fixCut();
     return { state: step.state, effects: [...kept.effects, ...step.effects] };
   }
@@ -339,7 +344,7 @@ class ServerMachine {
     const { phase, session, acks: known } = this.#state;
     const from = phase === 'cutting' ? this.#fromSurvivor('cutAck', event.signed) : undefined;
     if (!from || known.has(from.place)) return this.#stay();
-    const acks = new Map(known).set(from.place, event.signed.signature);
+    const acks = withEntry(known, from.place, event.signed.signature);
     return acks.size < session!.sizes.cutThreshold
       ? this.#keep(event, { acks })
       : this.#then(event, { acks }, (machine) => machine.#enter('opening', {}));
@@ -355,7 +360,7 @@ class ServerMachine {
       return this.#open(event, changed);
     }
     return this.#open(event, {
-      openings: new Map(known).set(from.place, { signed: event.signed, body: from.body }),
+      openings: withEntry(known, from.place, { signed: event.signed, body: from.body }),
     });
   }
 

@@ -6,11 +6,7 @@ import { tooFew } from './training.ts';
 /** The cohort's members send their updates; each that is accepted is durable before its receipt leaves. */
 export const collecting: Phase = {
   advance(turn) {
-    for (const nodeId of membersToCome(turn.state)) {
-      const silentMs = turn.now - (turn.state.heardAt.get(nodeId) ?? turn.now);
-      if (silentMs >= turn.state.timing.leaseMs)
-        turn.record({ kind: 'node.left', nodeId, data: { cause: 'lease', silentMs } });
-    }
+    turn.dropSilentOf(() => membersToCome(turn.state));
     const { spec, round, deadlineAt } = turn.state;
     const accepted = nodesIn(turn.state, 'accepted').length;
     const toCome = membersToCome(turn.state).length;
@@ -21,7 +17,7 @@ export const collecting: Phase = {
         tooFew(`${accepted} updates of round ${round + 1} arrived, cohort.minimum is ${spec.cohort.minimum}`),
       );
   },
-  dueAt: (state) => earliest(state.deadlineAt, Turn.leaseEnd(state, 'ready')),
+  dueAt: (state) => earliest(state.deadlineAt, Turn.leaseEnd(state)),
   greet(turn, nodeId) {
     const { cohort, participants, round, deadlineAt } = turn.state;
     const stage = participants.get(nodeId)?.stage;

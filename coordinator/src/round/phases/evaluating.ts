@@ -19,8 +19,7 @@ export const evaluating: Phase = {
     turn.record({ kind: 'run.finished', data: { adapter: turn.state.adapter } });
     turn.endRun('finished', '');
   },
-  dueAt: (state) =>
-    state.candidate === undefined ? earliest(state.deadlineAt, Turn.leaseEnd(state, 'offered')) : undefined,
+  dueAt: (state) => (state.candidate === undefined ? earliest(state.deadlineAt, Turn.leaseEnd(state)) : undefined),
   greet(turn, nodeId) {
     if (turn.state.candidate !== undefined) return;
     const stage = turn.state.participants.get(nodeId)?.stage;

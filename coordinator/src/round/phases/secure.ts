@@ -12,7 +12,7 @@ import {
   toSend,
 } from '../secure-session.ts';
 import type { RunState, SecureSession } from '../state.ts';
-import type { Turn } from '../turn.ts';
+import { Turn } from '../turn.ts';
 import { earliest, type Phase } from './phase.ts';
 
 /**
@@ -26,22 +26,12 @@ export const secure: Phase = {
     // While the run was paused its messages were taken, and no phase was entered.
     follow(turn, session);
     if (turn.state.phase === 'committing') return;
-    const awaited = awaitedNodes(session);
-    for (const nodeId of awaited) {
-      const silentMs = turn.now - (turn.state.heardAt.get(nodeId) ?? turn.now);
-      if (silentMs >= turn.state.timing.leaseMs && isHere(turn.state, nodeId))
-        turn.record({ kind: 'node.left', nodeId, data: { cause: 'lease', silentMs } });
-    }
-    const nobodyComes = awaited.length > 0 && !awaited.some((nodeId) => isHere(turn.state, nodeId));
-    if (nobodyComes || turn.now > dueAt(session)) apply(turn, { kind: 'deadline' });
+    turn.dropSilentOf(() => [...awaitedNodes(session)].filter((nodeId) => isHere(turn.state, nodeId)));
+    if (nobodyComes(turn.state, session) || turn.now > dueAt(session)) apply(turn, { kind: 'deadline' });
   },
   dueAt(state) {
-    const leases = awaitedNodes(state.secure!).flatMap((nodeId) => {
-      const heardAt = isHere(state, nodeId) ? state.heardAt.get(nodeId) : undefined;
-      return heardAt === undefined ? [] : [heardAt + state.timing.leaseMs];
-    });
     const due = dueAt(state.secure!);
-    return earliest(Number.isFinite(due) ? due + 1 : undefined, ...leases);
+    return earliest(Number.isFinite(due) ? due + 1 : undefined, Turn.leaseEnd(state));
   },
   greet(turn, nodeId) {
     const { secure: session, cohort } = turn.state;
@@ -60,6 +50,16 @@ const isHere = (state: RunState, nodeId: NodeId): boolean => {
   const stage = state.participants.get(nodeId)?.stage;
   return stage === 'ready' || stage === 'accepted';
 };
+
+/** Someone is awaited, and nobody of them will answer. */
+function nobodyComes(state: RunState, session: SecureSession): boolean {
+  let isAwaited = false;
+  for (const nodeId of awaitedNodes(session)) {
+    if (isHere(state, nodeId)) return false;
+    isAwaited = true;
+  }
+  return isAwaited;
+}
 
 const dueAt = ({ options, server }: SecureSession): number => server.since + secagg.deadlineMs(options, server);
 

@@ -31,8 +31,7 @@ export const training: Phase = {
       );
     }
   },
-  dueAt: (state) =>
-    earliest(Turn.leaseEnd(state, 'offered', 'ready'), isQuorum(state) ? state.quorumDeadlineAt : state.deadlineAt),
+  dueAt: (state) => earliest(Turn.leaseEnd(state), isQuorum(state) ? state.quorumDeadlineAt : state.deadlineAt),
   greet(turn, nodeId) {
     const known = turn.state.participants.get(nodeId);
     if (known?.stage === 'offered' || (known?.stage === 'left' && hasRoom(turn.state))) turn.offer(nodeId, 'train');
