@@ -1,5 +1,4 @@
 import { log, secagg, type GateScore, type NodeId, type RunId, type Sha256 } from '@weft/shared';
-import { sessionOptions, toServerEvent } from '../round/secure-session.ts';
 import type { EventData, EventKind, StoredEvent } from '../store/events.ts';
 
 /** The rows that can become leaves or tell what to write in one. */
@@ -20,11 +19,19 @@ export const loggedKinds = [
   'round.aborted',
 ] as const satisfies readonly EventKind[];
 
+/** Of secure aggregation, as far as its rows tell without running it again. */
+interface LoggedSession {
+  readonly invited: ReadonlyMap<string, Uint8Array>;
+  /** Their keys, by node id in hex. */
+  readonly members: Map<string, Uint8Array>;
+  acknowledgements: number;
+}
+
 interface OpenRound {
   readonly round: number;
   readonly adapter: Sha256;
   readonly updates: Map<NodeId, Sha256>;
-  secure?: { readonly options: secagg.ServerOptions; readonly server: secagg.ServerState };
+  secure?: LoggedSession;
 }
 
 interface LoggedRun {
@@ -111,12 +118,12 @@ function ofRun(run: LoggedRun, event: StoredEvent, keys: ReadonlyMap<NodeId, Uin
       return [log.encodeLeaf('roster', { ...header, ...membersOf(header.runId, members), advertRoot: zeros })];
     }
     case 'secagg.opened': {
-      const options = sessionOptions(event.data);
-      open.secure = { options, server: secagg.stepServer(options, secagg.newServer(), { kind: 'begin' }, 0).state };
+      const invited = new Map(event.data.members.map(({ nodeId, publicKey }) => [nodeId.slice(2), bytesOf(publicKey)]));
+      open.secure = { invited, members: new Map(), acknowledgements: 0 };
       return [];
     }
     case 'secagg.moved':
-      return move(open, event, header);
+      return open.secure ? move(open.secure, event, header) : [];
     case 'update.accepted':
       if (event.nodeId) open.updates.set(event.nodeId, event.data.updateSha256);
       return [];
@@ -196,30 +203,38 @@ const membersOf = (runId: Uint8Array, members: readonly Uint8Array[]) => ({
   memberRoot: log.sortedRoot(members.map((key) => log.pseudonymOf(runId, key))),
 });
 
-/** What the session's own machine fixed with this message: its roster, its cut, that enough signed the cut. */
-function move(open: OpenRound, event: StoredEvent<'secagg.moved'>, header: RoundHeader): Uint8Array[] {
-  if (open.secure === undefined) return [];
-  const { options, server: before } = open.secure;
-  const { state: after } = secagg.stepServer(options, before, toServerEvent(event.data, options, event.at), event.at);
-  open.secure = { options, server: after };
-  const leaves: Uint8Array[] = [];
-  if (after.roster && !before.roster) {
-    const members = after.roster.adverts.flatMap(({ body }) => {
-      const { nodeId } = secagg.decodeBody('keyAdvert', body);
-      return options.directory.get(Buffer.from(nodeId).toString('hex'))?.identityKey ?? [];
-    });
-    const advertRoot = after.roster.root;
-    leaves.push(log.encodeLeaf('roster', { ...header, ...membersOf(header.runId, members), advertRoot }));
+/** What the session's machine fixed with this message: its roster, its cut, that enough signed the cut. */
+function move(session: LoggedSession, { data }: StoredEvent<'secagg.moved'>, header: RoundHeader): Uint8Array[] {
+  const { kind, body, revoked, fixed } = data;
+  // Rows are of what the machine took, and of nothing else.
+  if (kind === 'keyAdvert') {
+    const { nodeId } = secagg.decodeBody(kind, Buffer.from(body ?? '', 'base64'));
+    const id = Buffer.from(nodeId).toString('hex');
+    session.members.set(id, session.invited.get(id)!);
   }
-  if (after.cut && !before.cut) {
-    const { surviving, dropped, inputRoot } = secagg.decodeBody('cut', after.cut.bytes);
-    const count = (places: readonly boolean[]): number => places.filter(Boolean).length;
-    const sets = { surviving: count(surviving), dropped: count(dropped) };
-    leaves.push(log.encodeLeaf('cut', { ...header, cutHash: after.cut.hash, inputRoot, ...sets }));
+  // Only before the roster it matters: there it takes its keys out.
+  if (kind === 'revoked') session.members.delete(revoked?.slice(2) ?? '');
+  if (kind === 'cutAck') session.acknowledgements++;
+  if (fixed === undefined) return [];
+  const bytes = Buffer.from(fixed.bytes, 'base64');
+  switch (fixed.leaf) {
+    case 'roster':
+      return [
+        log.encodeLeaf('roster', {
+          ...header,
+          ...membersOf(header.runId, [...session.members.values()]),
+          advertRoot: bytes,
+        }),
+      ];
+    case 'cut': {
+      const { surviving, dropped, inputRoot } = secagg.decodeBody('cut', bytes);
+      const count = (places: readonly boolean[]): number => places.filter(Boolean).length;
+      const sets = { surviving: count(surviving), dropped: count(dropped) };
+      return [log.encodeLeaf('cut', { ...header, cutHash: secagg.cutHashOf(bytes), inputRoot, ...sets })];
+    }
+    case 'open':
+      return [log.encodeLeaf('open', { ...header, cutHash: bytes, acknowledgements: session.acknowledgements })];
   }
-  if (after.cut && after.phase === 'unmasking' && before.phase !== 'unmasking')
-    leaves.push(log.encodeLeaf('open', { ...header, cutHash: after.cut.hash, acknowledgements: after.acks.size }));
-  return leaves;
 }
 
 function result(

@@ -70,13 +70,22 @@ export function takeEvent(
   event: secagg.ServerEvent,
   at: number,
 ): { readonly row: EventData<'secagg.moved'>; readonly effects: SecureStep['effects'] } | undefined {
-  const row = toRow(event);
-  if (!row) return undefined;
+  const said = toRow(event);
+  if (!said) return undefined;
   // From the row's own bytes: what a replay gives is this very state.
-  const step = secagg.stepServer(options, server, toServerEvent(row, options, at), at);
+  const step = secagg.stepServer(options, server, toServerEvent(said, options, at), at);
   if (step.effects.length === 0) return undefined;
+  const row = { ...said, ...fixedIn(step) };
   steps.set(row, { before: server, at, step });
   return { row, effects: step.effects };
+}
+
+/** So that whoever reads the rows, as the log does, need not run the session again. */
+function fixedIn({ effects }: SecureStep): Pick<EventData<'secagg.moved'>, 'fixed'> {
+  for (const effect of effects)
+    if (effect.kind === 'log' && effect.leaf !== 'abort')
+      return { fixed: { leaf: effect.leaf, bytes: Buffer.from(effect.bytes).toString('base64') } };
+  return {};
 }
 
 export function moveSession(

@@ -32,6 +32,7 @@ import type { PublishedRounds } from '../log/published-rounds.ts';
 import { noLog } from '../log/transparency-log.ts';
 import type { Models } from '../models/models.ts';
 import { defaultTiming, type RoundTiming } from '../round/index.ts';
+import type { StoredEvent } from '../store/events.ts';
 import type { Store } from '../store/store.ts';
 import { privacyView } from '../views/privacy-view.ts';
 import { createRunViews } from '../views/run-views.ts';
@@ -275,8 +276,12 @@ export async function createRuns(options: RunsOptions): Promise<Runs> {
 /** Folds the event table: every acknowledged update is in it, once. */
 function replayRuns(context: RunContext): Map<string, Run> {
   const runs = new Map<string, Run>();
+  const keyOf = ({ runId, round }: StoredEvent): string => `${runId}/${round}`;
+  // What came of their sessions stands in the row of the commit: nobody asks them anything any more.
+  const committed = new Set(context.store.read({ kinds: ['round.committed'] }).map(keyOf));
   for (const event of context.store.read()) {
     if (event.runId === undefined) continue;
+    if ((event.kind === 'secagg.opened' || event.kind === 'secagg.moved') && committed.has(keyOf(event))) continue;
     if (event.kind === 'run.created') runs.set(event.runId, new Run(context, event));
     else runs.get(event.runId)?.replay(event);
   }

@@ -136,6 +136,8 @@ export const eventSchemas = {
     revoked: nodeId.optional(),
     body: z.base64().optional(),
     signature: z.base64().optional(),
+    /** What it completed, as the session's machine fixed it: its roster's root, its cut, the hash of the cut that opened. */
+    fixed: z.strictObject({ leaf: z.enum(['roster', 'cut', 'open']), bytes: z.base64() }).optional(),
   }),
   /** Named by the evidence in the session's rows; left out of every later round of the run. */
   'node.blamed': z.strictObject({ because: z.string() }),

@@ -25,6 +25,7 @@ export {
 export { isUsableKey } from './keys.ts';
 export { nodeChecks, organisationsOf, type NodeKnowledge, type NodePolicy } from './node-checks.ts';
 export { stepNode } from './node.ts';
+export { cutHashOf } from './node-secrets.ts';
 export { readReceipt } from './receipt.ts';
 export { newNode, type NodeEffect, type NodeEvent, type NodeOptions, type NodeState } from './node-state.ts';
 export { stepServer } from './server.ts';

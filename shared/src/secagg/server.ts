@@ -410,7 +410,10 @@ class ServerMachine {
     if (blamed.length > 0) return this.#abort('a member dealt shares of a secret that is not its own', blamed);
     if (shards.length === 0) return this.#abort(`${this.#state.openings.size} members opened, too few in every shard`);
     const { bits, words } = this.#options.offer;
-    return this.#enter('unmasking', {}, [{ kind: 'unmask', bits, words, shards }]);
+    return this.#enter('unmasking', {}, [
+      { kind: 'log', leaf: 'open', bytes: this.#state.cut!.hash },
+      { kind: 'unmask', bits, words, shards },
+    ]);
   }
 
   #finish(event: ServerEvent): ServerStep {
