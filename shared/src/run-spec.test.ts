@@ -127,7 +127,10 @@ describe('run spec', () => {
       cohort: cohort!,
       aggregation: { mode: 'secure', weighting: 'uniform', secure },
     });
-    expect(parseRunSpec(many({ minimum: 100, maximum: 10_000 })).cohort.maximum).toBe(10_000);
+    const largest = { minimum: 100, maximum: 10_000 };
+    expect(parseRunSpec(many(largest, { stepSeconds: 1888 })).cohort.maximum).toBe(10_000);
+    expect(problemsOf(many(largest, { stepSeconds: 1887 }))).toContain('takes half of 1888 s at 200 Mbit/s');
+    expect(parseRunSpec(many({ minimum: 100, maximum: 2500 })).aggregation.secure.stepSeconds).toBe(120);
     expect(problemsOf(many({ minimum: 100, maximum: 10_001 }))).toContain(
       '10001 nodes; secure aggregation takes 10000',
     );

@@ -8,7 +8,7 @@ import { sha256 } from './hash.ts';
 import { isSha256, type Sha256 } from './ids.ts';
 import { coordinateCapOf, maxQuantizationBits, minQuantizationBits } from './quantization.ts';
 import { fitsRing, ringBitsFor } from './ring.ts';
-import { cohortSizes, maxCohort, maxShardMembers, minCohort } from './secagg/sizes.ts';
+import { cohortSizes, maxCohort, maxShardMembers, minCohort, tellingMs } from './secagg/sizes.ts';
 
 const hash = z.string().refine(isSha256, 'must be 64 lower-case hex digits');
 const positive = z.number().positive();
@@ -223,7 +223,14 @@ function* secureIssues({ cohort, aggregation }: RunSpec) {
     );
     return;
   }
-  const { smallestSurvivors } = aggregation.secure;
+  const { smallestSurvivors, stepSeconds } = aggregation.secure;
+  // As much again for whoever is told last.
+  const leastSeconds = Math.ceil((2 * tellingMs(cohort.maximum)) / 1000);
+  if (cohort.maximum > maxShardMembers && stepSeconds < leastSeconds)
+    yield issue(
+      ['aggregation', 'secure', 'stepSeconds'],
+      `${stepSeconds} s; to tell ${cohort.maximum} members of each other takes half of ${leastSeconds} s at 200 Mbit/s: raise it to that, or lower cohort.maximum`,
+    );
   for (const members of tightSizes(cohort)) {
     const sizes = cohortSizes(members, secureSizes(aggregation.secure));
     if ('refusal' in sizes) {

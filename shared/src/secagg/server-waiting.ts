@@ -1,9 +1,13 @@
 import { awaitedInputs, isRevoked, type ServerOptions, type ServerPhase, type ServerState } from './server-state.ts';
 import { hex, nodeIdOf } from './session.ts';
+import { tellingMs } from './sizes.ts';
 
 /** For whom the coordinator's machine waits in each phase, and for how long. */
 
-/** How long this phase may take, from its beginning. */
+/**
+ * How long this phase may take, from its beginning. Shorter than what the offer says by the time in which the next message
+ * reaches everyone: until then those who answered first wait for it.
+ */
 export function deadlineMs({ offer }: ServerOptions, { phase }: ServerState): number {
   const { advertMs, sharesMs, inputMs, cutAckMs, openingMs } = offer.deadlines;
   const limits: Record<ServerPhase, number> = {
@@ -16,7 +20,7 @@ export function deadlineMs({ offer }: ServerOptions, { phase }: ServerState): nu
     unmasking: Number.POSITIVE_INFINITY,
     ended: Number.POSITIVE_INFINITY,
   };
-  return limits[phase];
+  return Math.max(limits[phase] / 2, limits[phase] - tellingMs(offer.maxMembers));
 }
 
 /** Places that this phase still waits for, one by one: mostly the first is asked for. Before the roster, none is known. */

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { cohortSizes, type CohortSizes } from './sizes.ts';
+import { encodeBody } from './bodies.ts';
+import { cohortSizes, type CohortSizes, maxCohort, tellingMs } from './sizes.ts';
 
 const options = { colludingShare: 1000, droppingShare: 3000, leastColluders: 1 };
 const sizesOf = (members: number, changed: Partial<typeof options> = {}): CohortSizes => {
@@ -56,4 +57,27 @@ describe('sizes of a cohort', () => {
       for (const shard of shards) expect(shard.threshold).toBeGreaterThan(shard.colluders);
     }
   });
+});
+
+it('a small cohort is told of itself in no time, the largest in a quarter of an hour at 200 megabits a second', () => {
+  const advert = encodeBody('keyAdvert', {
+    roundId: new Uint8Array(32),
+    sessionId: new Uint8Array(32),
+    index: 0,
+    nodeId: new Uint8Array(16),
+    shareKey: new Uint8Array(32),
+    maskKey: new Uint8Array(32),
+    nonce: new Uint8Array(16),
+  });
+  const rosterBytes = (members: number): number => {
+    const adverts = Array.from({ length: members }, () => ({ body: advert, signature: new Uint8Array(64) }));
+    const rosterRoot = new Uint8Array(32);
+    return encodeBody('roster', { roundId: rosterRoot, sessionId: rosterRoot, index: 0, rosterRoot, adverts }).length;
+  };
+  expect([5, 10].map(tellingMs)).toEqual([0, 1]);
+  for (const members of [1000, maxCohort]) {
+    const allMs = (members * rosterBytes(members)) / 25_000;
+    expect(tellingMs(members)).toBeGreaterThanOrEqual(allMs);
+    expect(tellingMs(members)).toBeLessThan(allMs * 1.1);
+  }
 });
