@@ -132,23 +132,29 @@ describe('with f of n hostile', () => {
   const factor = fc.constantFrom(-1e6, -1000, -3, 0.5, 3, 1000, 1e6);
   const sizes = fc.integer({ min: 7, max: 14 });
 
-  test.each(['coordinate-median', 'trimmed-mean', 'bulyan'] as const)(
-    'each coordinate of %s lies among the honest ones',
-    (rule) => {
-      fc.assert(
-        fc.property(fc.string(), sizes, factor, (seed, nodes, scale) => {
-          const { all, honest } = boosted(seed, nodes, scale);
-          const result = by(settings(rule), all);
-          result.forEach((value, k) => {
-            const column = honest.map((update) => update[k]!);
-            expect(value).toBeGreaterThanOrEqual(Math.min(...column) - 1e-12);
-            expect(value).toBeLessThanOrEqual(Math.max(...column) + 1e-12);
-          });
-        }),
-        { numRuns: 60 },
-      );
-    },
-  );
+  // Bulyan keeps the θ − 2f values that are closest to a median of which honest ones lie on both sides; of the θ − f honest
+  // picks enough are as close, so that what it keeps is no further from the median than an honest one (El Mhamdi et al.
+  // 2018, section 4). That may be beyond all of them, by as much as they differ.
+  test.each([
+    ['coordinate-median', 0],
+    ['trimmed-mean', 0],
+    ['bulyan', 1],
+  ] as const)('each coordinate of %s lies among the honest ones, or beyond by %d of their spread', (rule, slack) => {
+    fc.assert(
+      fc.property(fc.string(), sizes, factor, (seed, nodes, scale) => {
+        const { all, honest } = boosted(seed, nodes, scale);
+        const result = by(settings(rule), all);
+        result.forEach((value, k) => {
+          const column = honest.map((update) => update[k]!);
+          const [lowest, highest] = [Math.min(...column), Math.max(...column)];
+          const beyond = slack * (highest - lowest) + 1e-12;
+          expect(value).toBeGreaterThanOrEqual(lowest - beyond);
+          expect(value).toBeLessThanOrEqual(highest + beyond);
+        });
+      }),
+      { numRuns: 60 },
+    );
+  });
 
   test('what krum takes is no further from an honest update than two honest ones are from each other', () => {
     fc.assert(
