@@ -119,6 +119,7 @@ test('a secure round says what its members computed, and who dropped out of it a
   const pass = (heard: readonly NodeId[]): void => {
     run.now += 20_000;
     for (const nodeId of heard) run.apply({ kind: 'heard', nodeId });
+    run.apply({ kind: 'timer' });
   };
   const dies = (node: number): void => {
     run.dead.add(node);
