@@ -6,6 +6,7 @@ import process from 'node:process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { NodeEvent, NodeOptions } from '@weft/node-agent';
+import { adminRequest } from '../admin-request.ts';
 import type { Kill } from './coordinator-process.ts';
 import type { Said } from './node-process.ts';
 
@@ -97,19 +98,7 @@ export function createProcesses(): Processes {
         port: grpcAddress.split(':').at(-1)!,
         ended,
         shift,
-        async admin(method, path, body) {
-          const response = await fetch(new URL(path, httpUrl), {
-            method,
-            headers: {
-              authorization: `Bearer ${token}`,
-              ...(body !== undefined && { 'content-type': 'application/json' }),
-            },
-            ...(body !== undefined && { body: JSON.stringify(body) }),
-          });
-          const answer: unknown = await response.json();
-          if (!response.ok) throw new Error(`${method} ${path}: ${JSON.stringify(answer)}`);
-          return answer as never;
-        },
+        admin: (method, path, body) => adminRequest({ httpUrl, token }, method, path, body),
         async stop() {
           child.kill('SIGTERM');
           await ended;

@@ -21,6 +21,7 @@ import {
   type RunSpecInput,
   type RunView,
 } from '@weft/shared';
+import { adminRequest } from '../admin-request.ts';
 import { writeTinyModel } from './tiny-model.ts';
 
 /** A node agent in this process, and everything that its operator was shown. */
@@ -81,19 +82,7 @@ export async function openFederation(changes: Partial<CoordinatorOptions> = {}):
     folder,
     modelPath,
     coordinator: await start(0),
-    async admin(method, path, body) {
-      const response = await fetch(new URL(path, federation.coordinator.httpUrl), {
-        method,
-        headers: {
-          authorization: `Bearer ${token}`,
-          ...(body !== undefined && { 'content-type': 'application/json' }),
-        },
-        ...(body !== undefined && { body: JSON.stringify(body) }),
-      });
-      const answer: unknown = await response.json();
-      if (!response.ok) throw new Error(`${method} ${path}: ${JSON.stringify(answer)}`);
-      return answer as never;
-    },
+    admin: (method, path, body) => adminRequest({ httpUrl: federation.coordinator.httpUrl, token }, method, path, body),
     async restart(more) {
       const port = Number(federation.coordinator.grpcAddress.split(':').at(-1));
       await federation.coordinator.close();

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { WeftError } from '@weft/shared';
 import { type FolderLock, lockFolder } from '../home/lock.ts';
-import { type Charge, emptyLedger, encodeCharge, type LedgerContent, parseLedger } from './ledger-line.ts';
+import { type Charge, emptyLedger, encodeCharge, hashIn, type LedgerContent, parseLedger } from './ledger-line.ts';
 import { requireMark, setMark } from './ledger-mark.ts';
 
 export interface LedgerPlace {
@@ -50,19 +50,20 @@ export async function appendCharge(
     const charge = decide(content.charges);
     if (charge === undefined) {
       // A crash may have come between the charge and the mark.
-      if (markFile !== undefined) await setMark(markFile, folder, content);
+      if (markFile !== undefined) await setMark(markFile, folder, content.hashes);
       return;
     }
+    const line = encodeCharge(content, charge);
     const file = await open(fileIn(folder), content.wholeBytes === 0 ? 'w' : 'r+', 0o600);
     try {
       await file.truncate(content.wholeBytes);
-      await file.write(encodeCharge(content, charge), content.wholeBytes);
+      await file.write(line, content.wholeBytes);
       await file.sync();
     } finally {
       await file.close();
     }
     await syncName(folder);
-    if (markFile !== undefined) await setMark(markFile, folder, await readContent(folder));
+    if (markFile !== undefined) await setMark(markFile, folder, [...content.hashes, hashIn(line)]);
   } finally {
     lock.release();
   }

@@ -75,6 +75,9 @@ export function encodeCharge({ head, lacksEnd }: LedgerContent, { spending, ...c
   return end + first + lineOf(first.slice(0, 64), json);
 }
 
+/** Of the line of the charge that these bytes of `encodeCharge` end with. */
+export const hashIn = (appended: string): string => appended.trimEnd().split('\n').at(-1)!.slice(0, 64);
+
 /**
  * @throws WEFT_PRIVACY_LEDGER_DAMAGED for anything but whole lines, each chained to the one before, and at most the
  * beginning of one more

@@ -40,8 +40,8 @@ export async function requireMark(file: string, folder: string, { hashes }: Ledg
   );
 }
 
-/** Durable when this resolves. */
-export async function setMark(file: string, folder: string, { hashes }: LedgerContent): Promise<void> {
+/** @param hashes of all charges. Durable when this resolves. */
+export async function setMark(file: string, folder: string, hashes: readonly string[]): Promise<void> {
   if (hashes.length === 0) return;
   const mark: LedgerMark = { charges: hashes.length, head: hashes.at(-1)! };
   await writePrivateFile(file, `${JSON.stringify({ ...(await readMarks(file)), [folder]: mark })}\n`);

@@ -128,11 +128,14 @@ function parseSignatureLine(line: string): NoteSignature {
   return { name, keyId: bytes.readUInt32BE(0), signature: bytes.subarray(4) };
 }
 
+const signatureBy = ({ signatures }: SignedNote, key: VerifierKey): NoteSignature | undefined =>
+  signatures.find(({ name, keyId }) => name === key.name && keyId === key.keyId);
+
 /** 'bad' where the note names this key and its signature does not hold: then nothing of the note is to be believed. */
-export function checkNote({ text, signatures }: SignedNote, key: VerifierKey): 'good' | 'bad' | 'absent' {
-  const own = signatures.find(({ name, keyId }) => name === key.name && keyId === key.keyId);
+export function checkNote(note: SignedNote, key: VerifierKey): 'good' | 'bad' | 'absent' {
+  const own = signatureBy(note, key);
   if (own === undefined) return 'absent';
-  return holds(text, own.signature, key) ? 'good' : 'bad';
+  return holds(note.text, own.signature, key) ? 'good' : 'bad';
 }
 
 function holds(text: string, signature: Uint8Array, { algorithm, publicKey }: VerifierKey): boolean {
@@ -146,8 +149,8 @@ function holds(text: string, signature: Uint8Array, { algorithm, publicKey }: Ve
 export const cosignatureTime = (signature: Uint8Array): number => Number(Buffer.from(signature).readBigUInt64BE(0));
 
 /** When this witness signed, by its own word: seconds since 1970, where `checkNote` says 'good'. */
-export function cosignedAt({ signatures }: SignedNote, key: VerifierKey): number | undefined {
-  const own = signatures.find(({ name, keyId }) => name === key.name && keyId === key.keyId);
+export function cosignedAt(note: SignedNote, key: VerifierKey): number | undefined {
+  const own = signatureBy(note, key);
   return own && cosignatureTime(own.signature);
 }
 
